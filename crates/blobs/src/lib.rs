@@ -1,0 +1,1 @@
+//! Content-addressed storage by SHA-256.

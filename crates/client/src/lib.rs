@@ -1,0 +1,1 @@
+//! A signer and a small HTTP client.

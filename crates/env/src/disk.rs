@@ -1,0 +1,226 @@
+//! Files by position, with the operations that durable storage needs.
+//!
+//! [`Disk`] is small on purpose: the simulated disk of the tests implements it whole, with lost and torn sectors, full
+//! disks and failing syncs. Calls block; callers run them on threads of their own or through [`crate::Tasks::blocking`].
+#![expect(clippy::disallowed_methods, reason = "this module is where files are opened")]
+
+use std::fmt::Debug;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// An existing file, to read.
+    Read,
+    /// An existing file, to read and write.
+    Write,
+    /// A new file, to read and write; an error when it exists.
+    CreateNew,
+    /// A file to read and write, made when it does not exist, kept as it is when it does.
+    OpenOrCreate,
+}
+
+/// A tree of files. Paths are used as given. New files have mode 0600, new folders 0700.
+pub trait Disk: Send + Sync + Debug {
+    /// Opens a file. With `direct`, reads and writes by-pass the page cache and must be aligned to 4 KiB (offset, length
+    /// and address); a file system that cannot do that answers `InvalidInput`.
+    fn open(&self, path: &Path, access: Access, direct: bool) -> io::Result<Arc<dyn DiskFile>>;
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// The names in a folder, in no particular order.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// Durable only after [`Disk::sync_dir`] of the folder.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Durable only after [`Disk::sync_dir`] of the folder.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a folder durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Bytes that an unprivileged process may still write on the file system of `path`.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// The whole content of a small file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.open(path, Access::Read, false)?;
+        let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Replaces a small file as a whole, durably: written beside it, synced, renamed over it, folder synced.
+    fn write_atomically(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+        name.push(".tmp");
+        let temporary = folder.join(name);
+        if self.exists(&temporary)? {
+            self.remove_file(&temporary)?;
+        }
+        let file = self.open(&temporary, Access::CreateNew, false)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        self.rename(&temporary, path)?;
+        self.sync_dir(folder)
+    }
+}
+
+/// An open file. All methods may be called from several threads at once.
+pub trait DiskFile: Send + Sync + Debug {
+    /// Reads up to `bytes.len()` bytes; 0 at the end of the file.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes everything written so far durable (fdatasync). After an error nothing is known about any earlier write.
+    fn sync(&self) -> io::Result<()>;
+    /// Reserves disk space for the first `length` bytes, so that writing there cannot meet a full disk.
+    fn allocate(&self, length: u64) -> io::Result<()>;
+    fn set_len(&self, length: u64) -> io::Result<()>;
+    fn len(&self) -> io::Result<u64>;
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Takes the file's exclusive lock without waiting; `false` when another process (or open file) holds it.
+    fn try_lock(&self) -> io::Result<bool>;
+    /// Tells the kernel that reads come from random places, so that it does not read ahead. Only advice.
+    fn advise_random(&self) {}
+
+    fn read_exact_at(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.read_at(bytes, offset)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                n => {
+                    bytes = &mut bytes[n..];
+                    offset += n as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The machine's file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, access: Access, direct: bool) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).mode(0o600);
+        match access {
+            Access::Read => {}
+            Access::Write => _ = options.write(true),
+            Access::CreateNew => _ = options.write(true).create_new(true),
+            Access::OpenOrCreate => _ = options.write(true).create(true).truncate(false),
+        }
+        if direct {
+            options.custom_flags(libc::O_DIRECT);
+        }
+        Ok(Arc::new(RealFile(options.open(path)?)))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        fs::exists(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_bavail * stat.f_frsize)
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(File);
+
+impl DiskFile for RealFile {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(bytes, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, length)?)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.0.try_lock() {
+            Ok(()) => Ok(true),
+            Err(fs::TryLockError::WouldBlock) => Ok(false),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn advise_random(&self) {
+        // Only advice: a file system that does not know it loses nothing but speed.
+        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::Random);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_files_are_replaced_and_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        for content in [&b"first"[..], b"second, longer", b""] {
+            RealDisk.write_atomically(&path, content).unwrap();
+            assert_eq!(RealDisk.read(&path).unwrap(), content);
+        }
+        assert_eq!(RealDisk.list(folder.path()).unwrap(), ["state"]);
+    }
+
+    #[test]
+    fn a_second_opener_does_not_get_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("LOCK");
+        let first = RealDisk.open(&path, Access::OpenOrCreate, false).unwrap();
+        let second = RealDisk.open(&path, Access::OpenOrCreate, false).unwrap();
+        assert!(first.try_lock().unwrap());
+        assert!(!second.try_lock().unwrap());
+        drop(first);
+        assert!(second.try_lock().unwrap());
+    }
+}

@@ -1,0 +1,22 @@
+//! The only place that touches the real world: time, randomness, disk and tasks.
+//!
+//! Everything else takes these by parameter (a [`ServiceClock`], a [`HostClock`], a [`Random`], an `Arc<dyn Disk>`,
+//! a [`Tasks`]), so that tests and simulations can put their own in place. Clippy bans the direct calls elsewhere.
+//!
+//! - [`time`]: the two clocks of the design: service time (may be virtual) and host time (always real).
+//! - [`random`]: random bytes and identifiers, from the system or from a seed.
+//! - [`disk`]: files by position, with the operations durable storage needs.
+//! - [`tasks`]: one task tree with cancellation and a bounded shutdown.
+
+pub mod disk;
+pub mod random;
+pub mod tasks;
+pub mod time;
+
+pub use disk::{Access, Disk, DiskFile, RealDisk};
+pub use random::Random;
+pub use tasks::Tasks;
+pub use time::{HostClock, ServiceClock, Timestamp, VirtualTime};
+
+/// A boxed future, the form in which the traits of this workspace are asynchronous.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

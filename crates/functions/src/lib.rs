@@ -1,0 +1,5 @@
+//! What the Lambda operations do, without HTTP.
+
+mod invoke;
+
+pub use invoke::*;

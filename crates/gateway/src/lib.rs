@@ -1,0 +1,1 @@
+//! Listeners, service routing, signature verification, decode, authorise, call, encode.

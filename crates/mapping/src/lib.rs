@@ -1,0 +1,1 @@
+//! Event source mappings: control plane, the pure shard machine, its driver.

@@ -1,0 +1,1 @@
+//! Execution environments: launcher and isolation, Runtime API, pools, log capture.

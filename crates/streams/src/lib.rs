@@ -1,0 +1,1 @@
+//! What the Kinesis operations do, without HTTP.

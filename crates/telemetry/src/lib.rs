@@ -1,0 +1,1 @@
+//! CloudWatch Logs, metrics, batch history.

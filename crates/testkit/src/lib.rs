@@ -1,0 +1,1 @@
+//! Fixtures shared by the tests of several crates: the simulated disk, free ports, temporary folders.

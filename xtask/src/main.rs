@@ -1,0 +1,2 @@
+//! Code generation, checks and the test command.
+fn main() {}
