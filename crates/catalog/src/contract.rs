@@ -6,6 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_env::BoxFuture;
 
+use crate::Watch;
+
+/// Longest key.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// Largest value.
+pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// A page of a listing holds no more items than this, whatever its caller asks for.
+pub const PAGE_ITEMS_MAX: usize = 1000;
+/// A page of a listing ends after the item that reaches this many bytes of keys and values.
+pub const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// The version of one value: grows with every change of any key, also across restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
@@ -30,7 +41,10 @@ pub enum StoreError {
     /// The key is not in the expected state. Read it again and decide anew.
     #[error("the value has changed meanwhile")]
     Conflict,
-    /// The disk is full; reads go on.
+    /// A key or value beyond [`KEY_BYTES_MAX`] or [`VALUE_BYTES_MAX`]; nothing happened.
+    #[error("a key or value is larger than the catalog takes")]
+    TooLarge,
+    /// The disk is full; reads go on, and the change did not happen.
     #[error("the disk is full")]
     Full,
     /// The store does not work at the moment; for a change it is not known whether it happened.
@@ -54,13 +68,6 @@ pub struct Change {
     pub value: Option<Versioned>,
 }
 
-/// A bounded stream of changes under a prefix. A watcher that falls behind gets [`Watched::Lost`] and lists anew.
-#[derive(Debug)]
-pub struct Watch {
-    pub(crate) prefix: String,
-    pub(crate) changes: tokio::sync::broadcast::Receiver<Change>,
-}
-
 /// What a watcher gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Watched {
@@ -71,22 +78,10 @@ pub enum Watched {
     Closed,
 }
 
-impl Watch {
-    pub async fn next(&mut self) -> Watched {
-        use tokio::sync::broadcast::error::RecvError;
-        loop {
-            match self.changes.recv().await {
-                Ok(change) if change.key.starts_with(&self.prefix) => return Watched::Change(change),
-                Ok(_) => {}
-                Err(RecvError::Lagged(_)) => return Watched::Lost,
-                Err(RecvError::Closed) => return Watched::Closed,
-            }
-        }
-    }
-}
-
-/// Small values under text keys (at most 1 KiB each; values at most 1 MiB), linearizable. A change is durable when it
-/// returns. Keys are ordered by their bytes.
+/// Small values under text keys (1 to [`KEY_BYTES_MAX`] bytes; values up to [`VALUE_BYTES_MAX`]), linearizable. A change
+/// is durable when it returns, and only a durable change is read or watched. Keys are ordered by their bytes.
+///
+/// Dropping the future of a change does not take the change back: it may still happen.
 pub trait MetaStore: Send + Sync + Debug {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Versioned>, StoreError>>;
 
@@ -96,7 +91,9 @@ pub trait MetaStore: Send + Sync + Debug {
     /// Deletes when the key has this revision.
     fn delete<'a>(&'a self, key: &'a str, revision: Revision) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Keys that begin with `prefix` and lie after `after`, at most `limit`.
+    /// Keys that begin with `prefix` and lie after `after`, at most `limit`. A page may hold fewer (see
+    /// [`PAGE_ITEMS_MAX`] and [`PAGE_BYTES_MAX`]): only [`Page::more`] says whether the listing is complete. When it
+    /// is set, the page holds at least one item.
     fn list<'a>(
         &'a self,
         prefix: &'a str,
@@ -104,7 +101,7 @@ pub trait MetaStore: Send + Sync + Debug {
         limit: usize,
     ) -> BoxFuture<'a, Result<Page, StoreError>>;
 
-    /// Changes that happen from now on.
+    /// Changes that happen from now on, per key in their order. Watch first and list then to miss nothing.
     fn watch(&self, prefix: &str) -> Watch;
 }
 
