@@ -10,14 +10,12 @@ use anyhow::{Context, Result};
 
 use crate::stages::{Stages, cargo, run, say};
 
-/// Runs every black-box test; `arguments` go to pytest.
-pub(crate) fn test(stages: &mut Stages, arguments: &[String]) -> Result<()> {
-    prepare(stages)?;
-    let arguments = arguments.to_vec();
+/// Runs the black-box tests on what [`prepare`] made; `arguments` go to pytest.
+pub(crate) fn run_tests(stages: &mut Stages, arguments: &[String]) -> Result<()> {
     stages.run("black-box tests", |root| {
         let folder = root.join("tests/black_box");
         let mut pytest = Command::new(venv(root).join("bin/python"));
-        pytest.args(["-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "--color=yes"]).args(&arguments);
+        pytest.args(["-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "--color=yes"]).args(arguments);
         pytest.current_dir(&folder).envs(environment(root));
         run(&mut pytest)
     })

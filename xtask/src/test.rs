@@ -1,0 +1,18 @@
+//! The test command: everything there is, from formatting to real AWS clients.
+
+use anyhow::Result;
+
+use crate::stages::{Stages, cargo, run};
+use crate::{black_box, check};
+
+pub(crate) fn test(stages: &mut Stages) -> Result<()> {
+    check::check(stages)?;
+    black_box::prepare(stages)?;
+    stages.run("building the tests", |root| {
+        run(cargo(root).args(["test", "--quiet", "--locked", "--workspace", "--no-run"]))
+    })?;
+    stages.run("unit, property, conformance and simulation tests", |root| {
+        run(cargo(root).args(["test", "--locked", "--workspace"]).envs(black_box::environment(root)))
+    })?;
+    black_box::run_tests(stages, &[])
+}
