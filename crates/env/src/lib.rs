@@ -6,14 +6,17 @@
 //! - [`time`]: the two clocks of the design: service time (may be virtual) and host time (always real).
 //! - [`random`]: random bytes and identifiers, from the system or from a seed.
 //! - [`disk`]: files by position, with the operations durable storage needs.
+//! - [`open_files`]: the limit on open files.
 //! - [`tasks`]: one task tree with cancellation and a bounded shutdown.
 
 pub mod disk;
+pub mod open_files;
 pub mod random;
 pub mod tasks;
 pub mod time;
 
 pub use disk::{Access, Disk, DiskFile, RealDisk};
+pub use open_files::OpenFiles;
 pub use random::Random;
 pub use tasks::Tasks;
 pub use time::{HostClock, ServiceClock, Timestamp, VirtualTime};

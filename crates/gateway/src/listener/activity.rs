@@ -1,0 +1,166 @@
+//! What a connection has done lately, seen by the bytes that pass and the requests that are handled.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use millstream_env::HostClock;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Options;
+
+/// No request's headers are being read.
+const NONE: u64 = u64::MAX;
+
+/// Shared by a connection's stream, its requests and its watchdog. Moments are milliseconds of the clock's `monotonic`.
+#[derive(Debug)]
+pub(super) struct Activity {
+    clock: HostClock,
+    requests: AtomicUsize,
+    /// A request began or ended, or the peer took bytes of an answer. Bytes that it sends do not count: a peer that
+    /// trickles keeps no connection alive.
+    last: AtomicU64,
+    /// When the first byte came of a request whose headers are not complete.
+    headers_since: AtomicU64,
+    /// Only HTTP/1.1 has one request's headers at a time.
+    watch_headers: bool,
+}
+
+/// Why a connection has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    Headers,
+    Idle,
+}
+
+impl Activity {
+    pub(super) fn new(clock: HostClock, watch_headers: bool) -> Arc<Self> {
+        let now = millis(clock.monotonic());
+        let headers_since = if watch_headers { now } else { NONE };
+        Arc::new(Self {
+            clock,
+            requests: AtomicUsize::new(0),
+            last: AtomicU64::new(now),
+            headers_since: AtomicU64::new(headers_since),
+            watch_headers,
+        })
+    }
+
+    /// A request is being handled until the result is dropped.
+    pub(super) fn request(self: &Arc<Self>) -> RequestGuard {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.headers_since.store(NONE, Ordering::Relaxed);
+        self.touch();
+        RequestGuard(Arc::clone(self))
+    }
+
+    /// Why the connection has to go now, or how long it is certain to be welcome.
+    pub(super) fn check(&self, options: &Options) -> Result<Duration, Expired> {
+        if self.requests.load(Ordering::Relaxed) > 0 {
+            return Ok(options.idle_timeout);
+        }
+        let now = millis(self.clock.monotonic());
+        let idle = left(self.last.load(Ordering::Relaxed), options.idle_timeout, now).ok_or(Expired::Idle)?;
+        match self.headers_since.load(Ordering::Relaxed) {
+            // Headers may start at any moment, so the next look is no later than they may take.
+            NONE if self.watch_headers => Ok(idle.min(options.header_timeout)),
+            NONE => Ok(idle),
+            since => Ok(idle.min(left(since, options.header_timeout, now).ok_or(Expired::Headers)?)),
+        }
+    }
+
+    fn touch(&self) {
+        self.last.store(millis(self.clock.monotonic()), Ordering::Relaxed);
+    }
+
+    fn received(&self) {
+        if self.watch_headers && self.requests.load(Ordering::Relaxed) == 0 {
+            let now = millis(self.clock.monotonic());
+            let _ = self.headers_since.compare_exchange(NONE, now, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What is left of `limit` since `start`, at `now`; `None` when it is over.
+fn left(start: u64, limit: Duration, now: u64) -> Option<Duration> {
+    let elapsed = Duration::from_millis(now.saturating_sub(start));
+    limit.checked_sub(elapsed).filter(|left| !left.is_zero())
+}
+
+/// One request being handled.
+#[derive(Debug)]
+pub(super) struct RequestGuard(Arc<Activity>);
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        self.0.touch();
+    }
+}
+
+/// A stream that reports its bytes to an [`Activity`].
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+
+    fn sent(&self, result: &Poll<io::Result<usize>>) {
+        if matches!(result, Poll::Ready(Ok(length)) if *length > 0) {
+            self.activity.touch();
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.activity.received();
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.sent(&result);
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.sent(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
