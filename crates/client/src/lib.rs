@@ -1,1 +1,12 @@
-//! A signer and a small HTTP client.
+//! A signer and a small HTTP client, for everything of Millstream that calls an AWS API: `demo`, `put`, `bench`, tests and
+//! external destinations.
+//!
+//! - [`sigv4`]: AWS Signature Version 4, without I/O. The server's verifier uses the same canonical form.
+//! - [`Credentials`]: an access key, never shown by `Debug`.
+//!
+//! The crate knows no operation: bodies go in and come out as bytes. It speaks HTTP/1.1 without TLS.
+
+mod credentials;
+pub mod sigv4;
+
+pub use credentials::Credentials;
