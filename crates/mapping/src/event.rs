@@ -1,0 +1,257 @@
+//! The event of a batch: JSON exactly as AWS sends it, key order included (event source mapping reference, section 4).
+//!
+//! An event is built once for a batch and shared by its retries. Its size is known before it is built, record by record,
+//! so that the 6 MB limit can cut a batch without encoding anything.
+
+use std::io::Write;
+
+use base64_simd::STANDARD;
+use bytes::Bytes;
+use millstream_env::Timestamp;
+use millstream_log::Record;
+use millstream_types::limits::INVOKE_PAYLOAD_BYTES_MAX;
+use millstream_types::{SequenceNumber, ShardId, sequence_number};
+
+/// Largest event: what a synchronous invocation takes.
+pub const EVENT_BYTES_MAX: usize = INVOKE_PAYLOAD_BYTES_MAX;
+
+const OPEN: &str = r#"{"Records":["#;
+const CLOSE: &str = "]}";
+const RECORD_OPEN: &str = r#"{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":"#;
+const SEQUENCE_NUMBER: &str = r#","sequenceNumber":""#;
+const DATA: &str = r#"","data":""#;
+const ARRIVAL: &str = r#"","approximateArrivalTimestamp":"#;
+
+/// The shard whose records an event carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardIdentity {
+    pub id: ShardId,
+    /// When the shard was created, seconds since the epoch: a part of its sequence numbers.
+    pub created_seconds: u64,
+}
+
+impl ShardIdentity {
+    /// The sequence number that clients of the stream see for `record`.
+    pub fn sequence_number(&self, record: &Record) -> SequenceNumber {
+        SequenceNumber::new(sequence_number::Parts {
+            shard_created_seconds: self.created_seconds,
+            index: record.position.0,
+            time_seconds: record.arrival.seconds(),
+            shard_index: self.id.0.get(),
+        })
+    }
+}
+
+/// Makes the events of one shard for one mapping: holds what is the same in all of its records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventFormat {
+    shard: ShardIdentity,
+    /// From the end of the arrival time to the second sequence number.
+    middle: String,
+    /// After the second sequence number.
+    end: String,
+}
+
+impl EventFormat {
+    /// `role_arn` is the function's execution role: `invokeIdentityArn` is the role itself, not a session of it
+    /// (recorded).
+    pub fn new(shard: ShardIdentity, stream_arn: &str, region: &str, role_arn: &str) -> Self {
+        let text = |value: &str| serde_json::to_string(value).expect("a string is always valid JSON");
+        Self {
+            shard,
+            middle: format!(r#"}},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":"{}:"#, shard.id),
+            end: format!(
+                r#"","eventName":"aws:kinesis:record","invokeIdentityArn":{},"awsRegion":{},"eventSourceARN":{}}}"#,
+                text(role_arn),
+                text(region),
+                text(stream_arn)
+            ),
+        }
+    }
+
+    pub fn shard(&self) -> ShardIdentity {
+        self.shard
+    }
+
+    /// Bytes that `record` takes in an event, without the comma between records.
+    pub fn record_bytes(&self, record: &Record) -> usize {
+        RECORD_OPEN.len()
+            + json_string_bytes(&record.partition_key)
+            + SEQUENCE_NUMBER.len()
+            + 2 * self.shard.sequence_number(record).to_string().len()
+            + DATA.len()
+            + STANDARD.encoded_length(record.data.len())
+            + ARRIVAL.len()
+            + arrival_text(record.arrival).len()
+            + self.middle.len()
+            + self.end.len()
+    }
+
+    /// The event of `records`.
+    pub fn build(&self, records: &[Record]) -> Bytes {
+        let bytes = records.iter().fold(EventSize::default(), |size, r| size.with(self.record_bytes(r))).bytes();
+        let mut event = Vec::with_capacity(bytes);
+        event.extend_from_slice(OPEN.as_bytes());
+        for (i, record) in records.iter().enumerate() {
+            if i > 0 {
+                event.push(b',');
+            }
+            self.write_record(record, &mut event);
+        }
+        event.extend_from_slice(CLOSE.as_bytes());
+        assert_eq!(event.len(), bytes, "the size of an event is known before it is built");
+        event.into()
+    }
+
+    fn write_record(&self, record: &Record, event: &mut Vec<u8>) {
+        let sequence_number = self.shard.sequence_number(record).to_string();
+        event.extend_from_slice(RECORD_OPEN.as_bytes());
+        let partition_key = std::str::from_utf8(&record.partition_key).expect("the log holds UTF-8 partition keys");
+        serde_json::to_writer(&mut *event, partition_key).expect("a string is written to memory");
+        event.extend_from_slice(SEQUENCE_NUMBER.as_bytes());
+        event.extend_from_slice(sequence_number.as_bytes());
+        event.extend_from_slice(DATA.as_bytes());
+        STANDARD.encode_append(&record.data, event);
+        event.extend_from_slice(ARRIVAL.as_bytes());
+        event.extend_from_slice(arrival_text(record.arrival).as_bytes());
+        event.extend_from_slice(self.middle.as_bytes());
+        event.extend_from_slice(sequence_number.as_bytes());
+        event.extend_from_slice(self.end.as_bytes());
+    }
+}
+
+/// The size of an event that grows record by record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventSize {
+    records: usize,
+    record_bytes: usize,
+}
+
+impl EventSize {
+    /// This event with one more record of `record_bytes` ([`EventFormat::record_bytes`]).
+    #[must_use]
+    pub fn with(self, record_bytes: usize) -> Self {
+        Self { records: self.records + 1, record_bytes: self.record_bytes + record_bytes }
+    }
+
+    /// Bytes of the whole event.
+    pub fn bytes(self) -> usize {
+        OPEN.len() + self.record_bytes + self.records.saturating_sub(1) + CLOSE.len()
+    }
+
+    /// Whether the event may be sent.
+    pub fn fits(self) -> bool {
+        self.bytes() <= EVENT_BYTES_MAX
+    }
+}
+
+/// Seconds with up to three decimals, without trailing zeros (recorded).
+fn arrival_text(arrival: Timestamp) -> String {
+    let (seconds, millis) = (arrival.seconds(), arrival.millis() % 1000);
+    match millis {
+        0 => seconds.to_string(),
+        _ if millis % 100 == 0 => format!("{seconds}.{}", millis / 100),
+        _ if millis % 10 == 0 => format!("{seconds}.{:02}", millis / 10),
+        _ => format!("{seconds}.{millis:03}"),
+    }
+}
+
+/// Length of a UTF-8 text as a JSON string, quotes included.
+fn json_string_bytes(text: &[u8]) -> usize {
+    if text.iter().all(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\') {
+        return text.len() + 2;
+    }
+    let mut counter = Counter(0);
+    let text = std::str::from_utf8(text).expect("the log holds UTF-8 partition keys");
+    serde_json::to_writer(&mut counter, text).expect("counting does not fail");
+    counter.0
+}
+
+struct Counter(usize);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_log::Position;
+    use millstream_types::ShardIndex;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn format(shard: u32, created_seconds: u64) -> EventFormat {
+        EventFormat::new(
+            ShardIdentity { id: ShardId(ShardIndex::new(shard).unwrap()), created_seconds },
+            "arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream",
+            "us-east-2",
+            "arn:aws:iam::123456789012:role/lambda-role",
+        )
+    }
+
+    fn record(position: u64, arrival: u64, key: &str, data: &[u8]) -> Record {
+        Record {
+            position: Position(position),
+            arrival: Timestamp::from_millis(arrival),
+            partition_key: Bytes::copy_from_slice(key.as_bytes()),
+            data: Bytes::copy_from_slice(data),
+        }
+    }
+
+    #[test]
+    fn the_event_is_the_one_of_the_reference() {
+        let format = format(6, 1_545_000_000);
+        let record = record(3, 1_545_084_650_987, "1", b"Hello, this is a test.");
+        let number = format.shard().sequence_number(&record);
+        let expected = format!(
+            concat!(
+                r#"{{"Records":[{{"kinesis":{{"kinesisSchemaVersion":"1.0","partitionKey":"1","#,
+                r#""sequenceNumber":"{number}","data":"SGVsbG8sIHRoaXMgaXMgYSB0ZXN0Lg==","#,
+                r#""approximateArrivalTimestamp":1545084650.987}},"eventSource":"aws:kinesis","eventVersion":"1.0","#,
+                r#""eventID":"shardId-000000000006:{number}","eventName":"aws:kinesis:record","#,
+                r#""invokeIdentityArn":"arn:aws:iam::123456789012:role/lambda-role","awsRegion":"us-east-2","#,
+                r#""eventSourceARN":"arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream"}}]}}"#,
+            ),
+            number = number
+        );
+        assert_eq!(std::str::from_utf8(&format.build(&[record])).unwrap(), expected);
+    }
+
+    #[test]
+    fn arrival_times_have_no_trailing_zeros() {
+        let check = |millis, expected: &str| assert_eq!(arrival_text(Timestamp::from_millis(millis)), expected);
+        check(1_545_084_650_987, "1545084650.987");
+        check(1_545_084_650_980, "1545084650.98");
+        check(1_545_084_650_900, "1545084650.9");
+        check(1_545_084_650_000, "1545084650");
+        check(1_545_084_650_007, "1545084650.007");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn sizes_are_exact_and_the_data_comes_back(
+            records in prop::collection::vec((0_u64..1 << 62, 0_u64..1 << 41, "\\PC{1,20}|[\\x00-\\x7f]{1,20}", prop::collection::vec(any::<u8>(), 0..100)), 1..20),
+        ) {
+            let format = format(7, 1_600_000_000);
+            let records: Vec<Record> = records.iter().map(|(p, a, k, d)| record(*p, *a, k, d)).collect();
+            // The size itself is asserted inside `build`.
+            let event: serde_json::Value = serde_json::from_slice(&format.build(&records)).unwrap();
+            for (record, json) in records.iter().zip(event["Records"].as_array().unwrap()) {
+                let kinesis = &json["kinesis"];
+                prop_assert_eq!(kinesis["partitionKey"].as_str().unwrap().as_bytes(), &record.partition_key[..]);
+                let data = STANDARD.decode_to_vec(kinesis["data"].as_str().unwrap()).unwrap();
+                prop_assert_eq!(&data[..], &record.data[..]);
+                prop_assert_eq!(json["eventID"].as_str().unwrap().split_once(':').unwrap().1, kinesis["sequenceNumber"].as_str().unwrap());
+            }
+        }
+    }
+}

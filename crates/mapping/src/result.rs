@@ -1,0 +1,65 @@
+//! What `LastProcessingResult` says about the last thing a mapping did.
+
+/// The result of the last invocation or read of a mapping.
+///
+/// AWS publishes the texts of the first three; for the others only the form `PROBLEM: …` is known
+/// (event source mapping reference 1.4), so their words are ours and chosen here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessingResult {
+    NothingYet,
+    Ok,
+    FunctionFailed,
+    Throttled,
+    NotReady,
+    NotPermitted,
+    NoFunction,
+    ServiceError,
+    /// A record that cannot travel in an event of 6 MB was passed over.
+    RecordTooLarge,
+    NoStream,
+    NoAccess,
+    ReadFailed,
+    Damaged,
+}
+
+impl ProcessingResult {
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::NothingYet => "No records processed",
+            Self::Ok => "OK",
+            Self::FunctionFailed => "PROBLEM: Function call failed",
+            Self::Throttled => "PROBLEM: Function call was throttled",
+            Self::NotReady => "PROBLEM: Function is not ready to be invoked",
+            Self::NotPermitted => "PROBLEM: The execution role of the function cannot be assumed by Lambda",
+            Self::NoFunction => "PROBLEM: Function does not exist",
+            Self::ServiceError => "PROBLEM: internal Lambda error. Please contact Lambda customer support.",
+            Self::RecordTooLarge => "PROBLEM: A record was larger than the maximum event size and was discarded",
+            Self::NoStream => "PROBLEM: Stream not found",
+            Self::NoAccess => {
+                "PROBLEM: Cannot access stream. Please ensure the role can perform the GetRecords, GetShardIterator, \
+                 DescribeStream, ListShards, and ListStreams Actions on your stream in IAM."
+            }
+            Self::ReadFailed => "PROBLEM: The stream cannot be read at the moment",
+            Self::Damaged => "PROBLEM: Stored records of the stream are damaged",
+        }
+    }
+
+    /// The result that a stored text stands for; texts of other versions count as nothing yet.
+    pub fn from_text(text: &str) -> Self {
+        const ALL: [ProcessingResult; 12] = [
+            ProcessingResult::Ok,
+            ProcessingResult::FunctionFailed,
+            ProcessingResult::Throttled,
+            ProcessingResult::NotReady,
+            ProcessingResult::NotPermitted,
+            ProcessingResult::NoFunction,
+            ProcessingResult::ServiceError,
+            ProcessingResult::RecordTooLarge,
+            ProcessingResult::NoStream,
+            ProcessingResult::NoAccess,
+            ProcessingResult::ReadFailed,
+            ProcessingResult::Damaged,
+        ];
+        ALL.into_iter().find(|result| result.text() == text).unwrap_or(Self::NothingYet)
+    }
+}
