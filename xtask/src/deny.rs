@@ -37,7 +37,8 @@ impl Rules {
         let rules: toml::Table = text.parse()?;
         let strings = |table: &str, key: &str, field: Option<&str>| -> Vec<String> {
             let items = rules[table][key].as_array().map(Vec::as_slice).unwrap_or_default();
-            let text = |item: &toml::Value| field.map_or(Some(item), |name| item.get(name))?.as_str().map(str::to_owned);
+            let text =
+                |item: &toml::Value| field.map_or(Some(item), |name| item.get(name))?.as_str().map(str::to_owned);
             items.iter().filter_map(text).collect()
         };
         Ok(Self { licences: strings("licenses", "allow", None), banned: strings("bans", "deny", Some("crate")) })

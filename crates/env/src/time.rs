@@ -170,6 +170,17 @@ impl HostClock {
         }
     }
 
+    /// Wall-clock time in microseconds since the epoch, for measuring between processes of one machine.
+    pub fn now_micros(&self) -> u64 {
+        match &self.fixed {
+            None => {
+                let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+            }
+            Some(_) => self.now().millis() * 1000,
+        }
+    }
+
     /// Time since this clock was made; never goes back.
     pub fn monotonic(&self) -> Duration {
         self.started.elapsed()
