@@ -25,7 +25,19 @@ pub enum Principal {
         issued_at: Timestamp,
         /// The execution environment the session is bound to, when it is one of a function.
         environment: Option<Arc<str>>,
+        /// What was passed to `AssumeRole` to narrow the session; empty when nothing was.
+        session_policies: Arc<[SessionPolicy]>,
     },
+}
+
+/// A policy that narrows a session: the session may do what its role *and* one of these allow.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionPolicy {
+    /// The document.
+    Inline(String),
+    /// The ARN of a managed policy.
+    Managed(String),
 }
 
 /// The caller of a request.

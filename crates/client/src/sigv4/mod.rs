@@ -14,6 +14,8 @@ pub mod date;
 pub mod encoding;
 pub mod key;
 pub mod signer;
+#[cfg(test)]
+mod tests;
 
 pub use canonical::CanonicalParts;
 pub use key::{CredentialScope, SigningKey};

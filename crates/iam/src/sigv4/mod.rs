@@ -1,0 +1,39 @@
+//! Verification of Signature Version 4, on top of the canonical form of the crate `client`.
+//!
+//! - [`RequestParts`]: what the verifier needs of a request.
+//! - [`presented`]: reads the two forms a signature comes in (header, query) into one.
+//! - [`checks`]: scope, dates and the headers that must be signed.
+//! - [`authenticator`]: decides who the caller is.
+//! - [`error`]: refusals, with their code and status in each protocol.
+//!
+//! Only the look-up of a stored long-term key waits for the catalog; everything else is computation. Chunked uploads and
+//! SigV4A are refused.
+
+mod authenticator;
+mod cache;
+mod checks;
+mod error;
+mod presented;
+#[cfg(test)]
+mod tests;
+
+use http::HeaderMap;
+
+pub use authenticator::{AuthMode, Authenticated, Authenticator};
+pub use error::{AuthError, AuthErrorKind, ProtocolFamily};
+pub use presented::Presented;
+
+/// What verification needs of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestParts<'a> {
+    pub method: &'a str,
+    /// Path and query exactly as received.
+    pub target: &'a str,
+    pub headers: &'a HeaderMap,
+    /// `:authority` of HTTP/2, used when there is no `host` header.
+    pub authority: Option<&'a str>,
+    /// The SHA-256 of the body as received.
+    pub body_sha256: &'a [u8; 32],
+    /// The signing names the request may be scoped to; empty when any will do.
+    pub services: &'a [&'a str],
+}
