@@ -5,10 +5,12 @@
 //!   `SERVICE` and `operations()`.
 //! - [`shape`]: the static tables those modules contain: members, locations, constraints.
 //! - [`value`] and [`typed`]: the small tree between the protocols and the typed structures.
+//! - [`direct`]: the data path without a tree: `PutRecord`, `PutRecords`, `GetRecords` in JSON and CBOR.
 //! - [`error`]: what an operation can answer instead of its output.
 //!
 //! It does not know HTTP connections, signatures or what an operation does.
 
+pub mod direct;
 pub mod error;
 mod generated;
 pub mod operation;
