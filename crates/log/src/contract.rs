@@ -56,9 +56,12 @@ pub enum AppendError {
 pub struct Reservation {
     /// One for each entry, in the entries' order.
     pub slots: Vec<Result<Slot, AppendError>>,
-    pub(crate) finish:
-        Box<dyn FnOnce(Vec<Result<Slot, AppendError>>) -> BoxFuture<'static, Vec<Result<Stored, AppendError>>> + Send>,
+    pub(crate) finish: Finish,
 }
+
+/// The engine's half of [`Reservation::commit`]: settles the slots before it returns; its future waits for durability.
+pub(crate) type Finish =
+    Box<dyn FnOnce(Vec<Result<Slot, AppendError>>) -> BoxFuture<'static, Vec<Result<Stored, AppendError>>> + Send>;
 
 impl Reservation {
     /// Hands the slots over and waits until they are durable. One result for each entry, in order. A slot that was not
@@ -86,11 +89,13 @@ pub struct Slot {
     pub(crate) memory: Box<dyn SlotMemory>,
 }
 
-/// The engine's side of a [`Slot`].
+/// The engine's side of a [`Slot`]. Dropped without [`SlotMemory::settle`] it leaves a void record.
 pub trait SlotMemory: Send {
-    /// Decodes into place and marks the record complete. The payload's length is the one reserved.
+    /// Decodes into place. The payload's length is the one reserved.
     fn fill(&mut self, payload: Payload<'_>);
     fn stored(&self) -> Stored;
+    /// Hands the record to the engine: as it was filled, or void when it was not.
+    fn settle(self: Box<Self>) -> Result<Stored, AppendError>;
 }
 
 impl Slot {
@@ -101,6 +106,10 @@ impl Slot {
 
     pub fn stored(&self) -> Stored {
         self.memory.stored()
+    }
+
+    pub(crate) fn settle(self) -> Result<Stored, AppendError> {
+        self.memory.settle()
     }
 }
 
@@ -175,9 +184,10 @@ pub enum ShardError {
 /// What a shard holds now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The oldest position not expired; equal to `next` when nothing is there.
+    /// Nothing before this position is readable any more. A lower bound: retention may already hide more, which a read
+    /// finds out. Never beyond `next`.
     pub horizon: Position,
-    /// The position the next record gets.
+    /// One past the newest settled position: where [`ReadFrom::Tip`] points. Records being stored come at or after it.
     pub next: Position,
     /// Arrival of the newest record ever stored.
     pub last_arrival: Option<Timestamp>,
@@ -188,7 +198,7 @@ pub struct Bounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sealed {
     pub closed_at: Timestamp,
-    /// `None` when the shard never held a record.
+    /// The last position given out; `None` when the shard never held a record.
     pub last: Option<Position>,
 }
 
@@ -232,7 +242,7 @@ impl Debug for Tail {
 /// After a crash every acknowledged record is read back byte for byte; records that were not acknowledged may appear
 /// only as a suffix of their shard.
 pub trait ShardLog: Send + Sync + Debug {
-    /// Makes an empty shard, durably. Does nothing when it exists.
+    /// Makes an empty shard, durably. Does nothing when it exists. A deleted key is never created again.
     fn create(&self, shard: ShardKey, config: ShardConfig) -> BoxFuture<'_, Result<(), ShardError>>;
 
     /// Changes the settings of a shard. A shorter retention hides records at once; a longer one brings none back.

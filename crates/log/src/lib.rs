@@ -1,8 +1,18 @@
 //! The record log: where the records of all shards live, durably and in order.
 //!
-//! [`ShardLog`] is the contract; every form of it runs the same conformance suite. Engines know only shard keys,
+//! [`ShardLog`] is the contract; every form of it runs the same [`conformance`] suite. Engines know only shard keys,
 //! positions and arrival times: sequence numbers, hash ranges, states and limits are made above.
+//!
+//! - [`contract`]: what every form promises.
+//! - [`memory`]: everything in memory, for `--ephemeral` and for tests.
+//! - [`conformance`]: the suite, as a macro over a way to make a log.
 
-mod contract;
+mod admission;
+pub mod contract;
+pub mod memory;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 
 pub use contract::*;
+pub use memory::MemoryLog;
