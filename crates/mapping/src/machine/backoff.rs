@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Wait after the first failure of a batch in the function.
 pub const FUNCTION_FAILURE_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait between two tries of a failing batch.
-pub const FUNCTION_FAILURE_MAX: Duration = Duration::from_secs(60);
+pub const FUNCTION_FAILURE_MAX: Duration = Duration::from_mins(1);
 /// Wait after the first try that did not reach the function: short, because most such states end soon (a function that
 /// is being created, a moment of full concurrency).
 pub const NOT_DELIVERED_FIRST: Duration = Duration::from_millis(100);

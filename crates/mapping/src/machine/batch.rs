@@ -38,7 +38,7 @@ impl Batch {
     }
 
     /// This batch without the records below `horizon`; `None` when nothing is left.
-    pub(super) fn from_horizon(&self, horizon: Position, format: &EventFormat) -> Option<Self> {
+    pub(super) fn without_expired(&self, horizon: Position, format: &EventFormat) -> Option<Self> {
         let kept: Vec<Record> = self.records.iter().filter(|r| r.position >= horizon).cloned().collect();
         (!kept.is_empty()).then(|| Self::new(kept, format))
     }

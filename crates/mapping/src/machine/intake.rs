@@ -198,10 +198,9 @@ impl Window {
     /// Records came into an empty intake at `now`: finds the window they belong to.
     pub(super) fn first_records(&mut self, now: Timestamp) {
         let length = u64::try_from(self.length.as_millis()).expect("a window has at most 300 s");
-        if length > 0 {
-            let passed = u64::try_from(now.since(self.started).as_millis()).expect("times have 64 bits");
-            self.started = self.started.plus(Duration::from_millis(passed / length * length));
-        }
+        let passed = now.millis().saturating_sub(self.started.millis());
+        let windows_passed = passed.checked_div(length).unwrap_or(0);
+        self.started = self.started.plus(Duration::from_millis(windows_passed * length));
     }
 
     /// Whether the window has ended.

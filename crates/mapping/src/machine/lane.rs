@@ -67,7 +67,7 @@ impl Lane {
         }
         let mut work = work.clone();
         if work.batch.first() < horizon {
-            let Some(rest) = work.batch.from_horizon(horizon, format) else {
+            let Some(rest) = work.batch.without_expired(horizon, format) else {
                 *self = Self::Idle;
                 return Retry::Expired(work.entry(BatchOutcome::Expired, None, now));
             };

@@ -94,7 +94,6 @@ impl ShardMachine {
     pub fn step(&mut self, now: Timestamp, event: Event) -> Vec<Command> {
         let mut commands = Vec::new();
         match event {
-            Event::Start => {}
             Event::Read(batch) => self.on_read(now, batch),
             Event::ReadFailed(problem) => {
                 self.read_failures = self.read_failures.saturating_add(1);
@@ -107,7 +106,7 @@ impl ShardMachine {
             Event::Suspend => self.suspended = true,
             Event::Resume => self.suspended = false,
             Event::Stop if self.ending == Ending::No => self.ending = Ending::Asked,
-            Event::Stop => {}
+            Event::Start | Event::Stop => {}
         }
         self.advance(now, &mut commands);
         commands
