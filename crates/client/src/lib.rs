@@ -2,11 +2,14 @@
 //! external destinations.
 //!
 //! - [`sigv4`]: AWS Signature Version 4, without I/O. The server's verifier uses the same canonical form.
+//! - [`http_client`]: a client that signs what it sends and keeps its connections.
 //! - [`Credentials`]: an access key, never shown by `Debug`.
 //!
 //! The crate knows no operation: bodies go in and come out as bytes. It speaks HTTP/1.1 without TLS.
 
 mod credentials;
+pub mod http_client;
 pub mod sigv4;
 
 pub use credentials::Credentials;
+pub use http_client::{Answer, Client, Error};
