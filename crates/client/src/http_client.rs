@@ -21,7 +21,7 @@ use crate::sigv4::{SignError, Signer, encoding, sha256};
 /// Connections kept while nothing is asked.
 const IDLE_CONNECTIONS_MAX: usize = 16;
 /// Longest wait for one answer: a synchronous invocation may take 15 minutes.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(16 * 60);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(16);
 /// Largest answer taken.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -44,6 +44,31 @@ struct Connection {
     sender: SendRequest<Full<Bytes>>,
     /// Moves the connection's bytes; polled only while an answer is awaited.
     driver: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
+}
+
+impl Connection {
+    /// Sends a request and reads its answer; also whether the connection is still open then.
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<(Answer, bool), Error> {
+        let Self { sender, driver } = self;
+        let failed = |error: hyper::Error| Error::Connection(error.to_string());
+        let exchange = async {
+            sender.ready().await.map_err(failed)?;
+            let (parts, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| Error::Connection(error.to_string()))?.to_bytes();
+            Ok::<_, Error>(Answer { status: parts.status, headers: parts.headers, body })
+        };
+        tokio::pin!(exchange);
+        tokio::select! {
+            biased;
+            answer = &mut exchange => Ok((answer?, true)),
+            ended = driver => {
+                // The connection ended; what it brought before may still complete the answer.
+                ended.map_err(failed)?;
+                Ok((exchange.await?, false))
+            }
+        }
+    }
 }
 
 /// A call did not succeed.
@@ -166,27 +191,7 @@ impl Client {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let Connection { sender, driver } = &mut connection;
-        let failed = |error: hyper::Error| Error::Connection(error.to_string());
-        let exchange = async {
-            sender.ready().await.map_err(failed)?;
-            let (parts, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-            let body = body.map_err(|error| Error::Connection(error.to_string()))?.to_bytes();
-            Ok::<_, Error>(Answer { status: parts.status, headers: parts.headers, body })
-        };
-        let (answer, open) = {
-            tokio::pin!(exchange);
-            tokio::select! {
-                biased;
-                answer = &mut exchange => (answer?, true),
-                ended = driver => {
-                    // The connection ended; what it brought before may still complete the answer.
-                    ended.map_err(failed)?;
-                    (exchange.await?, false)
-                }
-            }
-        };
+        let (answer, open) = connection.exchange(request).await?;
         if open {
             self.keep(connection);
         }

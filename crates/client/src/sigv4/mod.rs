@@ -6,7 +6,7 @@
 //! - [`date`]: the two date forms a request may carry.
 //! - [`signer`]: puts a signature on a request, as a header or in its query.
 //!
-//! Verification is the server's business and lives in the crate `iam`, on top of these. Chunked uploads and SigV4A are not
+//! Verification is the server's business and lives in the crate `iam`, on top of these. Chunked uploads and `SigV4A` are not
 //! supported.
 
 pub mod canonical;
