@@ -1,1 +1,34 @@
 //! What the Kinesis operations do, without HTTP.
+//!
+//! [`Streams`] is the only way in: a cheap handle with one function for each operation. It stands between the catalog,
+//! which holds what a stream *is* (a header and pages of 256 shards), and the record log, which holds what is *in* it.
+//!
+//! - [`Stream`] and [`Shard`]: a stream as it was when it was looked up; also what event source mappings read.
+//! - `model`: the stored form of streams, versioned.
+//! - `registry`: streams in memory, so that a put reads no catalog; kept fresh by the catalog's changes.
+//! - `lifecycle`: the steps that span several keys and shards. The intent to take them stands in the stream's header,
+//!   so that whatever was interrupted is finished at the next start.
+//! - `iterator`, `signer`: shard iterators and page tokens carry all they need, are signed, and survive a restart.
+//! - `operations`: one file for each operation or closely related group.
+//!
+//! Not here: HTTP, authorization (except that another account's stream is refused, since no resource policies exist
+//! yet), resharding, enhanced fan-out, encryption, per-shard throughput limits. On-demand streams take any load with
+//! the four shards they begin with: nothing here limits a shard, so they do not split by themselves yet.
+
+mod errors;
+mod iterator;
+mod lifecycle;
+mod model;
+mod names;
+mod operations;
+mod registry;
+mod service;
+mod signer;
+mod stream;
+
+pub use names::{StreamName, StreamTarget};
+pub use operations::get_records::RecordsPage;
+pub use operations::put::{PutRecordsReply, StoredRecord};
+pub use registry::StreamWatch;
+pub use service::{OpenError, Options, Parts, Streams};
+pub use stream::{Shard, Stream, StreamState};

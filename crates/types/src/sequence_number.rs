@@ -16,6 +16,10 @@ use std::str::FromStr;
 
 use crate::arn::Invalid;
 
+mod decoded;
+
+pub use decoded::Decoded;
+
 /// An unsigned number below 2^256 in its canonical decimal form: what clients send and compare as a big integer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SequenceNumber {

@@ -1,0 +1,156 @@
+//! What can go wrong, as small structs, and which operation may answer which of them.
+//!
+//! Each struct carries AWS's text. An operation that uses `?` on a cause its API does not document does not compile.
+
+use millstream_catalog::StoreError;
+use millstream_log::ShardError;
+use millstream_wire::CommonError;
+use millstream_wire::kinesis::error as wire;
+
+macro_rules! causes {
+    ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
+        $($(#[$meta])* #[derive(Clone, Debug, PartialEq, Eq)] pub(crate) struct $name(pub(crate) String);)*
+    };
+}
+
+causes! {
+    NotFound,
+    InUse,
+    InvalidArgument,
+    LimitExceeded,
+    AccessDenied,
+    Validation,
+    ExpiredIterator,
+    ExpiredNextToken,
+    ThroughputExceeded,
+    /// Logged, not sent.
+    Internal,
+}
+
+/// What resolving a stream's name or ARN can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TargetError {
+    InvalidArgument(InvalidArgument),
+    AccessDenied(AccessDenied),
+    NotFound(NotFound),
+}
+
+/// What looking up a stream that must exist can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LookupError {
+    NotFound(NotFound),
+    Internal(Internal),
+}
+
+macro_rules! wraps {
+    ($($outer:ident: $($variant:ident),*;)*) => {
+        $($(impl From<$variant> for $outer { fn from(cause: $variant) -> Self { Self::$variant(cause) } })*)*
+    };
+}
+
+wraps! {
+    TargetError: InvalidArgument, AccessDenied, NotFound;
+    LookupError: NotFound, Internal;
+}
+
+impl From<StoreError> for Internal {
+    fn from(error: StoreError) -> Self {
+        Self(format!("catalog: {error}"))
+    }
+}
+
+impl From<ShardError> for Internal {
+    fn from(error: ShardError) -> Self {
+        Self(format!("log: {error}"))
+    }
+}
+
+impl From<StoreError> for LookupError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+macro_rules! answers {
+    ($($error:ident: $($cause:ident => $variant:ident),* $(,)?;)*) => {
+        $(
+            $(impl From<$cause> for wire::$error {
+                fn from(cause: $cause) -> Self { Self::$variant(cause.0) }
+            })*
+            impl From<Internal> for wire::$error {
+                fn from(cause: Internal) -> Self { CommonError::InternalFailure(cause.0).into() }
+            }
+        )*
+    };
+}
+
+answers! {
+    CreateStreamError: InUse => ResourceInUse, LimitExceeded => LimitExceeded, InvalidArgument => InvalidArgument;
+    DeleteStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    DescribeStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    DescribeStreamSummaryError:
+        NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    ListStreamsError: InvalidArgument => InvalidArgument, ExpiredNextToken => ExpiredNextToken;
+    ListShardsError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
+        ExpiredNextToken => ExpiredNextToken, InUse => ResourceInUse;
+    PutRecordError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
+        ThroughputExceeded => ProvisionedThroughputExceeded;
+    PutRecordsError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    GetShardIteratorError:
+        NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    GetRecordsError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
+        ExpiredIterator => ExpiredIterator;
+    IncreaseStreamRetentionPeriodError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse;
+    DecreaseStreamRetentionPeriodError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse;
+    DescribeLimitsError:;
+    AddTagsToStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse;
+    RemoveTagsFromStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse;
+    ListTagsForStreamError:
+        NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+}
+
+macro_rules! target_answers {
+    ($($error:ident),* $(,)?) => {
+        $(
+            impl From<TargetError> for wire::$error {
+                fn from(error: TargetError) -> Self {
+                    match error {
+                        TargetError::InvalidArgument(cause) => cause.into(),
+                        TargetError::AccessDenied(cause) => cause.into(),
+                        TargetError::NotFound(cause) => cause.into(),
+                    }
+                }
+            }
+            impl From<LookupError> for wire::$error {
+                fn from(error: LookupError) -> Self {
+                    match error {
+                        LookupError::NotFound(cause) => cause.into(),
+                        LookupError::Internal(cause) => cause.into(),
+                    }
+                }
+            }
+        )*
+    };
+}
+
+target_answers! {
+    DeleteStreamError, DescribeStreamError, DescribeStreamSummaryError, ListShardsError, PutRecordError,
+    PutRecordsError, GetShardIteratorError, GetRecordsError, IncreaseStreamRetentionPeriodError,
+    DecreaseStreamRetentionPeriodError, AddTagsToStreamError, RemoveTagsFromStreamError, ListTagsForStreamError,
+}
+
+macro_rules! validation_answers {
+    ($($error:ident),* $(,)?) => {
+        $(impl From<Validation> for wire::$error {
+            fn from(cause: Validation) -> Self { CommonError::Validation(cause.0).into() }
+        })*
+    };
+}
+
+validation_answers! {
+    PutRecordError, PutRecordsError, IncreaseStreamRetentionPeriodError, DecreaseStreamRetentionPeriodError,
+}

@@ -1,0 +1,231 @@
+//! Streams in memory: a put or a describe reads no catalog.
+//!
+//! The catalog is the truth. What this process changes is forgotten here at once, what others change when the catalog's
+//! watch says so. Whoever waits for a change of a stream subscribes here, so that one watch of the catalog serves all.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use millstream_catalog::{Expect, MetaStore, Revision, SharedStore, StoreError, Versioned, Watched};
+use tokio::sync::watch;
+
+use crate::errors::{Internal, LookupError};
+use crate::model::{self, Header, Page, Status};
+use crate::names::StreamName;
+use crate::stream::Stream;
+
+/// Streams kept in memory at most; beyond it all are forgotten and read again when needed.
+const STREAMS_CACHED_MAX: usize = 4096;
+/// Pages read from the catalog at once: pages of a stream number at most a few hundred.
+const PAGES_PER_READ: usize = 64;
+/// How often a change of a header is tried again after others changed it meanwhile.
+const CHANGE_TRIES_MAX: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Registry {
+    store: SharedStore,
+    state: Mutex<State>,
+    /// Moves with every change of any stream.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    streams: HashMap<StreamName, Arc<Stream>>,
+    /// Moves with every forgetting, so that what was read before it is not kept after it.
+    generation: u64,
+    watchers: HashMap<StreamName, watch::Sender<u64>>,
+}
+
+/// A subscription to one stream by name.
+#[derive(Debug)]
+pub struct StreamWatch(watch::Receiver<u64>);
+
+impl StreamWatch {
+    /// Completes after the stream was created, changed or deleted since the subscription was made or since this last
+    /// completed. May complete without cause.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The service is gone: nothing will ever change, and there must be no busy loop.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A header and the revision under which it can be changed.
+pub(crate) struct Stored {
+    pub(crate) revision: Revision,
+    pub(crate) header: Header,
+}
+
+impl Registry {
+    pub(crate) fn new(store: SharedStore) -> Self {
+        Self { store, state: Mutex::default(), changes: watch::Sender::new(0) }
+    }
+
+    pub(crate) fn store(&self) -> &dyn MetaStore {
+        &*self.store
+    }
+
+    /// The stream as it is now, whatever its state; `None` when there is none.
+    pub(crate) async fn get(&self, name: &StreamName) -> Result<Option<Arc<Stream>>, Internal> {
+        let generation = {
+            let state = self.lock();
+            if let Some(stream) = state.streams.get(name) {
+                return Ok(Some(Arc::clone(stream)));
+            }
+            state.generation
+        };
+        let Some(stream) = self.read(name).await? else { return Ok(None) };
+        let stream = Arc::new(stream);
+        let mut state = self.lock();
+        if state.generation == generation {
+            if state.streams.len() >= STREAMS_CACHED_MAX {
+                state.streams.clear();
+            }
+            state.streams.insert(name.clone(), Arc::clone(&stream));
+        }
+        Ok(Some(stream))
+    }
+
+    /// The stream as it is now, or AWS's text that there is none.
+    pub(crate) async fn expect(&self, name: &StreamName) -> Result<Arc<Stream>, LookupError> {
+        Ok(self.get(name).await?.ok_or_else(|| name.not_found())?)
+    }
+
+    pub(crate) async fn header(&self, name: &StreamName) -> Result<Option<Stored>, Internal> {
+        let key = model::header_key(name);
+        let Some(versioned) = self.store.get(&key).await? else { return Ok(None) };
+        let header = model::decode(&key, &versioned.value).map_err(|e| Internal(e.to_string()))?;
+        Ok(Some(Stored { revision: versioned.revision, header }))
+    }
+
+    /// Writes a header where `expect` holds, and lets everybody see it.
+    pub(crate) async fn put(&self, name: &StreamName, expect: Expect, header: &Header) -> Result<Revision, StoreError> {
+        let result = self.store.put(&model::header_key(name), expect, model::encode(header)).await;
+        self.forget(name);
+        result
+    }
+
+    /// Changes an existing header as `change` says, which may be called several times. Gives the header as written;
+    /// `change` returning `false` leaves it as it is.
+    pub(crate) async fn change<E>(
+        &self,
+        name: &StreamName,
+        mut change: impl FnMut(&mut Header) -> Result<bool, E>,
+    ) -> Result<Header, E>
+    where
+        E: From<LookupError>,
+    {
+        for _ in 0..CHANGE_TRIES_MAX {
+            let Some(Stored { revision, mut header }) = self.header(name).await.map_err(LookupError::from)? else {
+                return Err(LookupError::from(name.not_found()).into());
+            };
+            if !change(&mut header)? {
+                return Ok(header);
+            }
+            match self.put(name, Expect::Revision(revision), &header).await {
+                Ok(_) => return Ok(header),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(LookupError::from(error).into()),
+            }
+        }
+        Err(LookupError::from(Internal(format!("{name} is changed by others all the time"))).into())
+    }
+
+    pub(crate) async fn delete(&self, name: &StreamName, revision: Revision) -> Result<(), StoreError> {
+        let result = self.store.delete(&model::header_key(name), revision).await;
+        self.forget(name);
+        result
+    }
+
+    /// Writes a value that is the same whoever writes it, as the steps of an intent do.
+    pub(crate) async fn put_once(&self, key: &str, value: Bytes) -> Result<(), StoreError> {
+        match self.store.put(key, Expect::Absent, value.clone()).await {
+            Err(StoreError::Conflict) => {}
+            result => return result.map(drop),
+        }
+        let there = self.store.get(key).await?;
+        if there.is_some_and(|there| there.value == value) { Ok(()) } else { Err(StoreError::Conflict) }
+    }
+
+    /// All keys under a prefix, with their values.
+    pub(crate) async fn list_all(&self, prefix: &str) -> Result<Vec<(String, Versioned)>, StoreError> {
+        let mut items: Vec<(String, Versioned)> = Vec::new();
+        loop {
+            let after = items.last().map(|(key, _)| key.clone());
+            let page = self.store.list(prefix, after.as_deref(), PAGES_PER_READ).await?;
+            items.extend(page.items);
+            if !page.more {
+                return Ok(items);
+            }
+        }
+    }
+
+    pub(crate) fn subscribe(&self, name: &StreamName) -> StreamWatch {
+        let mut state = self.lock();
+        state.watchers.retain(|_, sender| sender.receiver_count() > 0);
+        let sender = state.watchers.entry(name.clone()).or_insert_with(|| watch::Sender::new(0));
+        StreamWatch(sender.subscribe())
+    }
+
+    /// Moves with every change of any stream.
+    pub(crate) fn all_changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Follows the catalog for ever, so that changes made elsewhere are seen here.
+    pub(crate) async fn follow_catalog(&self) {
+        let mut watch = self.store.watch(model::headers_prefix());
+        loop {
+            match watch.next().await {
+                Watched::Change(change) => {
+                    if let Some(name) = model::name_of_header_key(&change.key) {
+                        self.forget(&name);
+                    }
+                }
+                Watched::Lost => self.forget_all(),
+                Watched::Closed => return,
+            }
+        }
+    }
+
+    async fn read(&self, name: &StreamName) -> Result<Option<Stream>, Internal> {
+        let Some(Stored { header, .. }) = self.header(name).await? else { return Ok(None) };
+        let mut shards = Vec::new();
+        if matches!(header.status, Status::Active | Status::Updating) {
+            for (key, kept) in self.list_all(&model::pages_prefix(name, header.id)).await? {
+                let page: Page = model::decode(&key, &kept.value).map_err(|e| Internal(e.to_string()))?;
+                shards.extend(page.shards);
+            }
+        }
+        Ok(Some(Stream::new(name.clone(), header, shards)))
+    }
+
+    pub(crate) fn forget(&self, name: &StreamName) {
+        let mut state = self.lock();
+        state.generation += 1;
+        state.streams.remove(name);
+        if let Some(sender) = state.watchers.get(name) {
+            sender.send_modify(|count| *count += 1);
+        }
+        drop(state);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn forget_all(&self) {
+        let mut state = self.lock();
+        state.generation += 1;
+        state.streams.clear();
+        for sender in state.watchers.values() {
+            sender.send_modify(|count| *count += 1);
+        }
+        drop(state);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics while holding this lock")
+    }
+}

@@ -1,0 +1,131 @@
+//! The handle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_catalog::{Expect, SharedStore, StoreError};
+use millstream_env::{Random, ServiceClock, Tasks};
+use millstream_log::SharedLog;
+use millstream_types::Arn;
+
+use crate::errors::Internal;
+use crate::lifecycle::Running;
+use crate::model::{self, SECRET_KEY, Secret, Unreadable};
+use crate::names::StreamName;
+use crate::registry::{Registry, StreamWatch};
+use crate::signer::Signer;
+use crate::stream::Stream;
+
+/// Quotas of one account in one region.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Open shards; AWS's default in its largest regions (Kinesis developer guide).
+    pub shards_max: u32,
+    /// On-demand streams (Kinesis model).
+    pub on_demand_streams_max: u32,
+    /// Streams that can be created at the same time (Kinesis model).
+    pub streams_creating_max: usize,
+    /// How long a creation beyond that waits for its turn before it is refused.
+    pub creating_wait: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            shards_max: 20_000,
+            on_demand_streams_max: 50,
+            streams_creating_max: 5,
+            creating_wait: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What the service stands on.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    pub log: SharedLog,
+    pub store: SharedStore,
+    pub clock: ServiceClock,
+    pub random: Random,
+    pub tasks: Tasks,
+}
+
+/// The service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the catalog did not answer while streams were opened: {0}")]
+    Store(#[from] StoreError),
+    #[error("{0}; a newer version of millstream may have written it")]
+    Unreadable(String),
+}
+
+impl From<Unreadable> for OpenError {
+    fn from(error: Unreadable) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+/// The streams of all accounts and regions. Clones are the same service.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) parts: Parts,
+    pub(crate) options: Options,
+    pub(crate) registry: Registry,
+    pub(crate) signer: Signer,
+    /// The streams whose intents are being finished.
+    pub(crate) running: Running,
+}
+
+impl Streams {
+    /// Opens the service, and begins to finish in the background what was interrupted when it last stopped.
+    pub async fn open(parts: Parts, options: Options) -> Result<Self, OpenError> {
+        let secret = load_secret(&parts).await?;
+        let registry = Registry::new(Arc::clone(&parts.store));
+        let signer = Signer::new(&secret.key);
+        let streams = Self { inner: Arc::new(Inner { parts, options, registry, signer, running: Running::default() }) };
+        let following = streams.clone();
+        streams.inner.parts.tasks.spawn_dropped_on_cancel(async move {
+            following.inner.registry.follow_catalog().await;
+        });
+        streams.finish_interrupted().await?;
+        Ok(streams)
+    }
+
+    /// The stream that `arn` names, in any state; `None` when there is none. The error is a catalog that does not
+    /// answer; trying again may help.
+    pub async fn lookup(&self, arn: &Arn) -> Result<Option<Arc<Stream>>, StoreError> {
+        let Some(name) = StreamName::from_arn(arn) else { return Ok(None) };
+        self.inner.registry.get(&name).await.map_err(|Internal(reason)| StoreError::Unavailable(reason))
+    }
+
+    /// Subscribes to the stream that `arn` names, whether it exists or not; `None` when it is no stream's ARN. Subscribe
+    /// before looking up: then no change is missed.
+    pub fn watch(&self, arn: &Arn) -> Option<StreamWatch> {
+        Some(self.inner.registry.subscribe(&StreamName::from_arn(arn)?))
+    }
+
+    /// The log that holds the records.
+    pub fn log(&self) -> &SharedLog {
+        &self.inner.parts.log
+    }
+
+    pub(crate) fn now(&self) -> millstream_env::Timestamp {
+        self.inner.parts.clock.now()
+    }
+}
+
+async fn load_secret(parts: &Parts) -> Result<Secret, OpenError> {
+    let fresh = Secret::new(parts.random.bytes());
+    match parts.store.put(SECRET_KEY, Expect::Absent, model::encode(&fresh)).await {
+        Ok(_) => return Ok(fresh),
+        Err(StoreError::Conflict) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let kept = parts.store.get(SECRET_KEY).await?.ok_or(StoreError::Conflict)?;
+    Ok(model::decode(SECRET_KEY, &kept.value)?)
+}
