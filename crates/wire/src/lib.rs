@@ -5,15 +5,22 @@
 //!   `SERVICE` and `operations()`.
 //! - [`shape`]: the static tables those modules contain: members, locations, constraints.
 //! - [`value`] and [`typed`]: the small tree between the protocols and the typed structures.
+//! - [`protocol`]: `decode`, `encode` and `encode_error`: awsJson, CBOR, restJson, query and XML over those tables.
+//! - [`constraints`]: the interpreter behind AWS's validation texts.
 //! - [`direct`]: the data path without a tree: `PutRecord`, `PutRecords`, `GetRecords` in JSON and CBOR.
 //! - [`error`]: what an operation can answer instead of its output.
 //!
 //! It does not know HTTP connections, signatures or what an operation does.
 
+mod cbor;
+pub mod constraints;
 pub mod direct;
 pub mod error;
 mod generated;
+mod json;
+pub mod limits;
 pub mod operation;
+pub mod protocol;
 pub mod shape;
 pub mod typed;
 pub mod value;

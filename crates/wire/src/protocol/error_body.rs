@@ -1,0 +1,216 @@
+//! Errors as each protocol writes them.
+//!
+//! The code, the status and the letter case of an error that any operation can meet depend on the protocol and the
+//! service; [`describe`] is the one place that settles them.
+
+use http::HeaderName;
+
+use crate::error::{ApiError, CommonError, ErrorField, Fault, MessageKey, ModelledError};
+use crate::operation::Service;
+use crate::protocol::{Answer, Encoding, xml};
+use crate::shape::Location;
+use crate::{cbor, json};
+
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+
+/// An error ready to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    pub code: &'static str,
+    pub status: u16,
+    /// Left out of the body when there is none.
+    pub message: Option<String>,
+    pub message_key: MessageKey,
+    /// The restJson body carries `Type`.
+    pub typed: bool,
+    pub fault: Fault,
+    pub fields: Vec<ErrorField>,
+}
+
+/// The form of an error in an encoding of a service.
+pub fn describe(service: &Service, encoding: Encoding, error: &ApiError) -> Described {
+    match error {
+        ApiError::Modelled(error) => modelled(error),
+        ApiError::Common(error) => match encoding {
+            Encoding::Json10 | Encoding::Json11 | Encoding::Cbor => in_json(service, error),
+            Encoding::RestJson => in_rest_json(service, error),
+            Encoding::Query => in_query(service, error),
+        },
+    }
+}
+
+fn modelled(error: &ModelledError) -> Described {
+    let ModelledError { shape, message, fields } = error;
+    Described {
+        code: shape.code,
+        status: shape.status,
+        message: Some(message.clone()),
+        message_key: shape.message_key,
+        typed: shape.typed,
+        fault: shape.fault,
+        fields: fields.clone(),
+    }
+}
+
+impl Described {
+    fn new(code: &'static str, status: u16, message: Option<String>) -> Self {
+        let fault = if status < 500 { Fault::Sender } else { Fault::Receiver };
+        Self { code, status, message, message_key: MessageKey::Small, typed: false, fault, fields: Vec::new() }
+    }
+
+    fn capital(mut self) -> Self {
+        self.message_key = MessageKey::Capital;
+        self
+    }
+
+    fn typed(mut self) -> Self {
+        self.typed = true;
+        self
+    }
+}
+
+const NOT_SIGNED: &str = "Missing Authentication Token";
+const UNKNOWN_CLIENT: &str = "The security token included in the request is invalid.";
+const EXPIRED: &str = "The security token included in the request is expired";
+
+fn too_large(limit_bytes: u64) -> String {
+    format!("Request must be smaller than {limit_bytes} bytes")
+}
+
+fn in_json(service: &Service, error: &CommonError) -> Described {
+    let new = |code, message: &str| Described::new(code, 400, Some(message.to_owned()));
+    match error {
+        CommonError::Validation(text) => new(service.validation_code, text),
+        CommonError::AccessDenied(text) => new("AccessDeniedException", text).capital(),
+        CommonError::Serialization(text) => new("SerializationException", text).capital(),
+        CommonError::Malformed => Described::new("SerializationException", 400, None),
+        CommonError::UnknownOperation => Described::new("UnknownOperationException", 400, None),
+        CommonError::InternalFailure(_) => Described::new("InternalFailure", 500, None),
+        CommonError::Throttling(text) => {
+            Described::new(service.throttling_code, service.throttling_status, Some(text.clone()))
+        }
+        CommonError::Unavailable(text) => Described::new("ServiceUnavailableException", 503, Some(text.clone())),
+        CommonError::RequestTooLarge { limit_bytes } => {
+            Described::new("RequestEntityTooLargeException", 413, Some(too_large(*limit_bytes)))
+        }
+        CommonError::MissingAuthenticationToken => new("MissingAuthenticationTokenException", NOT_SIGNED),
+        CommonError::IncompleteSignature(text) => new("IncompleteSignatureException", text),
+        CommonError::UnrecognizedClient => new("UnrecognizedClientException", UNKNOWN_CLIENT),
+        CommonError::InvalidSignature(text) => new("InvalidSignatureException", text),
+        CommonError::ExpiredToken => new("ExpiredTokenException", EXPIRED),
+    }
+}
+
+fn in_rest_json(service: &Service, error: &CommonError) -> Described {
+    match error {
+        CommonError::InternalFailure(_) => {
+            let text = "An error occurred and the request cannot be processed.";
+            Described::new("ServiceException", 500, Some(text.to_owned())).capital().typed()
+        }
+        CommonError::UnknownOperation => Described::new("UnknownOperationException", 404, None),
+        CommonError::Throttling(_) => in_json(service, error).typed(),
+        CommonError::Serialization(text) => Described::new("SerializationException", 400, Some(text.clone())),
+        CommonError::AccessDenied(_)
+        | CommonError::MissingAuthenticationToken
+        | CommonError::IncompleteSignature(_)
+        | CommonError::UnrecognizedClient
+        | CommonError::InvalidSignature(_)
+        | CommonError::ExpiredToken => Described { status: 403, ..in_json(service, error) },
+        _ => in_json(service, error),
+    }
+}
+
+fn in_query(service: &Service, error: &CommonError) -> Described {
+    let new = |code, status, message: &str| Described::new(code, status, Some(message.to_owned()));
+    match error {
+        CommonError::Validation(text) => new(service.validation_code, 400, text),
+        CommonError::AccessDenied(text) => new("AccessDenied", 403, text),
+        CommonError::Serialization(text) => new("MalformedInput", 400, text),
+        CommonError::Malformed => new("MalformedInput", 400, "The request is not a valid form"),
+        CommonError::UnknownOperation => new("InvalidAction", 400, "Could not find the operation for this version"),
+        CommonError::InternalFailure(_) => {
+            new("InternalFailure", 500, "The request processing has failed because of an unknown error.")
+        }
+        CommonError::Throttling(text) => new(service.throttling_code, service.throttling_status, text),
+        CommonError::Unavailable(text) => new("ServiceUnavailable", 503, text),
+        CommonError::RequestTooLarge { limit_bytes } => new("RequestEntityTooLarge", 413, &too_large(*limit_bytes)),
+        CommonError::MissingAuthenticationToken => {
+            new("MissingAuthenticationToken", 403, "Request is missing Authentication Token")
+        }
+        CommonError::IncompleteSignature(text) => new("IncompleteSignature", 400, text),
+        CommonError::UnrecognizedClient => new("InvalidClientTokenId", 403, UNKNOWN_CLIENT),
+        CommonError::InvalidSignature(text) => new("SignatureDoesNotMatch", 403, text),
+        CommonError::ExpiredToken => new("ExpiredToken", 403, EXPIRED),
+    }
+}
+
+pub(super) fn write(answer: &mut Answer, service: &Service, encoding: Encoding, request_id: &str, error: &Described) {
+    match encoding {
+        Encoding::Json10 | Encoding::Json11 => write_json(answer, error, Some(error.code)),
+        Encoding::Cbor => write_cbor(answer, error),
+        Encoding::RestJson => {
+            answer.header(ERROR_TYPE, error.code);
+            write_json(answer, error, None);
+        }
+        Encoding::Query => write_xml(answer, service, request_id, error),
+    }
+    for field in error.fields.iter().filter(|field| field.location == Location::Header) {
+        if let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) {
+            answer.header(name, &field.value);
+        }
+    }
+}
+
+/// The texts of the body, in the order in which they are written.
+fn texts<'a>(error: &'a Described, code: Option<&'a str>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let kind = match error.fault {
+        Fault::Sender => "User",
+        Fault::Receiver => "Service",
+    };
+    let key = match error.message_key {
+        MessageKey::Small => "message",
+        MessageKey::Capital => "Message",
+    };
+    let fields = error.fields.iter().filter(|field| field.location == Location::Body);
+    code.map(|code| ("__type", code))
+        .into_iter()
+        .chain((error.typed && code.is_none()).then_some(("Type", kind)))
+        .chain(error.message.as_deref().map(|message| (key, message)))
+        .chain(fields.map(|field| (field.name, field.value.as_str())))
+}
+
+fn write_json(answer: &mut Answer, error: &Described, code: Option<&str>) {
+    let mut before = b'{';
+    for (key, text) in texts(error, code) {
+        answer.body.push(std::mem::replace(&mut before, b','));
+        json::write_string(&mut answer.body, key);
+        answer.body.push(b':');
+        json::write_string(&mut answer.body, text);
+    }
+    let end: &[u8] = if before == b'{' { b"{}" } else { b"}" };
+    answer.body.extend_from_slice(end);
+}
+
+fn write_cbor(answer: &mut Answer, error: &Described) {
+    answer.body.push(cbor::INDEFINITE_MAP);
+    for (key, text) in texts(error, Some(error.code)) {
+        cbor::write_text(&mut answer.body, key);
+        cbor::write_text(&mut answer.body, text);
+    }
+    answer.body.push(cbor::BREAK);
+}
+
+fn write_xml(answer: &mut Answer, service: &Service, request_id: &str, error: &Described) {
+    let kind = match error.fault {
+        Fault::Sender => "Sender",
+        Fault::Receiver => "Receiver",
+    };
+    let mut text = format!("<ErrorResponse xmlns=\"{}\"><Error>", xml::namespace(service));
+    xml::text_element(&mut text, "Type", kind);
+    xml::text_element(&mut text, "Code", error.code);
+    xml::text_element(&mut text, "Message", error.message.as_deref().unwrap_or_default());
+    text.push_str("</Error>");
+    xml::text_element(&mut text, "RequestId", request_id);
+    text.push_str("</ErrorResponse>");
+    answer.body.extend_from_slice(text.as_bytes());
+}
