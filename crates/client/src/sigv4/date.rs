@@ -1,4 +1,4 @@
-//! The two date forms a request may carry.
+//! The forms of dates that requests and policies carry.
 
 use millstream_env::Timestamp;
 use time::format_description::BorrowedFormatItem;
@@ -6,6 +6,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 const AMZ: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
+const ISO: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 const HTTP: &[BorrowedFormatItem<'_>] = format_description!(
     "[weekday repr:short case_sensitive:false], [day] [month repr:short case_sensitive:false] [year] [hour]:[minute]:[second] GMT"
 );
@@ -13,6 +14,11 @@ const HTTP: &[BorrowedFormatItem<'_>] = format_description!(
 /// `moment` as `YYYYMMDD'T'HHMMSS'Z'`, the form of `X-Amz-Date`. Moments after the year 9999 show as its last second.
 pub fn format_amz(moment: Timestamp) -> String {
     format(moment, AMZ)
+}
+
+/// `moment` as `YYYY-MM-DDTHH:MM:SSZ` (ISO 8601), the form of dates in policies and query answers.
+pub fn format_iso(moment: Timestamp) -> String {
+    format(moment, ISO)
 }
 
 /// `moment` as in the header `Date` (RFC 9110, IMF-fixdate).
@@ -51,6 +57,7 @@ mod tests {
     fn both_forms_name_the_same_moment() {
         let moment = Timestamp::from_seconds(1_440_938_160);
         assert_eq!(format_amz(moment), "20150830T123600Z");
+        assert_eq!(format_iso(moment), "2015-08-30T12:36:00Z");
         assert_eq!(format_http(moment), "Sun, 30 Aug 2015 12:36:00 GMT");
         assert_eq!(parse_amz("20150830T123600Z"), Some(moment));
         assert_eq!(parse_http("Sun, 30 Aug 2015 12:36:00 GMT"), Some(moment));

@@ -3,7 +3,7 @@
 //! - [`encoding`]: percent-encoding, the canonical path and the canonical query.
 //! - [`canonical`]: the canonical request and its hash.
 //! - [`key`]: the credential scope, the string to sign, the derived key and the signature.
-//! - [`date`]: the two date forms a request may carry.
+//! - [`date`]: the forms of dates.
 //! - [`signer`]: puts a signature on a request, as a header or in its query.
 //!
 //! Verification is the server's business and lives in the crate `iam`, on top of these. Chunked uploads and `SigV4A` are not

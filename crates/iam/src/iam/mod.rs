@@ -1,5 +1,6 @@
 //! The handle.
 
+pub(crate) mod authorize;
 mod server_secret;
 mod sessions;
 
@@ -11,6 +12,7 @@ use millstream_env::{HostClock, Random, ServiceClock};
 pub(crate) use self::sessions::SessionGrant;
 pub use self::sessions::{IssueError, SessionCredentials};
 use crate::keys::KeyRing;
+use crate::roles::RoleCache;
 use crate::sigv4::{AuthMode, Authenticator};
 
 /// Identities, policies and credentials of all accounts. A cheap handle.
@@ -29,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) random: Random,
     pub(crate) ring: Arc<KeyRing>,
     pub(crate) authenticator: Authenticator,
+    pub(crate) roles: RoleCache,
 }
 
 /// [`Iam`] cannot start.
@@ -51,7 +54,8 @@ impl Iam {
     ) -> Result<Self, OpenError> {
         let ring = Arc::new(KeyRing::new(&server_secret::load_or_create(&store, &random).await?));
         let authenticator = Authenticator::new(Arc::clone(&ring), Arc::clone(&store), mode);
-        let shared = Shared { store, service_clock, host_clock, random, ring, authenticator };
+        let shared =
+            Shared { store, service_clock, host_clock, random, ring, authenticator, roles: RoleCache::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -8,14 +8,16 @@ use millstream_client::Credentials;
 use millstream_types::{AccountId, Timestamp};
 
 use super::Iam;
+use super::authorize::trusts_lambda;
 use crate::caller::SessionPolicy;
 use crate::keys::{KeyKind, SessionClaims, access_key, secret_text};
 
 /// Credentials cannot be issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    #[error("the role {0} does not exist")]
-    NoSuchRole(String),
+    /// It does not exist, or its trust policy does not name Lambda.
+    #[error("the role {0} cannot be assumed by Lambda")]
+    NotAssumable(String),
     #[error("too many execution environments are alive")]
     TooManyEnvironments,
     #[error(transparent)]
@@ -49,6 +51,31 @@ impl Iam {
         let id = self.shared.ring.issue_key_id(KeyKind::LongTerm, &self.shared.random);
         access_key::create_root(&self.shared.store, account, &id, &secret).await?;
         Ok(Credentials::new(id, secret))
+    }
+
+    /// Credentials with which a function acts as its execution role. They are bound to `environment` and end with it, with
+    /// `lifetime` (host time), or with the server.
+    pub async fn issue_role_session(
+        &self,
+        role_arn: &str,
+        session_name: &str,
+        environment: &str,
+        lifetime: Duration,
+    ) -> Result<SessionCredentials, IssueError> {
+        let role = self.role_by_arn(role_arn).await?.filter(|role| trusts_lambda(role));
+        let account = role.as_ref().and_then(|role| role.record.account.parse().ok());
+        let (Some(role), Some(account)) = (role, account) else {
+            return Err(IssueError::NotAssumable(role_arn.to_owned()));
+        };
+        self.issue_session(SessionGrant {
+            account,
+            role_name: role.record.name.clone(),
+            role_id: role.record.id.clone(),
+            session_name: session_name.to_owned(),
+            lifetime,
+            environment: Some(environment.into()),
+            session_policies: Vec::new(),
+        })
     }
 
     pub(crate) fn issue_session(&self, grant: SessionGrant) -> Result<SessionCredentials, IssueError> {

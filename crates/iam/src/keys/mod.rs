@@ -12,5 +12,5 @@ mod ring;
 mod session;
 
 pub(crate) use access_key::AccessKey;
-pub(crate) use ring::{KeyKind, KeyRing, secret_text};
+pub(crate) use ring::{BASE32, KeyKind, KeyRing, secret_text};
 pub(crate) use session::SessionClaims;
