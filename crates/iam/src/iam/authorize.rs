@@ -34,22 +34,18 @@ impl Iam {
         let role = self.role_of(caller).await?;
         let context = self.with_facts(context, caller, role.as_deref());
         let question = Question { caller, action, resource, context: &context };
-        let decision = match parse_resource_policy(resource_policy) {
-            Ok(policy) => {
-                let cross_account = is_foreign(resource, &caller.account);
-                decide(&question, role.as_deref(), policy.as_ref(), cross_account)
-            }
-            Err(()) => {
-                tracing::error!(resource, "the policy of a resource is damaged: everybody is refused");
-                let reason = DenialReason::Explicit(PolicyKind::Resource);
-                Decision::Denied(Denial {
-                    caller: caller.arn().to_string(),
-                    action: action.to_owned(),
-                    resource: resource.to_owned(),
-                    reason,
-                    unknown_operators: Vec::new(),
-                })
-            }
+        let decision = if let Ok(policy) = parse_resource_policy(resource_policy) {
+            let cross_account = is_foreign(resource, &caller.account);
+            decide(&question, role.as_deref(), policy.as_ref(), cross_account)
+        } else {
+            tracing::error!(resource, "the policy of a resource is damaged: everybody is refused");
+            Decision::Denied(Denial {
+                caller: caller.arn().to_string(),
+                action: action.to_owned(),
+                resource: resource.to_owned(),
+                reason: DenialReason::Explicit(PolicyKind::Resource),
+                unknown_operators: Vec::new(),
+            })
         };
         if let Decision::Denied(denial) = &decision
             && !denial.unknown_operators.is_empty()

@@ -13,7 +13,7 @@ use crate::caller::Principal;
 #[derive(Clone)]
 pub(crate) struct AccessKey {
     pub(crate) account: AccountId,
-    pub(crate) secret_access_key: String,
+    pub(crate) secret: String,
     pub(crate) principal: Principal,
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn find(store: &SharedStore, access_key_id: &str) -> Result<Opt
     let Owner::Root = stored.owner;
     Ok(stored.account.parse().ok().map(|account| AccessKey {
         account,
-        secret_access_key: stored.secret_access_key,
+        secret: stored.secret_access_key,
         principal: Principal::Root,
     }))
 }

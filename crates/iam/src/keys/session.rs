@@ -44,7 +44,7 @@ impl SessionClaims {
     pub(crate) fn into_access_key(self, ring: &KeyRing, access_key_id: &str) -> Option<AccessKey> {
         Some(AccessKey {
             account: self.account.parse().ok()?,
-            secret_access_key: ring.session_secret(access_key_id),
+            secret: ring.session_secret(access_key_id),
             principal: Principal::RoleSession {
                 role_name: self.role_name,
                 role_id: self.role_id,

@@ -71,9 +71,8 @@ impl Condition {
                     (None | Some([]), Quantifier::Any) => false,
                     (None | Some([]), Quantifier::Single) => *negated,
                     (Some(values), Quantifier::All) => values.iter().all(passes),
-                    (Some(values), Quantifier::Any) => values.iter().any(passes),
                     (Some(values), Quantifier::Single) if *negated => values.iter().all(passes),
-                    (Some(values), Quantifier::Single) => values.iter().any(passes),
+                    (Some(values), Quantifier::Any | Quantifier::Single) => values.iter().any(passes),
                 }
             }
         };

@@ -196,6 +196,8 @@ fn trust_policies_name_services_roles_and_accounts() {
     assert_eq!(other, TrustOutcome::NotNamed);
 }
 
+const SYNTAX: &str = "Syntax errors in policy.";
+
 #[test]
 fn malformed_documents_get_the_texts_of_aws() {
     use DocumentKind::{Identity, Resource, Trust};
@@ -203,7 +205,6 @@ fn malformed_documents_get_the_texts_of_aws() {
         assert_eq!(Document::parse(text, kind).unwrap_err().to_string(), expected, "{text}");
     };
     let statement = |kind, statement: &str, expected: &str| check(kind, &wrap(statement), expected);
-    const SYNTAX: &str = "Syntax errors in policy.";
     check(Identity, "", "This policy contains invalid Json");
     check(Identity, "not json", "This policy contains invalid Json");
     check(Identity, "[]", SYNTAX);
@@ -317,7 +318,7 @@ proptest! {
             "Version": "2012-10-17",
             "Statement": {
                 "Effect": effect, "Action": action, "Resource": resource,
-                "Condition": { operator: { "aws:x": value.clone() } },
+                "Condition": { operator: { "aws:x": &value } },
             },
         });
         if let Ok(document) = Document::parse(&document.to_string(), DocumentKind::Identity) {

@@ -11,7 +11,7 @@ const LAYOUT: u32 = 1;
 /// A role and its policies. Documents are kept as the text that was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RoleRecord {
-    v: u32,
+    pub(crate) v: u32,
     pub(crate) account: String,
     pub(crate) name: String,
     /// With a slash at both ends.

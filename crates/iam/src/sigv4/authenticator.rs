@@ -78,7 +78,7 @@ impl Authenticator {
             KeyKind::LongTerm => self.long_term_key(&presented).await?,
         };
         self.require_environment(&key.principal)?;
-        self.verify(parts, &presented, &key.secret_access_key)?;
+        self.verify(parts, &presented, &key.secret)?;
         let caller = Caller { account: key.account, access_key_id: presented.access_key_id, principal: key.principal };
         Ok(Authenticated { caller, region, service, verified: true })
     }

@@ -12,7 +12,7 @@ use super::error::{AuthError, AuthErrorKind};
 use super::presented::Presented;
 
 /// How far a client's clock may be off (the texts of recorded Kinesis errors name it).
-const SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+const SKEW_MAX: Duration = Duration::from_mins(5);
 
 fn invalid(message: impl Into<String>) -> AuthError {
     AuthError::new(AuthErrorKind::InvalidSignature, message)
@@ -21,22 +21,22 @@ fn invalid(message: impl Into<String>) -> AuthError {
 /// The region of the scope, when the scope is one this request may have.
 pub(super) fn check_scope(presented: &Presented, services: &[&str]) -> Result<Region, AuthError> {
     let scope = &presented.scope;
-    let mut message = String::new();
     let region = scope.region.parse::<Region>();
+    let mut faults = Vec::new();
     if region.is_err() {
-        message += &format!("Credential should be scoped to a valid Region, not '{}'. ", scope.region);
+        faults.push(format!("Credential should be scoped to a valid Region, not '{}'. ", scope.region));
     }
     if let Some(expected) = services.first()
         && !services.contains(&scope.service.as_str())
     {
-        message += &format!("Credential should be scoped to correct service: '{expected}'. ");
+        faults.push(format!("Credential should be scoped to correct service: '{expected}'. "));
     }
     if presented.terminator != "aws4_request" {
-        message += "Credential should be scoped with a valid terminator: 'aws4_request'";
+        faults.push("Credential should be scoped with a valid terminator: 'aws4_request'".to_owned());
     }
     match region {
-        Ok(region) if message.is_empty() => Ok(region),
-        _ => Err(invalid(message)),
+        Ok(region) if faults.is_empty() => Ok(region),
+        _ => Err(invalid(faults.concat())),
     }
 }
 
@@ -63,7 +63,8 @@ pub(super) fn check_dates(presented: &Presented, now: Timestamp) -> Result<(), A
     let earliest = now.minus(valid_for);
     if signed_at < earliest {
         let seconds = valid_for.as_secs();
-        let shown = if seconds % 60 == 0 { format!("{} min.", seconds / 60) } else { format!("{seconds} sec.") };
+        let shown =
+            if seconds.is_multiple_of(60) { format!("{} min.", seconds / 60) } else { format!("{seconds} sec.") };
         return Err(invalid(format!(
             "Signature expired: {} is now earlier than {} ({} - {shown})",
             show(signed_at),

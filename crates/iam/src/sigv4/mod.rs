@@ -7,7 +7,7 @@
 //! - [`error`]: refusals, with their code and status in each protocol.
 //!
 //! Only the look-up of a stored long-term key waits for the catalog; everything else is computation. Chunked uploads and
-//! SigV4A are refused.
+//! the asymmetric variant (`SigV4A`) are refused.
 
 mod authenticator;
 mod cache;

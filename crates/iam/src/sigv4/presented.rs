@@ -61,16 +61,15 @@ fn from_header(authorization: &str, headers: &HeaderMap) -> Result<Presented, Au
     let (Some(credential), Some(signature), Some(signed_headers), Some(sent_date)) =
         (credential, signature, signed_headers, amz_date.or(http_date))
     else {
-        let mut message = String::new();
-        for (name, value) in [("Credential", credential), ("Signature", signature), ("SignedHeaders", signed_headers)] {
-            if value.is_none() {
-                message += &format!("Authorization header requires '{name}' parameter. ");
-            }
-        }
+        let parts = [("Credential", credential), ("Signature", signature), ("SignedHeaders", signed_headers)];
+        let missing = parts.into_iter().filter(|(_, value)| value.is_none());
+        let mut message: Vec<String> =
+            missing.map(|(name, _)| format!("Authorization header requires '{name}' parameter. ")).collect();
         if amz_date.or(http_date).is_none() {
-            message += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ";
+            let text = "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ";
+            message.push(text.to_owned());
         }
-        return Err(incomplete(format!("{message}Authorization={authorization}")));
+        return Err(incomplete(format!("{}Authorization={authorization}", message.concat())));
     };
     require_algorithm(algorithm)?;
     let signed_at = match amz_date {
@@ -144,11 +143,10 @@ fn from_query(parameters: QueryParameters) -> Result<Presented, AuthError> {
             ("X-Amz-SignedHeaders", signed_headers),
             ("X-Amz-Date", sent_date),
         ];
-        let mut message = String::new();
-        for (name, _) in named.iter().filter(|(_, value)| value.is_none()) {
-            message += &format!("AWS query-string parameters must include '{name}'. ");
-        }
-        return Err(incomplete(message + "Re-examine the query-string parameters."));
+        let missing = named.into_iter().filter(|(_, value)| value.is_none());
+        let message: Vec<String> =
+            missing.map(|(name, _)| format!("AWS query-string parameters must include '{name}'. ")).collect();
+        return Err(incomplete(message.concat() + "Re-examine the query-string parameters."));
     };
     require_algorithm(algorithm)?;
     let signed_at = date::parse_amz(amz_date).ok_or_else(|| malformed_date(amz_date))?;
