@@ -13,7 +13,7 @@ pub(super) fn service_module(model: &Model) -> Result<String> {
     if model.has_enumerations() {
         out.push_str("mod enums;\n");
     }
-    out.push_str("pub mod error;\npub mod op;\nmod shapes;\nmod types;\n\n");
+    out.push_str("pub mod error;\npub mod op;\npub(crate) mod shapes;\nmod types;\n\n");
     out.push_str("use crate::operation::{OperationShape, Protocol, Service};\n\n");
     if model.has_enumerations() {
         out.push_str("pub use enums::*;\n");

@@ -14,7 +14,7 @@ pub(super) fn shapes(model: &Model) -> Result<String> {
     for (name, shape) in &model.tables {
         let constant = names::constant(name);
         let value = shape_value(name, shape)?;
-        writeln!(out, "pub(super) static {constant}: Shape = {value};\n")?;
+        writeln!(out, "pub(crate) static {constant}: Shape = {value};\n")?;
     }
     if !out.contains("Location::") {
         out = out.replace("Location, ", "");

@@ -5,6 +5,16 @@
 //! other operations. Answers go from what the log holds straight into the body: `put_records::encode`,
 //! `put_record::encode` and `get_records::encode`.
 
+mod draft;
+mod from_cbor;
+mod from_json;
+pub mod get_records;
+pub mod put_record;
+pub mod put_records;
+#[cfg(test)]
+mod tests;
+mod writer;
+
 use std::borrow::Cow;
 
 use millstream_env::Timestamp;

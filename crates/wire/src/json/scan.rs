@@ -19,7 +19,7 @@ pub(crate) enum Kind {
     Structure,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     input: &'a [u8],
     position: usize,

@@ -4,12 +4,12 @@
 
 use crate::shape::{Bounds, Member, Shape, pattern};
 
-pub(super) static ATTACH_ROLE_POLICY_REQUEST: Shape = Shape::structure(
+pub(crate) static ATTACH_ROLE_POLICY_REQUEST: Shape = Shape::structure(
     "AttachRolePolicyRequest",
     &[Member::new("PolicyArn", &ARN_TYPE).required(), Member::new("RoleName", &ROLE_NAME_TYPE).required()],
 );
 
-pub(super) static ATTACHED_PERMISSIONS_BOUNDARY: Shape = Shape::structure(
+pub(crate) static ATTACHED_PERMISSIONS_BOUNDARY: Shape = Shape::structure(
     "AttachedPermissionsBoundary",
     &[
         Member::new("PermissionsBoundaryArn", &ARN_TYPE),
@@ -17,12 +17,12 @@ pub(super) static ATTACHED_PERMISSIONS_BOUNDARY: Shape = Shape::structure(
     ],
 );
 
-pub(super) static ATTACHED_POLICY: Shape = Shape::structure(
+pub(crate) static ATTACHED_POLICY: Shape = Shape::structure(
     "AttachedPolicy",
     &[Member::new("PolicyArn", &ARN_TYPE), Member::new("PolicyName", &POLICY_NAME_TYPE)],
 );
 
-pub(super) static CREATE_ROLE_REQUEST: Shape = Shape::structure(
+pub(crate) static CREATE_ROLE_REQUEST: Shape = Shape::structure(
     "CreateRoleRequest",
     &[
         Member::new("AssumeRolePolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
@@ -35,41 +35,41 @@ pub(super) static CREATE_ROLE_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static CREATE_ROLE_RESPONSE: Shape =
+pub(crate) static CREATE_ROLE_RESPONSE: Shape =
     Shape::structure("CreateRoleResponse", &[Member::new("Role", &ROLE).required()]);
 
-pub(super) static DELETE_ROLE_POLICY_REQUEST: Shape = Shape::structure(
+pub(crate) static DELETE_ROLE_POLICY_REQUEST: Shape = Shape::structure(
     "DeleteRolePolicyRequest",
     &[Member::new("PolicyName", &POLICY_NAME_TYPE).required(), Member::new("RoleName", &ROLE_NAME_TYPE).required()],
 );
 
-pub(super) static DELETE_ROLE_REQUEST: Shape =
+pub(crate) static DELETE_ROLE_REQUEST: Shape =
     Shape::structure("DeleteRoleRequest", &[Member::new("RoleName", &ROLE_NAME_TYPE).required()]);
 
-pub(super) static DETACH_ROLE_POLICY_REQUEST: Shape = Shape::structure(
+pub(crate) static DETACH_ROLE_POLICY_REQUEST: Shape = Shape::structure(
     "DetachRolePolicyRequest",
     &[Member::new("PolicyArn", &ARN_TYPE).required(), Member::new("RoleName", &ROLE_NAME_TYPE).required()],
 );
 
-pub(super) static GET_POLICY_REQUEST: Shape =
+pub(crate) static GET_POLICY_REQUEST: Shape =
     Shape::structure("GetPolicyRequest", &[Member::new("PolicyArn", &ARN_TYPE).required()]);
 
-pub(super) static GET_POLICY_RESPONSE: Shape = Shape::structure("GetPolicyResponse", &[Member::new("Policy", &POLICY)]);
+pub(crate) static GET_POLICY_RESPONSE: Shape = Shape::structure("GetPolicyResponse", &[Member::new("Policy", &POLICY)]);
 
-pub(super) static GET_POLICY_VERSION_REQUEST: Shape = Shape::structure(
+pub(crate) static GET_POLICY_VERSION_REQUEST: Shape = Shape::structure(
     "GetPolicyVersionRequest",
     &[Member::new("PolicyArn", &ARN_TYPE).required(), Member::new("VersionId", &POLICY_VERSION_ID_TYPE).required()],
 );
 
-pub(super) static GET_POLICY_VERSION_RESPONSE: Shape =
+pub(crate) static GET_POLICY_VERSION_RESPONSE: Shape =
     Shape::structure("GetPolicyVersionResponse", &[Member::new("PolicyVersion", &POLICY_VERSION)]);
 
-pub(super) static GET_ROLE_POLICY_REQUEST: Shape = Shape::structure(
+pub(crate) static GET_ROLE_POLICY_REQUEST: Shape = Shape::structure(
     "GetRolePolicyRequest",
     &[Member::new("PolicyName", &POLICY_NAME_TYPE).required(), Member::new("RoleName", &ROLE_NAME_TYPE).required()],
 );
 
-pub(super) static GET_ROLE_POLICY_RESPONSE: Shape = Shape::structure(
+pub(crate) static GET_ROLE_POLICY_RESPONSE: Shape = Shape::structure(
     "GetRolePolicyResponse",
     &[
         Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
@@ -78,13 +78,13 @@ pub(super) static GET_ROLE_POLICY_RESPONSE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static GET_ROLE_REQUEST: Shape =
+pub(crate) static GET_ROLE_REQUEST: Shape =
     Shape::structure("GetRoleRequest", &[Member::new("RoleName", &ROLE_NAME_TYPE).required()]);
 
-pub(super) static GET_ROLE_RESPONSE: Shape =
+pub(crate) static GET_ROLE_RESPONSE: Shape =
     Shape::structure("GetRoleResponse", &[Member::new("Role", &ROLE).required()]);
 
-pub(super) static INSTANCE_PROFILE: Shape = Shape::structure(
+pub(crate) static INSTANCE_PROFILE: Shape = Shape::structure(
     "InstanceProfile",
     &[
         Member::new("Arn", &ARN_TYPE).required(),
@@ -97,7 +97,7 @@ pub(super) static INSTANCE_PROFILE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_ATTACHED_ROLE_POLICIES_REQUEST: Shape = Shape::structure(
+pub(crate) static LIST_ATTACHED_ROLE_POLICIES_REQUEST: Shape = Shape::structure(
     "ListAttachedRolePoliciesRequest",
     &[
         Member::new("Marker", &MARKER_TYPE),
@@ -107,7 +107,7 @@ pub(super) static LIST_ATTACHED_ROLE_POLICIES_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_ATTACHED_ROLE_POLICIES_RESPONSE: Shape = Shape::structure(
+pub(crate) static LIST_ATTACHED_ROLE_POLICIES_RESPONSE: Shape = Shape::structure(
     "ListAttachedRolePoliciesResponse",
     &[
         Member::new("AttachedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
@@ -116,7 +116,7 @@ pub(super) static LIST_ATTACHED_ROLE_POLICIES_RESPONSE: Shape = Shape::structure
     ],
 );
 
-pub(super) static LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST: Shape = Shape::structure(
+pub(crate) static LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST: Shape = Shape::structure(
     "ListInstanceProfilesForRoleRequest",
     &[
         Member::new("Marker", &MARKER_TYPE),
@@ -125,7 +125,7 @@ pub(super) static LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST: Shape = Shape::struct
     ],
 );
 
-pub(super) static LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE: Shape = Shape::structure(
+pub(crate) static LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE: Shape = Shape::structure(
     "ListInstanceProfilesForRoleResponse",
     &[
         Member::new("InstanceProfiles", &INSTANCE_PROFILE_LIST_TYPE).required(),
@@ -134,7 +134,7 @@ pub(super) static LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE: Shape = Shape::struc
     ],
 );
 
-pub(super) static LIST_ROLE_POLICIES_REQUEST: Shape = Shape::structure(
+pub(crate) static LIST_ROLE_POLICIES_REQUEST: Shape = Shape::structure(
     "ListRolePoliciesRequest",
     &[
         Member::new("Marker", &MARKER_TYPE),
@@ -143,7 +143,7 @@ pub(super) static LIST_ROLE_POLICIES_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_ROLE_POLICIES_RESPONSE: Shape = Shape::structure(
+pub(crate) static LIST_ROLE_POLICIES_RESPONSE: Shape = Shape::structure(
     "ListRolePoliciesResponse",
     &[
         Member::new("IsTruncated", &BOOLEAN_TYPE),
@@ -152,7 +152,7 @@ pub(super) static LIST_ROLE_POLICIES_RESPONSE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_ROLES_REQUEST: Shape = Shape::structure(
+pub(crate) static LIST_ROLES_REQUEST: Shape = Shape::structure(
     "ListRolesRequest",
     &[
         Member::new("Marker", &MARKER_TYPE),
@@ -161,7 +161,7 @@ pub(super) static LIST_ROLES_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_ROLES_RESPONSE: Shape = Shape::structure(
+pub(crate) static LIST_ROLES_RESPONSE: Shape = Shape::structure(
     "ListRolesResponse",
     &[
         Member::new("IsTruncated", &BOOLEAN_TYPE),
@@ -170,10 +170,10 @@ pub(super) static LIST_ROLES_RESPONSE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Shape =
+pub(crate) static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Shape =
     Shape::string("PermissionsBoundaryAttachmentType", Bounds::NONE).one_of(&["PermissionsBoundaryPolicy"]);
 
-pub(super) static POLICY: Shape = Shape::structure(
+pub(crate) static POLICY: Shape = Shape::structure(
     "Policy",
     &[
         Member::new("Arn", &ARN_TYPE),
@@ -191,7 +191,7 @@ pub(super) static POLICY: Shape = Shape::structure(
     ],
 );
 
-pub(super) static POLICY_VERSION: Shape = Shape::structure(
+pub(crate) static POLICY_VERSION: Shape = Shape::structure(
     "PolicyVersion",
     &[
         Member::new("CreateDate", &DATE_TYPE),
@@ -201,7 +201,7 @@ pub(super) static POLICY_VERSION: Shape = Shape::structure(
     ],
 );
 
-pub(super) static PUT_ROLE_POLICY_REQUEST: Shape = Shape::structure(
+pub(crate) static PUT_ROLE_POLICY_REQUEST: Shape = Shape::structure(
     "PutRolePolicyRequest",
     &[
         Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
@@ -210,7 +210,7 @@ pub(super) static PUT_ROLE_POLICY_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static ROLE: Shape = Shape::structure(
+pub(crate) static ROLE: Shape = Shape::structure(
     "Role",
     &[
         Member::new("Arn", &ARN_TYPE).required(),
@@ -227,15 +227,15 @@ pub(super) static ROLE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static ROLE_LAST_USED: Shape =
+pub(crate) static ROLE_LAST_USED: Shape =
     Shape::structure("RoleLastUsed", &[Member::new("LastUsedDate", &DATE_TYPE), Member::new("Region", &STRING_TYPE)]);
 
-pub(super) static TAG: Shape = Shape::structure(
+pub(crate) static TAG: Shape = Shape::structure(
     "Tag",
     &[Member::new("Key", &TAG_KEY_TYPE).required(), Member::new("Value", &TAG_VALUE_TYPE).required()],
 );
 
-pub(super) static UPDATE_ASSUME_ROLE_POLICY_REQUEST: Shape = Shape::structure(
+pub(crate) static UPDATE_ASSUME_ROLE_POLICY_REQUEST: Shape = Shape::structure(
     "UpdateAssumeRolePolicyRequest",
     &[
         Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
@@ -243,82 +243,82 @@ pub(super) static UPDATE_ASSUME_ROLE_POLICY_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static ARN_TYPE: Shape = Shape::string("arnType", Bounds::new(Some(20), Some(2_048)));
+pub(crate) static ARN_TYPE: Shape = Shape::string("arnType", Bounds::new(Some(20), Some(2_048)));
 
-pub(super) static ATTACHED_POLICIES_LIST_TYPE: Shape =
+pub(crate) static ATTACHED_POLICIES_LIST_TYPE: Shape =
     Shape::list("attachedPoliciesListType", &ATTACHED_POLICY, Bounds::NONE);
 
-pub(super) static ATTACHMENT_COUNT_TYPE: Shape = Shape::integer("attachmentCountType", Bounds::NONE);
+pub(crate) static ATTACHMENT_COUNT_TYPE: Shape = Shape::integer("attachmentCountType", Bounds::NONE);
 
-pub(super) static BOOLEAN_TYPE: Shape = Shape::boolean("booleanType");
+pub(crate) static BOOLEAN_TYPE: Shape = Shape::boolean("booleanType");
 
-pub(super) static DATE_TYPE: Shape = Shape::timestamp("dateType");
+pub(crate) static DATE_TYPE: Shape = Shape::timestamp("dateType");
 
-pub(super) static ID_TYPE: Shape =
+pub(crate) static ID_TYPE: Shape =
     Shape::string("idType", Bounds::new(Some(16), Some(128))).matching(pattern!("[\\w]+", "[0-9A-Za-z_]+"));
 
-pub(super) static INSTANCE_PROFILE_LIST_TYPE: Shape =
+pub(crate) static INSTANCE_PROFILE_LIST_TYPE: Shape =
     Shape::list("instanceProfileListType", &INSTANCE_PROFILE, Bounds::NONE);
 
-pub(super) static INSTANCE_PROFILE_NAME_TYPE: Shape =
+pub(crate) static INSTANCE_PROFILE_NAME_TYPE: Shape =
     Shape::string("instanceProfileNameType", Bounds::new(Some(1), Some(128)))
         .matching(pattern!("[\\w+=,.@-]+", "[0-9A-Za-z_+=,.@-]+"));
 
-pub(super) static MARKER_TYPE: Shape = Shape::string("markerType", Bounds::new(Some(1), Some(320)))
+pub(crate) static MARKER_TYPE: Shape = Shape::string("markerType", Bounds::new(Some(1), Some(320)))
     .matching(pattern!("[\\u0020-\\u00FF]+", "[\\x{0020}-\\x{00FF}]+"));
 
-pub(super) static MAX_ITEMS_TYPE: Shape = Shape::integer("maxItemsType", Bounds::new(Some(1), Some(1_000)));
+pub(crate) static MAX_ITEMS_TYPE: Shape = Shape::integer("maxItemsType", Bounds::new(Some(1), Some(1_000)));
 
-pub(super) static PATH_PREFIX_TYPE: Shape = Shape::string("pathPrefixType", Bounds::new(Some(1), Some(512)))
+pub(crate) static PATH_PREFIX_TYPE: Shape = Shape::string("pathPrefixType", Bounds::new(Some(1), Some(512)))
     .matching(pattern!("\\u002F[\\u0021-\\u007F]*", "\\x{002F}[\\x{0021}-\\x{007F}]*"));
 
-pub(super) static PATH_TYPE: Shape = Shape::string("pathType", Bounds::new(Some(1), Some(512))).matching(pattern!(
+pub(crate) static PATH_TYPE: Shape = Shape::string("pathType", Bounds::new(Some(1), Some(512))).matching(pattern!(
     "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)",
     "(\\x{002F})|(\\x{002F}[\\x{0021}-\\x{007E}]+\\x{002F})"
 ));
 
-pub(super) static POLICY_DESCRIPTION_TYPE: Shape =
+pub(crate) static POLICY_DESCRIPTION_TYPE: Shape =
     Shape::string("policyDescriptionType", Bounds::new(None, Some(1_000)));
 
-pub(super) static POLICY_DOCUMENT_TYPE: Shape = Shape::string(
+pub(crate) static POLICY_DOCUMENT_TYPE: Shape = Shape::string(
     "policyDocumentType",
     Bounds::new(Some(1), Some(131_072)),
 )
 .matching(pattern!("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+"));
 
-pub(super) static POLICY_NAME_LIST_TYPE: Shape = Shape::list("policyNameListType", &POLICY_NAME_TYPE, Bounds::NONE);
+pub(crate) static POLICY_NAME_LIST_TYPE: Shape = Shape::list("policyNameListType", &POLICY_NAME_TYPE, Bounds::NONE);
 
-pub(super) static POLICY_NAME_TYPE: Shape = Shape::string("policyNameType", Bounds::new(Some(1), Some(128)))
+pub(crate) static POLICY_NAME_TYPE: Shape = Shape::string("policyNameType", Bounds::new(Some(1), Some(128)))
     .matching(pattern!("[\\w+=,.@-]+", "[0-9A-Za-z_+=,.@-]+"));
 
-pub(super) static POLICY_PATH_TYPE: Shape = Shape::string("policyPathType", Bounds::new(Some(1), Some(512)))
+pub(crate) static POLICY_PATH_TYPE: Shape = Shape::string("policyPathType", Bounds::new(Some(1), Some(512)))
     .matching(pattern!("((/[A-Za-z0-9\\.,\\+@=_-]+)*)/", "((/[A-Za-z0-9\\.,\\+@=_-]+)*)/"));
 
-pub(super) static POLICY_VERSION_ID_TYPE: Shape = Shape::string("policyVersionIdType", Bounds::NONE)
+pub(crate) static POLICY_VERSION_ID_TYPE: Shape = Shape::string("policyVersionIdType", Bounds::NONE)
     .matching(pattern!("v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?", "v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?"));
 
-pub(super) static RESPONSE_MARKER_TYPE: Shape = Shape::string("responseMarkerType", Bounds::NONE);
+pub(crate) static RESPONSE_MARKER_TYPE: Shape = Shape::string("responseMarkerType", Bounds::NONE);
 
-pub(super) static ROLE_DESCRIPTION_TYPE: Shape = Shape::string("roleDescriptionType", Bounds::new(None, Some(1_000)))
+pub(crate) static ROLE_DESCRIPTION_TYPE: Shape = Shape::string("roleDescriptionType", Bounds::new(None, Some(1_000)))
     .matching(pattern!(
         "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*",
         "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{007E}\\x{00A1}-\\x{00FF}]*"
     ));
 
-pub(super) static ROLE_LIST_TYPE: Shape = Shape::list("roleListType", &ROLE, Bounds::NONE);
+pub(crate) static ROLE_LIST_TYPE: Shape = Shape::list("roleListType", &ROLE, Bounds::NONE);
 
-pub(super) static ROLE_MAX_SESSION_DURATION_TYPE: Shape =
+pub(crate) static ROLE_MAX_SESSION_DURATION_TYPE: Shape =
     Shape::integer("roleMaxSessionDurationType", Bounds::new(Some(3_600), Some(43_200)));
 
-pub(super) static ROLE_NAME_TYPE: Shape = Shape::string("roleNameType", Bounds::new(Some(1), Some(64)))
+pub(crate) static ROLE_NAME_TYPE: Shape = Shape::string("roleNameType", Bounds::new(Some(1), Some(64)))
     .matching(pattern!("[\\w+=,.@-]+", "[0-9A-Za-z_+=,.@-]+"));
 
-pub(super) static STRING_TYPE: Shape = Shape::string("stringType", Bounds::NONE);
+pub(crate) static STRING_TYPE: Shape = Shape::string("stringType", Bounds::NONE);
 
-pub(super) static TAG_KEY_TYPE: Shape = Shape::string("tagKeyType", Bounds::new(Some(1), Some(128)))
+pub(crate) static TAG_KEY_TYPE: Shape = Shape::string("tagKeyType", Bounds::new(Some(1), Some(128)))
     .matching(pattern!("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+", "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+"));
 
-pub(super) static TAG_LIST_TYPE: Shape = Shape::list("tagListType", &TAG, Bounds::new(None, Some(50)));
+pub(crate) static TAG_LIST_TYPE: Shape = Shape::list("tagListType", &TAG, Bounds::new(None, Some(50)));
 
-pub(super) static TAG_VALUE_TYPE: Shape = Shape::string("tagValueType", Bounds::new(Some(0), Some(256)))
+pub(crate) static TAG_VALUE_TYPE: Shape = Shape::string("tagValueType", Bounds::new(Some(0), Some(256)))
     .matching(pattern!("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*", "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*"));

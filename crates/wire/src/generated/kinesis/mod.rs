@@ -5,7 +5,7 @@
 mod enums;
 pub mod error;
 pub mod op;
-mod shapes;
+pub(crate) mod shapes;
 mod types;
 
 use crate::operation::{OperationShape, Protocol, Service};

@@ -4,7 +4,7 @@
 
 use crate::shape::{Bounds, Member, Shape, pattern};
 
-pub(super) static ADD_TAGS_TO_STREAM_INPUT: Shape = Shape::structure(
+pub(crate) static ADD_TAGS_TO_STREAM_INPUT: Shape = Shape::structure(
     "AddTagsToStreamInput",
     &[
         Member::new("StreamARN", &STREAM_ARN),
@@ -14,9 +14,9 @@ pub(super) static ADD_TAGS_TO_STREAM_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static BOOLEAN_OBJECT: Shape = Shape::boolean("BooleanObject");
+pub(crate) static BOOLEAN_OBJECT: Shape = Shape::boolean("BooleanObject");
 
-pub(super) static CHILD_SHARD: Shape = Shape::structure(
+pub(crate) static CHILD_SHARD: Shape = Shape::structure(
     "ChildShard",
     &[
         Member::new("HashKeyRange", &HASH_KEY_RANGE).required(),
@@ -25,12 +25,12 @@ pub(super) static CHILD_SHARD: Shape = Shape::structure(
     ],
 );
 
-pub(super) static CHILD_SHARD_LIST: Shape = Shape::list("ChildShardList", &CHILD_SHARD, Bounds::NONE);
+pub(crate) static CHILD_SHARD_LIST: Shape = Shape::list("ChildShardList", &CHILD_SHARD, Bounds::NONE);
 
-pub(super) static CONSUMER_COUNT_OBJECT: Shape =
+pub(crate) static CONSUMER_COUNT_OBJECT: Shape =
     Shape::integer("ConsumerCountObject", Bounds::new(Some(0), Some(1_000_000)));
 
-pub(super) static CREATE_STREAM_INPUT: Shape = Shape::structure(
+pub(crate) static CREATE_STREAM_INPUT: Shape = Shape::structure(
     "CreateStreamInput",
     &[
         Member::new("MaxRecordSizeInKiB", &MAX_RECORD_SIZE_IN_KIB),
@@ -42,9 +42,9 @@ pub(super) static CREATE_STREAM_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DATA: Shape = Shape::blob("Data", Bounds::new(Some(0), Some(10_485_760))).sensitive();
+pub(crate) static DATA: Shape = Shape::blob("Data", Bounds::new(Some(0), Some(10_485_760))).sensitive();
 
-pub(super) static DECREASE_STREAM_RETENTION_PERIOD_INPUT: Shape = Shape::structure(
+pub(crate) static DECREASE_STREAM_RETENTION_PERIOD_INPUT: Shape = Shape::structure(
     "DecreaseStreamRetentionPeriodInput",
     &[
         Member::new("RetentionPeriodHours", &RETENTION_PERIOD_HOURS).required(),
@@ -54,7 +54,7 @@ pub(super) static DECREASE_STREAM_RETENTION_PERIOD_INPUT: Shape = Shape::structu
     ],
 );
 
-pub(super) static DELETE_STREAM_INPUT: Shape = Shape::structure(
+pub(crate) static DELETE_STREAM_INPUT: Shape = Shape::structure(
     "DeleteStreamInput",
     &[
         Member::new("EnforceConsumerDeletion", &BOOLEAN_OBJECT),
@@ -64,9 +64,9 @@ pub(super) static DELETE_STREAM_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DESCRIBE_LIMITS_INPUT: Shape = Shape::structure("DescribeLimitsInput", &[]);
+pub(crate) static DESCRIBE_LIMITS_INPUT: Shape = Shape::structure("DescribeLimitsInput", &[]);
 
-pub(super) static DESCRIBE_LIMITS_OUTPUT: Shape = Shape::structure(
+pub(crate) static DESCRIBE_LIMITS_OUTPUT: Shape = Shape::structure(
     "DescribeLimitsOutput",
     &[
         Member::new("OnDemandStreamCount", &ON_DEMAND_STREAM_COUNT_OBJECT).required(),
@@ -76,7 +76,7 @@ pub(super) static DESCRIBE_LIMITS_OUTPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DESCRIBE_STREAM_INPUT: Shape = Shape::structure(
+pub(crate) static DESCRIBE_STREAM_INPUT: Shape = Shape::structure(
     "DescribeStreamInput",
     &[
         Member::new("ExclusiveStartShardId", &SHARD_ID),
@@ -87,13 +87,13 @@ pub(super) static DESCRIBE_STREAM_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DESCRIBE_STREAM_INPUT_LIMIT: Shape =
+pub(crate) static DESCRIBE_STREAM_INPUT_LIMIT: Shape =
     Shape::integer("DescribeStreamInputLimit", Bounds::new(Some(1), Some(10_000)));
 
-pub(super) static DESCRIBE_STREAM_OUTPUT: Shape =
+pub(crate) static DESCRIBE_STREAM_OUTPUT: Shape =
     Shape::structure("DescribeStreamOutput", &[Member::new("StreamDescription", &STREAM_DESCRIPTION).required()]);
 
-pub(super) static DESCRIBE_STREAM_SUMMARY_INPUT: Shape = Shape::structure(
+pub(crate) static DESCRIBE_STREAM_SUMMARY_INPUT: Shape = Shape::structure(
     "DescribeStreamSummaryInput",
     &[
         Member::new("StreamARN", &STREAM_ARN),
@@ -102,24 +102,24 @@ pub(super) static DESCRIBE_STREAM_SUMMARY_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DESCRIBE_STREAM_SUMMARY_OUTPUT: Shape = Shape::structure(
+pub(crate) static DESCRIBE_STREAM_SUMMARY_OUTPUT: Shape = Shape::structure(
     "DescribeStreamSummaryOutput",
     &[Member::new("StreamDescriptionSummary", &STREAM_DESCRIPTION_SUMMARY).required()],
 );
 
-pub(super) static ENCRYPTION_TYPE: Shape = Shape::string("EncryptionType", Bounds::NONE).one_of(&["NONE", "KMS"]);
+pub(crate) static ENCRYPTION_TYPE: Shape = Shape::string("EncryptionType", Bounds::NONE).one_of(&["NONE", "KMS"]);
 
-pub(super) static ENHANCED_METRICS: Shape =
+pub(crate) static ENHANCED_METRICS: Shape =
     Shape::structure("EnhancedMetrics", &[Member::new("ShardLevelMetrics", &METRICS_NAME_LIST)]);
 
-pub(super) static ENHANCED_MONITORING_LIST: Shape =
+pub(crate) static ENHANCED_MONITORING_LIST: Shape =
     Shape::list("EnhancedMonitoringList", &ENHANCED_METRICS, Bounds::NONE);
 
-pub(super) static ERROR_CODE: Shape = Shape::string("ErrorCode", Bounds::NONE);
+pub(crate) static ERROR_CODE: Shape = Shape::string("ErrorCode", Bounds::NONE);
 
-pub(super) static ERROR_MESSAGE: Shape = Shape::string("ErrorMessage", Bounds::NONE);
+pub(crate) static ERROR_MESSAGE: Shape = Shape::string("ErrorMessage", Bounds::NONE);
 
-pub(super) static GET_RECORDS_INPUT: Shape = Shape::structure(
+pub(crate) static GET_RECORDS_INPUT: Shape = Shape::structure(
     "GetRecordsInput",
     &[
         Member::new("Limit", &GET_RECORDS_INPUT_LIMIT),
@@ -129,10 +129,10 @@ pub(super) static GET_RECORDS_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static GET_RECORDS_INPUT_LIMIT: Shape =
+pub(crate) static GET_RECORDS_INPUT_LIMIT: Shape =
     Shape::integer("GetRecordsInputLimit", Bounds::new(Some(1), Some(10_000)));
 
-pub(super) static GET_RECORDS_OUTPUT: Shape = Shape::structure(
+pub(crate) static GET_RECORDS_OUTPUT: Shape = Shape::structure(
     "GetRecordsOutput",
     &[
         Member::new("ChildShards", &CHILD_SHARD_LIST),
@@ -142,7 +142,7 @@ pub(super) static GET_RECORDS_OUTPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static GET_SHARD_ITERATOR_INPUT: Shape = Shape::structure(
+pub(crate) static GET_SHARD_ITERATOR_INPUT: Shape = Shape::structure(
     "GetShardIteratorInput",
     &[
         Member::new("ShardId", &SHARD_ID).required(),
@@ -155,18 +155,18 @@ pub(super) static GET_SHARD_ITERATOR_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static GET_SHARD_ITERATOR_OUTPUT: Shape =
+pub(crate) static GET_SHARD_ITERATOR_OUTPUT: Shape =
     Shape::structure("GetShardIteratorOutput", &[Member::new("ShardIterator", &SHARD_ITERATOR)]);
 
-pub(super) static HASH_KEY: Shape =
+pub(crate) static HASH_KEY: Shape =
     Shape::string("HashKey", Bounds::NONE).matching(pattern!("0|([1-9]\\d{0,38})", "0|([1-9][0-9]{0,38})"));
 
-pub(super) static HASH_KEY_RANGE: Shape = Shape::structure(
+pub(crate) static HASH_KEY_RANGE: Shape = Shape::structure(
     "HashKeyRange",
     &[Member::new("EndingHashKey", &HASH_KEY).required(), Member::new("StartingHashKey", &HASH_KEY).required()],
 );
 
-pub(super) static INCREASE_STREAM_RETENTION_PERIOD_INPUT: Shape = Shape::structure(
+pub(crate) static INCREASE_STREAM_RETENTION_PERIOD_INPUT: Shape = Shape::structure(
     "IncreaseStreamRetentionPeriodInput",
     &[
         Member::new("RetentionPeriodHours", &RETENTION_PERIOD_HOURS).required(),
@@ -176,9 +176,9 @@ pub(super) static INCREASE_STREAM_RETENTION_PERIOD_INPUT: Shape = Shape::structu
     ],
 );
 
-pub(super) static KEY_ID: Shape = Shape::string("KeyId", Bounds::new(Some(1), Some(2_048)));
+pub(crate) static KEY_ID: Shape = Shape::string("KeyId", Bounds::new(Some(1), Some(2_048)));
 
-pub(super) static LIST_SHARDS_INPUT: Shape = Shape::structure(
+pub(crate) static LIST_SHARDS_INPUT: Shape = Shape::structure(
     "ListShardsInput",
     &[
         Member::new("ExclusiveStartShardId", &SHARD_ID),
@@ -192,13 +192,13 @@ pub(super) static LIST_SHARDS_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_SHARDS_INPUT_LIMIT: Shape =
+pub(crate) static LIST_SHARDS_INPUT_LIMIT: Shape =
     Shape::integer("ListShardsInputLimit", Bounds::new(Some(1), Some(10_000)));
 
-pub(super) static LIST_SHARDS_OUTPUT: Shape =
+pub(crate) static LIST_SHARDS_OUTPUT: Shape =
     Shape::structure("ListShardsOutput", &[Member::new("NextToken", &NEXT_TOKEN), Member::new("Shards", &SHARD_LIST)]);
 
-pub(super) static LIST_STREAMS_INPUT: Shape = Shape::structure(
+pub(crate) static LIST_STREAMS_INPUT: Shape = Shape::structure(
     "ListStreamsInput",
     &[
         Member::new("ExclusiveStartStreamName", &STREAM_NAME),
@@ -207,10 +207,10 @@ pub(super) static LIST_STREAMS_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_STREAMS_INPUT_LIMIT: Shape =
+pub(crate) static LIST_STREAMS_INPUT_LIMIT: Shape =
     Shape::integer("ListStreamsInputLimit", Bounds::new(Some(1), Some(10_000)));
 
-pub(super) static LIST_STREAMS_OUTPUT: Shape = Shape::structure(
+pub(crate) static LIST_STREAMS_OUTPUT: Shape = Shape::structure(
     "ListStreamsOutput",
     &[
         Member::new("HasMoreStreams", &BOOLEAN_OBJECT).required(),
@@ -220,7 +220,7 @@ pub(super) static LIST_STREAMS_OUTPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_TAGS_FOR_STREAM_INPUT: Shape = Shape::structure(
+pub(crate) static LIST_TAGS_FOR_STREAM_INPUT: Shape = Shape::structure(
     "ListTagsForStreamInput",
     &[
         Member::new("ExclusiveStartTagKey", &TAG_KEY),
@@ -231,18 +231,18 @@ pub(super) static LIST_TAGS_FOR_STREAM_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_TAGS_FOR_STREAM_INPUT_LIMIT: Shape =
+pub(crate) static LIST_TAGS_FOR_STREAM_INPUT_LIMIT: Shape =
     Shape::integer("ListTagsForStreamInputLimit", Bounds::new(Some(1), Some(50)));
 
-pub(super) static LIST_TAGS_FOR_STREAM_OUTPUT: Shape = Shape::structure(
+pub(crate) static LIST_TAGS_FOR_STREAM_OUTPUT: Shape = Shape::structure(
     "ListTagsForStreamOutput",
     &[Member::new("HasMoreTags", &BOOLEAN_OBJECT).required(), Member::new("Tags", &TAG_LIST).required()],
 );
 
-pub(super) static MAX_RECORD_SIZE_IN_KIB: Shape =
+pub(crate) static MAX_RECORD_SIZE_IN_KIB: Shape =
     Shape::integer("MaxRecordSizeInKiB", Bounds::new(Some(1_024), Some(10_240)));
 
-pub(super) static METRICS_NAME: Shape = Shape::string("MetricsName", Bounds::NONE).one_of(&[
+pub(crate) static METRICS_NAME: Shape = Shape::string("MetricsName", Bounds::NONE).one_of(&[
     "IncomingBytes",
     "IncomingRecords",
     "OutgoingBytes",
@@ -253,26 +253,26 @@ pub(super) static METRICS_NAME: Shape = Shape::string("MetricsName", Bounds::NON
     "ALL",
 ]);
 
-pub(super) static METRICS_NAME_LIST: Shape =
+pub(crate) static METRICS_NAME_LIST: Shape =
     Shape::list("MetricsNameList", &METRICS_NAME, Bounds::new(Some(1), Some(7)));
 
-pub(super) static MILLIS_BEHIND_LATEST: Shape = Shape::long("MillisBehindLatest", Bounds::new(Some(0), None));
+pub(crate) static MILLIS_BEHIND_LATEST: Shape = Shape::long("MillisBehindLatest", Bounds::new(Some(0), None));
 
-pub(super) static NATURAL_INTEGER_OBJECT: Shape = Shape::integer("NaturalIntegerObject", Bounds::new(Some(0), None));
+pub(crate) static NATURAL_INTEGER_OBJECT: Shape = Shape::integer("NaturalIntegerObject", Bounds::new(Some(0), None));
 
-pub(super) static NEXT_TOKEN: Shape = Shape::string("NextToken", Bounds::new(Some(1), Some(1_048_576)));
+pub(crate) static NEXT_TOKEN: Shape = Shape::string("NextToken", Bounds::new(Some(1), Some(1_048_576)));
 
-pub(super) static ON_DEMAND_STREAM_COUNT_LIMIT_OBJECT: Shape =
+pub(crate) static ON_DEMAND_STREAM_COUNT_LIMIT_OBJECT: Shape =
     Shape::integer("OnDemandStreamCountLimitObject", Bounds::new(Some(0), Some(1_000_000)));
 
-pub(super) static ON_DEMAND_STREAM_COUNT_OBJECT: Shape =
+pub(crate) static ON_DEMAND_STREAM_COUNT_OBJECT: Shape =
     Shape::integer("OnDemandStreamCountObject", Bounds::new(Some(0), Some(1_000_000)));
 
-pub(super) static PARTITION_KEY: Shape = Shape::string("PartitionKey", Bounds::new(Some(1), Some(256)));
+pub(crate) static PARTITION_KEY: Shape = Shape::string("PartitionKey", Bounds::new(Some(1), Some(256)));
 
-pub(super) static POSITIVE_INTEGER_OBJECT: Shape = Shape::integer("PositiveIntegerObject", Bounds::new(Some(1), None));
+pub(crate) static POSITIVE_INTEGER_OBJECT: Shape = Shape::integer("PositiveIntegerObject", Bounds::new(Some(1), None));
 
-pub(super) static PUT_RECORD_INPUT: Shape = Shape::structure(
+pub(crate) static PUT_RECORD_INPUT: Shape = Shape::structure(
     "PutRecordInput",
     &[
         Member::new("Data", &DATA).required(),
@@ -285,7 +285,7 @@ pub(super) static PUT_RECORD_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static PUT_RECORD_OUTPUT: Shape = Shape::structure(
+pub(crate) static PUT_RECORD_OUTPUT: Shape = Shape::structure(
     "PutRecordOutput",
     &[
         Member::new("EncryptionType", &ENCRYPTION_TYPE),
@@ -294,7 +294,7 @@ pub(super) static PUT_RECORD_OUTPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static PUT_RECORDS_INPUT: Shape = Shape::structure(
+pub(crate) static PUT_RECORDS_INPUT: Shape = Shape::structure(
     "PutRecordsInput",
     &[
         Member::new("Records", &PUT_RECORDS_REQUEST_ENTRY_LIST).required(),
@@ -304,7 +304,7 @@ pub(super) static PUT_RECORDS_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static PUT_RECORDS_OUTPUT: Shape = Shape::structure(
+pub(crate) static PUT_RECORDS_OUTPUT: Shape = Shape::structure(
     "PutRecordsOutput",
     &[
         Member::new("EncryptionType", &ENCRYPTION_TYPE),
@@ -313,7 +313,7 @@ pub(super) static PUT_RECORDS_OUTPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static PUT_RECORDS_REQUEST_ENTRY: Shape = Shape::structure(
+pub(crate) static PUT_RECORDS_REQUEST_ENTRY: Shape = Shape::structure(
     "PutRecordsRequestEntry",
     &[
         Member::new("Data", &DATA).required(),
@@ -322,10 +322,10 @@ pub(super) static PUT_RECORDS_REQUEST_ENTRY: Shape = Shape::structure(
     ],
 );
 
-pub(super) static PUT_RECORDS_REQUEST_ENTRY_LIST: Shape =
+pub(crate) static PUT_RECORDS_REQUEST_ENTRY_LIST: Shape =
     Shape::list("PutRecordsRequestEntryList", &PUT_RECORDS_REQUEST_ENTRY, Bounds::new(Some(1), Some(500)));
 
-pub(super) static PUT_RECORDS_RESULT_ENTRY: Shape = Shape::structure(
+pub(crate) static PUT_RECORDS_RESULT_ENTRY: Shape = Shape::structure(
     "PutRecordsResultEntry",
     &[
         Member::new("ErrorCode", &ERROR_CODE),
@@ -335,10 +335,10 @@ pub(super) static PUT_RECORDS_RESULT_ENTRY: Shape = Shape::structure(
     ],
 );
 
-pub(super) static PUT_RECORDS_RESULT_ENTRY_LIST: Shape =
+pub(crate) static PUT_RECORDS_RESULT_ENTRY_LIST: Shape =
     Shape::list("PutRecordsResultEntryList", &PUT_RECORDS_RESULT_ENTRY, Bounds::new(Some(1), Some(500)));
 
-pub(super) static RECORD: Shape = Shape::structure(
+pub(crate) static RECORD: Shape = Shape::structure(
     "Record",
     &[
         Member::new("ApproximateArrivalTimestamp", &TIMESTAMP),
@@ -349,9 +349,9 @@ pub(super) static RECORD: Shape = Shape::structure(
     ],
 );
 
-pub(super) static RECORD_LIST: Shape = Shape::list("RecordList", &RECORD, Bounds::NONE);
+pub(crate) static RECORD_LIST: Shape = Shape::list("RecordList", &RECORD, Bounds::NONE);
 
-pub(super) static REMOVE_TAGS_FROM_STREAM_INPUT: Shape = Shape::structure(
+pub(crate) static REMOVE_TAGS_FROM_STREAM_INPUT: Shape = Shape::structure(
     "RemoveTagsFromStreamInput",
     &[
         Member::new("StreamARN", &STREAM_ARN),
@@ -361,12 +361,12 @@ pub(super) static REMOVE_TAGS_FROM_STREAM_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static RETENTION_PERIOD_HOURS: Shape = Shape::integer("RetentionPeriodHours", Bounds::NONE);
+pub(crate) static RETENTION_PERIOD_HOURS: Shape = Shape::integer("RetentionPeriodHours", Bounds::NONE);
 
-pub(super) static SEQUENCE_NUMBER: Shape =
+pub(crate) static SEQUENCE_NUMBER: Shape =
     Shape::string("SequenceNumber", Bounds::NONE).matching(pattern!("0|([1-9]\\d{0,128})", "0|([1-9][0-9]{0,128})"));
 
-pub(super) static SEQUENCE_NUMBER_RANGE: Shape = Shape::structure(
+pub(crate) static SEQUENCE_NUMBER_RANGE: Shape = Shape::structure(
     "SequenceNumberRange",
     &[
         Member::new("EndingSequenceNumber", &SEQUENCE_NUMBER),
@@ -374,7 +374,7 @@ pub(super) static SEQUENCE_NUMBER_RANGE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static SHARD: Shape = Shape::structure(
+pub(crate) static SHARD: Shape = Shape::structure(
     "Shard",
     &[
         Member::new("AdjacentParentShardId", &SHARD_ID),
@@ -385,9 +385,9 @@ pub(super) static SHARD: Shape = Shape::structure(
     ],
 );
 
-pub(super) static SHARD_COUNT_OBJECT: Shape = Shape::integer("ShardCountObject", Bounds::new(Some(0), Some(1_000_000)));
+pub(crate) static SHARD_COUNT_OBJECT: Shape = Shape::integer("ShardCountObject", Bounds::new(Some(0), Some(1_000_000)));
 
-pub(super) static SHARD_FILTER: Shape = Shape::structure(
+pub(crate) static SHARD_FILTER: Shape = Shape::structure(
     "ShardFilter",
     &[
         Member::new("ShardId", &SHARD_ID),
@@ -396,7 +396,7 @@ pub(super) static SHARD_FILTER: Shape = Shape::structure(
     ],
 );
 
-pub(super) static SHARD_FILTER_TYPE: Shape = Shape::string("ShardFilterType", Bounds::NONE).one_of(&[
+pub(crate) static SHARD_FILTER_TYPE: Shape = Shape::string("ShardFilterType", Bounds::NONE).one_of(&[
     "AFTER_SHARD_ID",
     "AT_TRIM_HORIZON",
     "FROM_TRIM_HORIZON",
@@ -405,14 +405,14 @@ pub(super) static SHARD_FILTER_TYPE: Shape = Shape::string("ShardFilterType", Bo
     "FROM_TIMESTAMP",
 ]);
 
-pub(super) static SHARD_ID: Shape =
+pub(crate) static SHARD_ID: Shape =
     Shape::string("ShardId", Bounds::new(Some(1), Some(128))).matching(pattern!("[a-zA-Z0-9_.-]+", "[a-zA-Z0-9_.-]+"));
 
-pub(super) static SHARD_ID_LIST: Shape = Shape::list("ShardIdList", &SHARD_ID, Bounds::NONE);
+pub(crate) static SHARD_ID_LIST: Shape = Shape::list("ShardIdList", &SHARD_ID, Bounds::NONE);
 
-pub(super) static SHARD_ITERATOR: Shape = Shape::string("ShardIterator", Bounds::new(Some(1), Some(512)));
+pub(crate) static SHARD_ITERATOR: Shape = Shape::string("ShardIterator", Bounds::new(Some(1), Some(512)));
 
-pub(super) static SHARD_ITERATOR_TYPE: Shape = Shape::string("ShardIteratorType", Bounds::NONE).one_of(&[
+pub(crate) static SHARD_ITERATOR_TYPE: Shape = Shape::string("ShardIteratorType", Bounds::NONE).one_of(&[
     "AFTER_SEQUENCE_NUMBER",
     "LATEST",
     "AT_TIMESTAMP",
@@ -420,11 +420,11 @@ pub(super) static SHARD_ITERATOR_TYPE: Shape = Shape::string("ShardIteratorType"
     "TRIM_HORIZON",
 ]);
 
-pub(super) static SHARD_LIST: Shape = Shape::list("ShardList", &SHARD, Bounds::NONE);
+pub(crate) static SHARD_LIST: Shape = Shape::list("ShardList", &SHARD, Bounds::NONE);
 
-pub(super) static STREAM_ARN: Shape = Shape::string("StreamARN", Bounds::new(Some(1), Some(2_048))).matching(pattern!("arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+", "arn:aws[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*:kinesis:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*:[0-9]{12}:stream/[^\\t\\n\\x0B\\f\\r ]+"));
+pub(crate) static STREAM_ARN: Shape = Shape::string("StreamARN", Bounds::new(Some(1), Some(2_048))).matching(pattern!("arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+", "arn:aws[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*:kinesis:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*:[0-9]{12}:stream/[^\\t\\n\\x0B\\f\\r ]+"));
 
-pub(super) static STREAM_DESCRIPTION: Shape = Shape::structure(
+pub(crate) static STREAM_DESCRIPTION: Shape = Shape::structure(
     "StreamDescription",
     &[
         Member::new("EncryptionType", &ENCRYPTION_TYPE),
@@ -441,7 +441,7 @@ pub(super) static STREAM_DESCRIPTION: Shape = Shape::structure(
     ],
 );
 
-pub(super) static STREAM_DESCRIPTION_SUMMARY: Shape = Shape::structure(
+pub(crate) static STREAM_DESCRIPTION_SUMMARY: Shape = Shape::structure(
     "StreamDescriptionSummary",
     &[
         Member::new("ConsumerCount", &CONSUMER_COUNT_OBJECT),
@@ -461,23 +461,23 @@ pub(super) static STREAM_DESCRIPTION_SUMMARY: Shape = Shape::structure(
     ],
 );
 
-pub(super) static STREAM_ID: Shape = Shape::string("StreamId", Bounds::new(Some(1), Some(24)))
+pub(crate) static STREAM_ID: Shape = Shape::string("StreamId", Bounds::new(Some(1), Some(24)))
     .matching(pattern!("[a-z0-9]{20}-[a-z0-9]{3}", "[a-z0-9]{20}-[a-z0-9]{3}"));
 
-pub(super) static STREAM_MODE: Shape = Shape::string("StreamMode", Bounds::NONE).one_of(&["PROVISIONED", "ON_DEMAND"]);
+pub(crate) static STREAM_MODE: Shape = Shape::string("StreamMode", Bounds::NONE).one_of(&["PROVISIONED", "ON_DEMAND"]);
 
-pub(super) static STREAM_MODE_DETAILS: Shape =
+pub(crate) static STREAM_MODE_DETAILS: Shape =
     Shape::structure("StreamModeDetails", &[Member::new("StreamMode", &STREAM_MODE).required()]);
 
-pub(super) static STREAM_NAME: Shape = Shape::string("StreamName", Bounds::new(Some(1), Some(128)))
+pub(crate) static STREAM_NAME: Shape = Shape::string("StreamName", Bounds::new(Some(1), Some(128)))
     .matching(pattern!("[a-zA-Z0-9_.-]+", "[a-zA-Z0-9_.-]+"));
 
-pub(super) static STREAM_NAME_LIST: Shape = Shape::list("StreamNameList", &STREAM_NAME, Bounds::NONE);
+pub(crate) static STREAM_NAME_LIST: Shape = Shape::list("StreamNameList", &STREAM_NAME, Bounds::NONE);
 
-pub(super) static STREAM_STATUS: Shape =
+pub(crate) static STREAM_STATUS: Shape =
     Shape::string("StreamStatus", Bounds::NONE).one_of(&["CREATING", "DELETING", "ACTIVE", "UPDATING"]);
 
-pub(super) static STREAM_SUMMARY: Shape = Shape::structure(
+pub(crate) static STREAM_SUMMARY: Shape = Shape::structure(
     "StreamSummary",
     &[
         Member::new("StreamARN", &STREAM_ARN).required(),
@@ -488,24 +488,24 @@ pub(super) static STREAM_SUMMARY: Shape = Shape::structure(
     ],
 );
 
-pub(super) static STREAM_SUMMARY_LIST: Shape = Shape::list("StreamSummaryList", &STREAM_SUMMARY, Bounds::NONE);
+pub(crate) static STREAM_SUMMARY_LIST: Shape = Shape::list("StreamSummaryList", &STREAM_SUMMARY, Bounds::NONE);
 
-pub(super) static TAG: Shape =
+pub(crate) static TAG: Shape =
     Shape::structure("Tag", &[Member::new("Key", &TAG_KEY).required(), Member::new("Value", &TAG_VALUE)]);
 
-pub(super) static TAG_KEY: Shape = Shape::string("TagKey", Bounds::new(Some(1), Some(128)));
+pub(crate) static TAG_KEY: Shape = Shape::string("TagKey", Bounds::new(Some(1), Some(128)));
 
-pub(super) static TAG_KEY_LIST: Shape = Shape::list("TagKeyList", &TAG_KEY, Bounds::new(Some(1), Some(50)));
+pub(crate) static TAG_KEY_LIST: Shape = Shape::list("TagKeyList", &TAG_KEY, Bounds::new(Some(1), Some(50)));
 
-pub(super) static TAG_LIST: Shape = Shape::list("TagList", &TAG, Bounds::new(Some(0), Some(200)));
+pub(crate) static TAG_LIST: Shape = Shape::list("TagList", &TAG, Bounds::new(Some(0), Some(200)));
 
-pub(super) static TAG_MAP: Shape = Shape::map("TagMap", &TAG_KEY, &TAG_VALUE, Bounds::new(Some(1), Some(200)));
+pub(crate) static TAG_MAP: Shape = Shape::map("TagMap", &TAG_KEY, &TAG_VALUE, Bounds::new(Some(1), Some(200)));
 
-pub(super) static TAG_VALUE: Shape = Shape::string("TagValue", Bounds::new(Some(0), Some(256)));
+pub(crate) static TAG_VALUE: Shape = Shape::string("TagValue", Bounds::new(Some(0), Some(256)));
 
-pub(super) static TIMESTAMP: Shape = Shape::timestamp("Timestamp");
+pub(crate) static TIMESTAMP: Shape = Shape::timestamp("Timestamp");
 
-pub(super) static WARM_THROUGHPUT_OBJECT: Shape = Shape::structure(
+pub(crate) static WARM_THROUGHPUT_OBJECT: Shape = Shape::structure(
     "WarmThroughputObject",
     &[Member::new("CurrentMiBps", &NATURAL_INTEGER_OBJECT), Member::new("TargetMiBps", &NATURAL_INTEGER_OBJECT)],
 );

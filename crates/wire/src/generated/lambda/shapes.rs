@@ -4,7 +4,7 @@
 
 use crate::shape::{Bounds, Location, Member, Shape, pattern};
 
-pub(super) static ACCOUNT_LIMIT: Shape = Shape::structure(
+pub(crate) static ACCOUNT_LIMIT: Shape = Shape::structure(
     "AccountLimit",
     &[
         Member::new("CodeSizeUnzipped", &LONG),
@@ -15,49 +15,49 @@ pub(super) static ACCOUNT_LIMIT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static ACCOUNT_USAGE: Shape =
+pub(crate) static ACCOUNT_USAGE: Shape =
     Shape::structure("AccountUsage", &[Member::new("FunctionCount", &LONG), Member::new("TotalCodeSize", &LONG)]);
 
-pub(super) static AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG: Shape = Shape::structure(
+pub(crate) static AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG: Shape = Shape::structure(
     "AmazonManagedKafkaEventSourceConfig",
     &[Member::new("ConsumerGroupId", &URI), Member::new("SchemaRegistryConfig", &KAFKA_SCHEMA_REGISTRY_CONFIG)],
 );
 
-pub(super) static APPLICATION_LOG_LEVEL: Shape =
+pub(crate) static APPLICATION_LOG_LEVEL: Shape =
     Shape::string("ApplicationLogLevel", Bounds::NONE).one_of(&["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]);
 
-pub(super) static ARCHITECTURE: Shape = Shape::string("Architecture", Bounds::NONE).one_of(&["x86_64", "arm64"]);
+pub(crate) static ARCHITECTURE: Shape = Shape::string("Architecture", Bounds::NONE).one_of(&["x86_64", "arm64"]);
 
-pub(super) static ARCHITECTURES_LIST: Shape =
+pub(crate) static ARCHITECTURES_LIST: Shape =
     Shape::list("ArchitecturesList", &ARCHITECTURE, Bounds::new(Some(1), Some(1)));
 
-pub(super) static ARN: Shape = Shape::string("Arn", Bounds::NONE).matching(pattern!("arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)", "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-[0-9]{1})?:([0-9]{12})?:([^\\n\\r\\x{85}\\x{2028}\\x{2029}]*)"));
+pub(crate) static ARN: Shape = Shape::string("Arn", Bounds::NONE).matching(pattern!("arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)", "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-[0-9]{1})?:([0-9]{12})?:([^\\n\\r\\x{85}\\x{2028}\\x{2029}]*)"));
 
-pub(super) static BATCH_SIZE: Shape = Shape::integer("BatchSize", Bounds::new(Some(1), Some(10_000)));
+pub(crate) static BATCH_SIZE: Shape = Shape::integer("BatchSize", Bounds::new(Some(1), Some(10_000)));
 
-pub(super) static BISECT_BATCH_ON_FUNCTION_ERROR: Shape = Shape::boolean("BisectBatchOnFunctionError");
+pub(crate) static BISECT_BATCH_ON_FUNCTION_ERROR: Shape = Shape::boolean("BisectBatchOnFunctionError");
 
-pub(super) static BLOB: Shape = Shape::blob("Blob", Bounds::NONE).sensitive();
+pub(crate) static BLOB: Shape = Shape::blob("Blob", Bounds::NONE).sensitive();
 
-pub(super) static BOOLEAN: Shape = Shape::boolean("Boolean");
+pub(crate) static BOOLEAN: Shape = Shape::boolean("Boolean");
 
-pub(super) static CAPACITY_PROVIDER_ARN: Shape = Shape::string("CapacityProviderArn", Bounds::new(Some(1), Some(140))).matching(pattern!("arn:aws[a-zA-Z-]*:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:capacity-provider:[a-zA-Z0-9-_]+", "arn:aws[a-zA-Z-]*:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:capacity-provider:[a-zA-Z0-9-_]+"));
+pub(crate) static CAPACITY_PROVIDER_ARN: Shape = Shape::string("CapacityProviderArn", Bounds::new(Some(1), Some(140))).matching(pattern!("arn:aws[a-zA-Z-]*:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:capacity-provider:[a-zA-Z0-9-_]+", "arn:aws[a-zA-Z-]*:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:capacity-provider:[a-zA-Z0-9-_]+"));
 
-pub(super) static CAPACITY_PROVIDER_CONFIG: Shape = Shape::structure(
+pub(crate) static CAPACITY_PROVIDER_CONFIG: Shape = Shape::structure(
     "CapacityProviderConfig",
     &[Member::new("LambdaManagedInstancesCapacityProviderConfig", &LAMBDA_MANAGED_INSTANCES_CAPACITY_PROVIDER_CONFIG)
         .required()],
 );
 
-pub(super) static CODE_SIGNING_CONFIG_ARN: Shape = Shape::string("CodeSigningConfigArn", Bounds::new(Some(0), Some(200))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:code-signing-config:csc-[a-z0-9]{17}"));
+pub(crate) static CODE_SIGNING_CONFIG_ARN: Shape = Shape::string("CodeSigningConfigArn", Bounds::new(Some(0), Some(200))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:code-signing-config:csc-[a-z0-9]{17}"));
 
-pub(super) static COLLECTION_NAME: Shape = Shape::string("CollectionName", Bounds::new(Some(1), Some(57)))
+pub(crate) static COLLECTION_NAME: Shape = Shape::string("CollectionName", Bounds::new(Some(1), Some(57)))
     .matching(pattern!("(^(?!(system\\x2e)))(^[_a-zA-Z0-9])([^$]*)", "[_a-zA-Z0-9][^$]*"));
 
-pub(super) static CONCURRENCY: Shape =
+pub(crate) static CONCURRENCY: Shape =
     Shape::structure("Concurrency", &[Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS)]);
 
-pub(super) static CREATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::structure(
+pub(crate) static CREATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::structure(
     "CreateEventSourceMappingRequest",
     &[
         Member::new("AmazonManagedKafkaEventSourceConfig", &AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG),
@@ -91,7 +91,7 @@ pub(super) static CREATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static CREATE_FUNCTION_REQUEST: Shape = Shape::structure(
+pub(crate) static CREATE_FUNCTION_REQUEST: Shape = Shape::structure(
     "CreateFunctionRequest",
     &[
         Member::new("Architectures", &ARCHITECTURES_LIST),
@@ -125,18 +125,18 @@ pub(super) static CREATE_FUNCTION_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DATABASE_NAME: Shape = Shape::string("DatabaseName", Bounds::new(Some(1), Some(63)))
+pub(crate) static DATABASE_NAME: Shape = Shape::string("DatabaseName", Bounds::new(Some(1), Some(63)))
     .matching(pattern!("[^ /\\.$\\x22]*", "[^ /\\.$\\x22]*"));
 
-pub(super) static DATE: Shape = Shape::timestamp("Date");
+pub(crate) static DATE: Shape = Shape::timestamp("Date");
 
-pub(super) static DEAD_LETTER_CONFIG: Shape =
+pub(crate) static DEAD_LETTER_CONFIG: Shape =
     Shape::structure("DeadLetterConfig", &[Member::new("TargetArn", &RESOURCE_ARN)]);
 
-pub(super) static DELETE_EVENT_SOURCE_MAPPING_REQUEST: Shape =
+pub(crate) static DELETE_EVENT_SOURCE_MAPPING_REQUEST: Shape =
     Shape::structure("DeleteEventSourceMappingRequest", &[Member::new("UUID", &STRING).required().at(Location::Uri)]);
 
-pub(super) static DELETE_FUNCTION_REQUEST: Shape = Shape::structure(
+pub(crate) static DELETE_FUNCTION_REQUEST: Shape = Shape::structure(
     "DeleteFunctionRequest",
     &[
         Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
@@ -144,19 +144,19 @@ pub(super) static DELETE_FUNCTION_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DELETE_FUNCTION_RESPONSE: Shape =
+pub(crate) static DELETE_FUNCTION_RESPONSE: Shape =
     Shape::structure("DeleteFunctionResponse", &[Member::new("StatusCode", &INTEGER).at(Location::StatusCode)]);
 
-pub(super) static DESCRIPTION: Shape = Shape::string("Description", Bounds::new(Some(0), Some(256)));
+pub(crate) static DESCRIPTION: Shape = Shape::string("Description", Bounds::new(Some(0), Some(256)));
 
-pub(super) static DESTINATION_ARN: Shape = Shape::string("DestinationArn", Bounds::new(Some(0), Some(350))).matching(pattern!("$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)", "$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1})?:([0-9]{12})?:([^\\n\\r\\x{85}\\x{2028}\\x{2029}]*)"));
+pub(crate) static DESTINATION_ARN: Shape = Shape::string("DestinationArn", Bounds::new(Some(0), Some(350))).matching(pattern!("$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)", "$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1})?:([0-9]{12})?:([^\\n\\r\\x{85}\\x{2028}\\x{2029}]*)"));
 
-pub(super) static DESTINATION_CONFIG: Shape = Shape::structure(
+pub(crate) static DESTINATION_CONFIG: Shape = Shape::structure(
     "DestinationConfig",
     &[Member::new("OnFailure", &ON_FAILURE), Member::new("OnSuccess", &ON_SUCCESS)],
 );
 
-pub(super) static DOCUMENT_DB_EVENT_SOURCE_CONFIG: Shape = Shape::structure(
+pub(crate) static DOCUMENT_DB_EVENT_SOURCE_CONFIG: Shape = Shape::structure(
     "DocumentDBEventSourceConfig",
     &[
         Member::new("CollectionName", &COLLECTION_NAME),
@@ -165,7 +165,7 @@ pub(super) static DOCUMENT_DB_EVENT_SOURCE_CONFIG: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DURABLE_CONFIG: Shape = Shape::structure(
+pub(crate) static DURABLE_CONFIG: Shape = Shape::structure(
     "DurableConfig",
     &[
         Member::new("ExecutionTimeout", &EXECUTION_TIMEOUT),
@@ -173,56 +173,56 @@ pub(super) static DURABLE_CONFIG: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DURABLE_EXECUTION_ARN: Shape = Shape::string("DurableExecutionArn", Bounds::new(Some(1), Some(1_024))).matching(pattern!("arn:([a-zA-Z0-9-]+):lambda:([a-zA-Z0-9-]+):(\\d{12}):function:([a-zA-Z0-9_-]+):(\\$LATEST(?:\\.PUBLISHED)?|[0-9]+)/durable-execution/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)", "arn:([a-zA-Z0-9-]+):lambda:([a-zA-Z0-9-]+):([0-9]{12}):function:([a-zA-Z0-9_-]+):(\\$LATEST(?:\\.PUBLISHED)?|[0-9]+)/durable-execution/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)"));
+pub(crate) static DURABLE_EXECUTION_ARN: Shape = Shape::string("DurableExecutionArn", Bounds::new(Some(1), Some(1_024))).matching(pattern!("arn:([a-zA-Z0-9-]+):lambda:([a-zA-Z0-9-]+):(\\d{12}):function:([a-zA-Z0-9_-]+):(\\$LATEST(?:\\.PUBLISHED)?|[0-9]+)/durable-execution/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)", "arn:([a-zA-Z0-9-]+):lambda:([a-zA-Z0-9-]+):([0-9]{12}):function:([a-zA-Z0-9_-]+):(\\$LATEST(?:\\.PUBLISHED)?|[0-9]+)/durable-execution/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)"));
 
-pub(super) static DURABLE_EXECUTION_NAME: Shape = Shape::string("DurableExecutionName", Bounds::new(Some(1), Some(64)))
+pub(crate) static DURABLE_EXECUTION_NAME: Shape = Shape::string("DurableExecutionName", Bounds::new(Some(1), Some(64)))
     .matching(pattern!("[a-zA-Z0-9-_]+", "[a-zA-Z0-9-_]+"));
 
-pub(super) static ENABLED: Shape = Shape::boolean("Enabled");
+pub(crate) static ENABLED: Shape = Shape::boolean("Enabled");
 
-pub(super) static END_POINT_TYPE: Shape =
+pub(crate) static END_POINT_TYPE: Shape =
     Shape::string("EndPointType", Bounds::NONE).one_of(&["KAFKA_BOOTSTRAP_SERVERS"]);
 
-pub(super) static ENDPOINT: Shape = Shape::string("Endpoint", Bounds::new(Some(1), Some(300))).matching(pattern!("(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\\-]*[a-zA-Z0-9])\\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\\-]*[A-Za-z0-9]):[0-9]{1,5}", "(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\\-]*[a-zA-Z0-9])\\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\\-]*[A-Za-z0-9]):[0-9]{1,5}"));
+pub(crate) static ENDPOINT: Shape = Shape::string("Endpoint", Bounds::new(Some(1), Some(300))).matching(pattern!("(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\\-]*[a-zA-Z0-9])\\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\\-]*[A-Za-z0-9]):[0-9]{1,5}", "(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\\-]*[a-zA-Z0-9])\\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\\-]*[A-Za-z0-9]):[0-9]{1,5}"));
 
-pub(super) static ENDPOINT_LISTS: Shape = Shape::list("EndpointLists", &ENDPOINT, Bounds::new(Some(1), Some(10)));
+pub(crate) static ENDPOINT_LISTS: Shape = Shape::list("EndpointLists", &ENDPOINT, Bounds::new(Some(1), Some(10)));
 
-pub(super) static ENDPOINTS: Shape =
+pub(crate) static ENDPOINTS: Shape =
     Shape::map("Endpoints", &END_POINT_TYPE, &ENDPOINT_LISTS, Bounds::new(Some(1), Some(2)));
 
-pub(super) static ENVIRONMENT: Shape =
+pub(crate) static ENVIRONMENT: Shape =
     Shape::structure("Environment", &[Member::new("Variables", &ENVIRONMENT_VARIABLES)]);
 
-pub(super) static ENVIRONMENT_ERROR: Shape = Shape::structure(
+pub(crate) static ENVIRONMENT_ERROR: Shape = Shape::structure(
     "EnvironmentError",
     &[Member::new("ErrorCode", &STRING), Member::new("Message", &SENSITIVE_STRING)],
 );
 
-pub(super) static ENVIRONMENT_RESPONSE: Shape = Shape::structure(
+pub(crate) static ENVIRONMENT_RESPONSE: Shape = Shape::structure(
     "EnvironmentResponse",
     &[Member::new("Error", &ENVIRONMENT_ERROR), Member::new("Variables", &ENVIRONMENT_VARIABLES)],
 );
 
-pub(super) static ENVIRONMENT_VARIABLE_NAME: Shape = Shape::string("EnvironmentVariableName", Bounds::NONE)
+pub(crate) static ENVIRONMENT_VARIABLE_NAME: Shape = Shape::string("EnvironmentVariableName", Bounds::NONE)
     .matching(pattern!("[a-zA-Z]([a-zA-Z0-9_])+", "[a-zA-Z]([a-zA-Z0-9_])+"))
     .sensitive();
 
-pub(super) static ENVIRONMENT_VARIABLE_VALUE: Shape =
+pub(crate) static ENVIRONMENT_VARIABLE_VALUE: Shape =
     Shape::string("EnvironmentVariableValue", Bounds::NONE).sensitive();
 
-pub(super) static ENVIRONMENT_VARIABLES: Shape =
+pub(crate) static ENVIRONMENT_VARIABLES: Shape =
     Shape::map("EnvironmentVariables", &ENVIRONMENT_VARIABLE_NAME, &ENVIRONMENT_VARIABLE_VALUE, Bounds::NONE)
         .sensitive();
 
-pub(super) static EPHEMERAL_STORAGE: Shape =
+pub(crate) static EPHEMERAL_STORAGE: Shape =
     Shape::structure("EphemeralStorage", &[Member::new("Size", &EPHEMERAL_STORAGE_SIZE).required()]);
 
-pub(super) static EPHEMERAL_STORAGE_SIZE: Shape =
+pub(crate) static EPHEMERAL_STORAGE_SIZE: Shape =
     Shape::integer("EphemeralStorageSize", Bounds::new(Some(512), Some(10_240)));
 
-pub(super) static EVENT_SOURCE_MAPPING_ARN: Shape = Shape::string("EventSourceMappingArn", Bounds::new(Some(85), Some(120))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"));
+pub(crate) static EVENT_SOURCE_MAPPING_ARN: Shape = Shape::string("EventSourceMappingArn", Bounds::new(Some(85), Some(120))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"));
 
-pub(super) static EVENT_SOURCE_MAPPING_CONFIGURATION: Shape = Shape::structure(
+pub(crate) static EVENT_SOURCE_MAPPING_CONFIGURATION: Shape = Shape::structure(
     "EventSourceMappingConfiguration",
     &[
         Member::new("AmazonManagedKafkaEventSourceConfig", &AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG),
@@ -261,69 +261,69 @@ pub(super) static EVENT_SOURCE_MAPPING_CONFIGURATION: Shape = Shape::structure(
     ],
 );
 
-pub(super) static EVENT_SOURCE_MAPPING_LOGGING_CONFIG: Shape = Shape::structure(
+pub(crate) static EVENT_SOURCE_MAPPING_LOGGING_CONFIG: Shape = Shape::structure(
     "EventSourceMappingLoggingConfig",
     &[Member::new("SystemLogLevel", &EVENT_SOURCE_MAPPING_SYSTEM_LOG_LEVEL)],
 );
 
-pub(super) static EVENT_SOURCE_MAPPING_METRIC: Shape =
+pub(crate) static EVENT_SOURCE_MAPPING_METRIC: Shape =
     Shape::string("EventSourceMappingMetric", Bounds::NONE).one_of(&["EventCount", "ErrorCount", "KafkaMetrics"]);
 
-pub(super) static EVENT_SOURCE_MAPPING_METRIC_LIST: Shape =
+pub(crate) static EVENT_SOURCE_MAPPING_METRIC_LIST: Shape =
     Shape::list("EventSourceMappingMetricList", &EVENT_SOURCE_MAPPING_METRIC, Bounds::new(Some(0), Some(3)));
 
-pub(super) static EVENT_SOURCE_MAPPING_METRICS_CONFIG: Shape =
+pub(crate) static EVENT_SOURCE_MAPPING_METRICS_CONFIG: Shape =
     Shape::structure("EventSourceMappingMetricsConfig", &[Member::new("Metrics", &EVENT_SOURCE_MAPPING_METRIC_LIST)]);
 
-pub(super) static EVENT_SOURCE_MAPPING_SYSTEM_LOG_LEVEL: Shape =
+pub(crate) static EVENT_SOURCE_MAPPING_SYSTEM_LOG_LEVEL: Shape =
     Shape::string("EventSourceMappingSystemLogLevel", Bounds::NONE).one_of(&["DEBUG", "INFO", "WARN"]);
 
-pub(super) static EVENT_SOURCE_MAPPINGS_LIST: Shape =
+pub(crate) static EVENT_SOURCE_MAPPINGS_LIST: Shape =
     Shape::list("EventSourceMappingsList", &EVENT_SOURCE_MAPPING_CONFIGURATION, Bounds::NONE);
 
-pub(super) static EVENT_SOURCE_POSITION: Shape =
+pub(crate) static EVENT_SOURCE_POSITION: Shape =
     Shape::string("EventSourcePosition", Bounds::NONE).one_of(&["LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"]);
 
-pub(super) static EXECUTION_ENVIRONMENT_MEMORY_GIB_PER_VCPU: Shape =
+pub(crate) static EXECUTION_ENVIRONMENT_MEMORY_GIB_PER_VCPU: Shape =
     Shape::double("ExecutionEnvironmentMemoryGiBPerVCpu", Bounds::new(Some(2), Some(8)));
 
-pub(super) static EXECUTION_TIMEOUT: Shape = Shape::integer("ExecutionTimeout", Bounds::new(Some(1), Some(31_622_400)));
+pub(crate) static EXECUTION_TIMEOUT: Shape = Shape::integer("ExecutionTimeout", Bounds::new(Some(1), Some(31_622_400)));
 
-pub(super) static FILE_SYSTEM_ARN: Shape = Shape::string("FileSystemArn", Bounds::new(Some(0), Some(256))).matching(pattern!("arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}", "arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}"));
+pub(crate) static FILE_SYSTEM_ARN: Shape = Shape::string("FileSystemArn", Bounds::new(Some(0), Some(256))).matching(pattern!("arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}", "arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}"));
 
-pub(super) static FILE_SYSTEM_CONFIG: Shape = Shape::structure(
+pub(crate) static FILE_SYSTEM_CONFIG: Shape = Shape::structure(
     "FileSystemConfig",
     &[Member::new("Arn", &FILE_SYSTEM_ARN).required(), Member::new("LocalMountPath", &LOCAL_MOUNT_PATH).required()],
 );
 
-pub(super) static FILE_SYSTEM_CONFIG_LIST: Shape =
+pub(crate) static FILE_SYSTEM_CONFIG_LIST: Shape =
     Shape::list("FileSystemConfigList", &FILE_SYSTEM_CONFIG, Bounds::new(Some(0), Some(1)));
 
-pub(super) static FILTER: Shape = Shape::structure("Filter", &[Member::new("Pattern", &PATTERN)]);
+pub(crate) static FILTER: Shape = Shape::structure("Filter", &[Member::new("Pattern", &PATTERN)]);
 
-pub(super) static FILTER_CRITERIA: Shape = Shape::structure("FilterCriteria", &[Member::new("Filters", &FILTER_LIST)]);
+pub(crate) static FILTER_CRITERIA: Shape = Shape::structure("FilterCriteria", &[Member::new("Filters", &FILTER_LIST)]);
 
-pub(super) static FILTER_CRITERIA_ERROR: Shape = Shape::structure(
+pub(crate) static FILTER_CRITERIA_ERROR: Shape = Shape::structure(
     "FilterCriteriaError",
     &[Member::new("ErrorCode", &FILTER_CRITERIA_ERROR_CODE), Member::new("Message", &FILTER_CRITERIA_ERROR_MESSAGE)],
 );
 
-pub(super) static FILTER_CRITERIA_ERROR_CODE: Shape =
+pub(crate) static FILTER_CRITERIA_ERROR_CODE: Shape =
     Shape::string("FilterCriteriaErrorCode", Bounds::new(Some(10), Some(50)))
         .matching(pattern!("[A-Za-z]+Exception", "[A-Za-z]+Exception"));
 
-pub(super) static FILTER_CRITERIA_ERROR_MESSAGE: Shape =
+pub(crate) static FILTER_CRITERIA_ERROR_MESSAGE: Shape =
     Shape::string("FilterCriteriaErrorMessage", Bounds::new(Some(10), Some(2_048)))
         .matching(pattern!(".*", "[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*"));
 
-pub(super) static FILTER_LIST: Shape = Shape::list("FilterList", &FILTER, Bounds::NONE);
+pub(crate) static FILTER_LIST: Shape = Shape::list("FilterList", &FILTER, Bounds::NONE);
 
-pub(super) static FULL_DOCUMENT: Shape =
+pub(crate) static FULL_DOCUMENT: Shape =
     Shape::string("FullDocument", Bounds::NONE).one_of(&["UpdateLookup", "Default"]);
 
-pub(super) static FUNCTION_ARN: Shape = Shape::string("FunctionArn", Bounds::new(Some(0), Some(10_000))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?"));
+pub(crate) static FUNCTION_ARN: Shape = Shape::string("FunctionArn", Bounds::new(Some(0), Some(10_000))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?"));
 
-pub(super) static FUNCTION_CODE: Shape = Shape::structure(
+pub(crate) static FUNCTION_CODE: Shape = Shape::structure(
     "FunctionCode",
     &[
         Member::new("ImageUri", &STRING),
@@ -335,7 +335,7 @@ pub(super) static FUNCTION_CODE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static FUNCTION_CODE_LOCATION: Shape = Shape::structure(
+pub(crate) static FUNCTION_CODE_LOCATION: Shape = Shape::structure(
     "FunctionCodeLocation",
     &[
         Member::new("ImageUri", &STRING),
@@ -346,7 +346,7 @@ pub(super) static FUNCTION_CODE_LOCATION: Shape = Shape::structure(
     ],
 );
 
-pub(super) static FUNCTION_CONFIGURATION: Shape = Shape::structure(
+pub(crate) static FUNCTION_CONFIGURATION: Shape = Shape::structure(
     "FunctionConfiguration",
     &[
         Member::new("Architectures", &ARCHITECTURES_LIST),
@@ -392,32 +392,32 @@ pub(super) static FUNCTION_CONFIGURATION: Shape = Shape::structure(
     ],
 );
 
-pub(super) static FUNCTION_LIST: Shape = Shape::list("FunctionList", &FUNCTION_CONFIGURATION, Bounds::NONE);
+pub(crate) static FUNCTION_LIST: Shape = Shape::list("FunctionList", &FUNCTION_CONFIGURATION, Bounds::NONE);
 
-pub(super) static FUNCTION_NAME: Shape = Shape::string("FunctionName", Bounds::new(Some(1), Some(140))).matching(pattern!("(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?", "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:)?([0-9]{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"));
+pub(crate) static FUNCTION_NAME: Shape = Shape::string("FunctionName", Bounds::new(Some(1), Some(140))).matching(pattern!("(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?", "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:)?([0-9]{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"));
 
-pub(super) static FUNCTION_RESPONSE_TYPE: Shape =
+pub(crate) static FUNCTION_RESPONSE_TYPE: Shape =
     Shape::string("FunctionResponseType", Bounds::NONE).one_of(&["ReportBatchItemFailures"]);
 
-pub(super) static FUNCTION_RESPONSE_TYPE_LIST: Shape =
+pub(crate) static FUNCTION_RESPONSE_TYPE_LIST: Shape =
     Shape::list("FunctionResponseTypeList", &FUNCTION_RESPONSE_TYPE, Bounds::new(Some(0), Some(1)));
 
-pub(super) static FUNCTION_VERSION: Shape = Shape::string("FunctionVersion", Bounds::NONE).one_of(&["ALL"]);
+pub(crate) static FUNCTION_VERSION: Shape = Shape::string("FunctionVersion", Bounds::NONE).one_of(&["ALL"]);
 
-pub(super) static FUNCTION_VERSION_LATEST_PUBLISHED: Shape =
+pub(crate) static FUNCTION_VERSION_LATEST_PUBLISHED: Shape =
     Shape::string("FunctionVersionLatestPublished", Bounds::NONE).one_of(&["LATEST_PUBLISHED"]);
 
-pub(super) static GET_ACCOUNT_SETTINGS_REQUEST: Shape = Shape::structure("GetAccountSettingsRequest", &[]);
+pub(crate) static GET_ACCOUNT_SETTINGS_REQUEST: Shape = Shape::structure("GetAccountSettingsRequest", &[]);
 
-pub(super) static GET_ACCOUNT_SETTINGS_RESPONSE: Shape = Shape::structure(
+pub(crate) static GET_ACCOUNT_SETTINGS_RESPONSE: Shape = Shape::structure(
     "GetAccountSettingsResponse",
     &[Member::new("AccountLimit", &ACCOUNT_LIMIT), Member::new("AccountUsage", &ACCOUNT_USAGE)],
 );
 
-pub(super) static GET_EVENT_SOURCE_MAPPING_REQUEST: Shape =
+pub(crate) static GET_EVENT_SOURCE_MAPPING_REQUEST: Shape =
     Shape::structure("GetEventSourceMappingRequest", &[Member::new("UUID", &STRING).required().at(Location::Uri)]);
 
-pub(super) static GET_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structure(
+pub(crate) static GET_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structure(
     "GetFunctionConfigurationRequest",
     &[
         Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
@@ -425,7 +425,7 @@ pub(super) static GET_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static GET_FUNCTION_REQUEST: Shape = Shape::structure(
+pub(crate) static GET_FUNCTION_REQUEST: Shape = Shape::structure(
     "GetFunctionRequest",
     &[
         Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
@@ -433,7 +433,7 @@ pub(super) static GET_FUNCTION_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static GET_FUNCTION_RESPONSE: Shape = Shape::structure(
+pub(crate) static GET_FUNCTION_RESPONSE: Shape = Shape::structure(
     "GetFunctionResponse",
     &[
         Member::new("Code", &FUNCTION_CODE_LOCATION),
@@ -444,10 +444,10 @@ pub(super) static GET_FUNCTION_RESPONSE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static HANDLER: Shape =
+pub(crate) static HANDLER: Shape =
     Shape::string("Handler", Bounds::new(Some(0), Some(128))).matching(pattern!("[^\\s]+", "[^[\\t\\n\\x0B\\f\\r ]]+"));
 
-pub(super) static IMAGE_CONFIG: Shape = Shape::structure(
+pub(crate) static IMAGE_CONFIG: Shape = Shape::structure(
     "ImageConfig",
     &[
         Member::new("Command", &STRING_LIST),
@@ -456,19 +456,19 @@ pub(super) static IMAGE_CONFIG: Shape = Shape::structure(
     ],
 );
 
-pub(super) static IMAGE_CONFIG_ERROR: Shape = Shape::structure(
+pub(crate) static IMAGE_CONFIG_ERROR: Shape = Shape::structure(
     "ImageConfigError",
     &[Member::new("ErrorCode", &STRING), Member::new("Message", &SENSITIVE_STRING)],
 );
 
-pub(super) static IMAGE_CONFIG_RESPONSE: Shape = Shape::structure(
+pub(crate) static IMAGE_CONFIG_RESPONSE: Shape = Shape::structure(
     "ImageConfigResponse",
     &[Member::new("Error", &IMAGE_CONFIG_ERROR), Member::new("ImageConfig", &IMAGE_CONFIG)],
 );
 
-pub(super) static INTEGER: Shape = Shape::integer("Integer", Bounds::NONE);
+pub(crate) static INTEGER: Shape = Shape::integer("Integer", Bounds::NONE);
 
-pub(super) static INVOCATION_REQUEST: Shape = Shape::structure(
+pub(crate) static INVOCATION_REQUEST: Shape = Shape::structure(
     "InvocationRequest",
     &[
         Member::new("ClientContext", &STRING).at(Location::Header).named("X-Amz-Client-Context"),
@@ -484,7 +484,7 @@ pub(super) static INVOCATION_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static INVOCATION_RESPONSE: Shape = Shape::structure(
+pub(crate) static INVOCATION_RESPONSE: Shape = Shape::structure(
     "InvocationResponse",
     &[
         Member::new("DurableExecutionArn", &DURABLE_EXECUTION_ARN)
@@ -498,26 +498,26 @@ pub(super) static INVOCATION_RESPONSE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static INVOCATION_TYPE: Shape =
+pub(crate) static INVOCATION_TYPE: Shape =
     Shape::string("InvocationType", Bounds::NONE).one_of(&["Event", "RequestResponse", "DryRun"]);
 
-pub(super) static KMS_KEY_ARN: Shape = Shape::string("KMSKeyArn", Bounds::NONE).matching(pattern!(
+pub(crate) static KMS_KEY_ARN: Shape = Shape::string("KMSKeyArn", Bounds::NONE).matching(pattern!(
     "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()",
     "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*)|()"
 ));
 
-pub(super) static KAFKA_SCHEMA_REGISTRY_ACCESS_CONFIG: Shape = Shape::structure(
+pub(crate) static KAFKA_SCHEMA_REGISTRY_ACCESS_CONFIG: Shape = Shape::structure(
     "KafkaSchemaRegistryAccessConfig",
     &[Member::new("Type", &KAFKA_SCHEMA_REGISTRY_AUTH_TYPE), Member::new("URI", &ARN)],
 );
 
-pub(super) static KAFKA_SCHEMA_REGISTRY_ACCESS_CONFIG_LIST: Shape =
+pub(crate) static KAFKA_SCHEMA_REGISTRY_ACCESS_CONFIG_LIST: Shape =
     Shape::list("KafkaSchemaRegistryAccessConfigList", &KAFKA_SCHEMA_REGISTRY_ACCESS_CONFIG, Bounds::NONE);
 
-pub(super) static KAFKA_SCHEMA_REGISTRY_AUTH_TYPE: Shape = Shape::string("KafkaSchemaRegistryAuthType", Bounds::NONE)
+pub(crate) static KAFKA_SCHEMA_REGISTRY_AUTH_TYPE: Shape = Shape::string("KafkaSchemaRegistryAuthType", Bounds::NONE)
     .one_of(&["BASIC_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE"]);
 
-pub(super) static KAFKA_SCHEMA_REGISTRY_CONFIG: Shape = Shape::structure(
+pub(crate) static KAFKA_SCHEMA_REGISTRY_CONFIG: Shape = Shape::structure(
     "KafkaSchemaRegistryConfig",
     &[
         Member::new("AccessConfigs", &KAFKA_SCHEMA_REGISTRY_ACCESS_CONFIG_LIST),
@@ -527,16 +527,16 @@ pub(super) static KAFKA_SCHEMA_REGISTRY_CONFIG: Shape = Shape::structure(
     ],
 );
 
-pub(super) static KAFKA_SCHEMA_VALIDATION_ATTRIBUTE: Shape =
+pub(crate) static KAFKA_SCHEMA_VALIDATION_ATTRIBUTE: Shape =
     Shape::string("KafkaSchemaValidationAttribute", Bounds::NONE).one_of(&["KEY", "VALUE"]);
 
-pub(super) static KAFKA_SCHEMA_VALIDATION_CONFIG: Shape =
+pub(crate) static KAFKA_SCHEMA_VALIDATION_CONFIG: Shape =
     Shape::structure("KafkaSchemaValidationConfig", &[Member::new("Attribute", &KAFKA_SCHEMA_VALIDATION_ATTRIBUTE)]);
 
-pub(super) static KAFKA_SCHEMA_VALIDATION_CONFIG_LIST: Shape =
+pub(crate) static KAFKA_SCHEMA_VALIDATION_CONFIG_LIST: Shape =
     Shape::list("KafkaSchemaValidationConfigList", &KAFKA_SCHEMA_VALIDATION_CONFIG, Bounds::NONE);
 
-pub(super) static LAMBDA_MANAGED_INSTANCES_CAPACITY_PROVIDER_CONFIG: Shape = Shape::structure(
+pub(crate) static LAMBDA_MANAGED_INSTANCES_CAPACITY_PROVIDER_CONFIG: Shape = Shape::structure(
     "LambdaManagedInstancesCapacityProviderConfig",
     &[
         Member::new("CapacityProviderArn", &CAPACITY_PROVIDER_ARN).required(),
@@ -545,12 +545,12 @@ pub(super) static LAMBDA_MANAGED_INSTANCES_CAPACITY_PROVIDER_CONFIG: Shape = Sha
     ],
 );
 
-pub(super) static LAST_UPDATE_STATUS: Shape =
+pub(crate) static LAST_UPDATE_STATUS: Shape =
     Shape::string("LastUpdateStatus", Bounds::NONE).one_of(&["Successful", "Failed", "InProgress"]);
 
-pub(super) static LAST_UPDATE_STATUS_REASON: Shape = Shape::string("LastUpdateStatusReason", Bounds::NONE);
+pub(crate) static LAST_UPDATE_STATUS_REASON: Shape = Shape::string("LastUpdateStatusReason", Bounds::NONE);
 
-pub(super) static LAST_UPDATE_STATUS_REASON_CODE: Shape = Shape::string("LastUpdateStatusReasonCode", Bounds::NONE)
+pub(crate) static LAST_UPDATE_STATUS_REASON_CODE: Shape = Shape::string("LastUpdateStatusReasonCode", Bounds::NONE)
     .one_of(&[
         "EniLimitExceeded",
         "InsufficientRolePermissions",
@@ -588,7 +588,7 @@ pub(super) static LAST_UPDATE_STATUS_REASON_CODE: Shape = Shape::string("LastUpd
         "DisallowedByVpcEncryptionControl",
     ]);
 
-pub(super) static LAYER: Shape = Shape::structure(
+pub(crate) static LAYER: Shape = Shape::structure(
     "Layer",
     &[
         Member::new("Arn", &LAYER_VERSION_ARN),
@@ -598,17 +598,17 @@ pub(super) static LAYER: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LAYER_LIST: Shape = Shape::list("LayerList", &LAYER_VERSION_ARN, Bounds::NONE);
+pub(crate) static LAYER_LIST: Shape = Shape::list("LayerList", &LAYER_VERSION_ARN, Bounds::NONE);
 
-pub(super) static LAYER_VERSION_ARN: Shape = Shape::string("LayerVersionArn", Bounds::new(Some(1), Some(140)))
+pub(crate) static LAYER_VERSION_ARN: Shape = Shape::string("LayerVersionArn", Bounds::new(Some(1), Some(140)))
     .matching(pattern!(
         "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+",
         "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:[0-9]{12}:layer:[a-zA-Z0-9-_]+:[0-9]+"
     ));
 
-pub(super) static LAYERS_REFERENCE_LIST: Shape = Shape::list("LayersReferenceList", &LAYER, Bounds::NONE);
+pub(crate) static LAYERS_REFERENCE_LIST: Shape = Shape::list("LayersReferenceList", &LAYER, Bounds::NONE);
 
-pub(super) static LIST_EVENT_SOURCE_MAPPINGS_REQUEST: Shape = Shape::structure(
+pub(crate) static LIST_EVENT_SOURCE_MAPPINGS_REQUEST: Shape = Shape::structure(
     "ListEventSourceMappingsRequest",
     &[
         Member::new("EventSourceArn", &ARN).at(Location::Query),
@@ -618,12 +618,12 @@ pub(super) static LIST_EVENT_SOURCE_MAPPINGS_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_EVENT_SOURCE_MAPPINGS_RESPONSE: Shape = Shape::structure(
+pub(crate) static LIST_EVENT_SOURCE_MAPPINGS_RESPONSE: Shape = Shape::structure(
     "ListEventSourceMappingsResponse",
     &[Member::new("EventSourceMappings", &EVENT_SOURCE_MAPPINGS_LIST), Member::new("NextMarker", &STRING)],
 );
 
-pub(super) static LIST_FUNCTIONS_REQUEST: Shape = Shape::structure(
+pub(crate) static LIST_FUNCTIONS_REQUEST: Shape = Shape::structure(
     "ListFunctionsRequest",
     &[
         Member::new("FunctionVersion", &FUNCTION_VERSION).at(Location::Query),
@@ -633,12 +633,12 @@ pub(super) static LIST_FUNCTIONS_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_FUNCTIONS_RESPONSE: Shape = Shape::structure(
+pub(crate) static LIST_FUNCTIONS_RESPONSE: Shape = Shape::structure(
     "ListFunctionsResponse",
     &[Member::new("Functions", &FUNCTION_LIST), Member::new("NextMarker", &STRING)],
 );
 
-pub(super) static LIST_VERSIONS_BY_FUNCTION_REQUEST: Shape = Shape::structure(
+pub(crate) static LIST_VERSIONS_BY_FUNCTION_REQUEST: Shape = Shape::structure(
     "ListVersionsByFunctionRequest",
     &[
         Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
@@ -647,22 +647,22 @@ pub(super) static LIST_VERSIONS_BY_FUNCTION_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LIST_VERSIONS_BY_FUNCTION_RESPONSE: Shape = Shape::structure(
+pub(crate) static LIST_VERSIONS_BY_FUNCTION_RESPONSE: Shape = Shape::structure(
     "ListVersionsByFunctionResponse",
     &[Member::new("NextMarker", &STRING), Member::new("Versions", &FUNCTION_LIST)],
 );
 
-pub(super) static LOCAL_MOUNT_PATH: Shape = Shape::string("LocalMountPath", Bounds::new(Some(0), Some(160)))
+pub(crate) static LOCAL_MOUNT_PATH: Shape = Shape::string("LocalMountPath", Bounds::new(Some(0), Some(160)))
     .matching(pattern!("/mnt/[a-zA-Z0-9-_.]+", "/mnt/[a-zA-Z0-9-_.]+"));
 
-pub(super) static LOG_FORMAT: Shape = Shape::string("LogFormat", Bounds::NONE).one_of(&["JSON", "Text"]);
+pub(crate) static LOG_FORMAT: Shape = Shape::string("LogFormat", Bounds::NONE).one_of(&["JSON", "Text"]);
 
-pub(super) static LOG_GROUP: Shape = Shape::string("LogGroup", Bounds::new(Some(1), Some(512)))
+pub(crate) static LOG_GROUP: Shape = Shape::string("LogGroup", Bounds::new(Some(1), Some(512)))
     .matching(pattern!("[\\.\\-_/#A-Za-z0-9]+", "[\\.\\-_/#A-Za-z0-9]+"));
 
-pub(super) static LOG_TYPE: Shape = Shape::string("LogType", Bounds::NONE).one_of(&["None", "Tail"]);
+pub(crate) static LOG_TYPE: Shape = Shape::string("LogType", Bounds::NONE).one_of(&["None", "Tail"]);
 
-pub(super) static LOGGING_CONFIG: Shape = Shape::structure(
+pub(crate) static LOGGING_CONFIG: Shape = Shape::structure(
     "LoggingConfig",
     &[
         Member::new("ApplicationLogLevel", &APPLICATION_LOG_LEVEL),
@@ -672,58 +672,58 @@ pub(super) static LOGGING_CONFIG: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LONG: Shape = Shape::long("Long", Bounds::NONE);
+pub(crate) static LONG: Shape = Shape::long("Long", Bounds::NONE);
 
-pub(super) static MASTER_REGION: Shape = Shape::string("MasterRegion", Bounds::NONE)
+pub(crate) static MASTER_REGION: Shape = Shape::string("MasterRegion", Bounds::NONE)
     .matching(pattern!("ALL|[a-z]{2}(-gov)?-[a-z]+-\\d{1}", "ALL|[a-z]{2}(-gov)?-[a-z]+-[0-9]{1}"));
 
-pub(super) static MAX_LIST_ITEMS: Shape = Shape::integer("MaxListItems", Bounds::new(Some(1), Some(10_000)));
+pub(crate) static MAX_LIST_ITEMS: Shape = Shape::integer("MaxListItems", Bounds::new(Some(1), Some(10_000)));
 
-pub(super) static MAXIMUM_BATCHING_WINDOW_IN_SECONDS: Shape =
+pub(crate) static MAXIMUM_BATCHING_WINDOW_IN_SECONDS: Shape =
     Shape::integer("MaximumBatchingWindowInSeconds", Bounds::new(Some(0), Some(300)));
 
-pub(super) static MAXIMUM_CONCURRENCY: Shape = Shape::integer("MaximumConcurrency", Bounds::new(Some(2), Some(1_000)));
+pub(crate) static MAXIMUM_CONCURRENCY: Shape = Shape::integer("MaximumConcurrency", Bounds::new(Some(2), Some(1_000)));
 
-pub(super) static MAXIMUM_NUMBER_OF_POLLERS: Shape =
+pub(crate) static MAXIMUM_NUMBER_OF_POLLERS: Shape =
     Shape::integer("MaximumNumberOfPollers", Bounds::new(Some(1), Some(2_000)));
 
-pub(super) static MAXIMUM_RECORD_AGE_IN_SECONDS: Shape =
+pub(crate) static MAXIMUM_RECORD_AGE_IN_SECONDS: Shape =
     Shape::integer("MaximumRecordAgeInSeconds", Bounds::new(Some(-1), Some(604_800)));
 
-pub(super) static MAXIMUM_RETRY_ATTEMPTS_EVENT_SOURCE_MAPPING: Shape =
+pub(crate) static MAXIMUM_RETRY_ATTEMPTS_EVENT_SOURCE_MAPPING: Shape =
     Shape::integer("MaximumRetryAttemptsEventSourceMapping", Bounds::new(Some(-1), Some(10_000)));
 
-pub(super) static MEMORY_SIZE: Shape = Shape::integer("MemorySize", Bounds::new(Some(128), Some(32_768)));
+pub(crate) static MEMORY_SIZE: Shape = Shape::integer("MemorySize", Bounds::new(Some(128), Some(32_768)));
 
-pub(super) static MINIMUM_NUMBER_OF_POLLERS: Shape =
+pub(crate) static MINIMUM_NUMBER_OF_POLLERS: Shape =
     Shape::integer("MinimumNumberOfPollers", Bounds::new(Some(1), Some(200)));
 
-pub(super) static NAME_SPACED_FUNCTION_ARN: Shape = Shape::string("NameSpacedFunctionArn", Bounds::new(Some(0), Some(10_000))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"));
+pub(crate) static NAME_SPACED_FUNCTION_ARN: Shape = Shape::string("NameSpacedFunctionArn", Bounds::new(Some(0), Some(10_000))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"));
 
-pub(super) static NAMESPACED_FUNCTION_NAME: Shape = Shape::string("NamespacedFunctionName", Bounds::new(Some(1), Some(256))).matching(pattern!("(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:)?([0-9]{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"));
+pub(crate) static NAMESPACED_FUNCTION_NAME: Shape = Shape::string("NamespacedFunctionName", Bounds::new(Some(1), Some(256))).matching(pattern!("(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:)?([0-9]{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"));
 
-pub(super) static NULLABLE_BOOLEAN: Shape = Shape::boolean("NullableBoolean");
+pub(crate) static NULLABLE_BOOLEAN: Shape = Shape::boolean("NullableBoolean");
 
-pub(super) static NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER: Shape =
+pub(crate) static NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER: Shape =
     Shape::string("NumericLatestPublishedOrAliasQualifier", Bounds::new(Some(1), Some(128)))
         .matching(pattern!("\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+", "\\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"));
 
-pub(super) static ON_FAILURE: Shape = Shape::structure("OnFailure", &[Member::new("Destination", &DESTINATION_ARN)]);
+pub(crate) static ON_FAILURE: Shape = Shape::structure("OnFailure", &[Member::new("Destination", &DESTINATION_ARN)]);
 
-pub(super) static ON_SUCCESS: Shape = Shape::structure("OnSuccess", &[Member::new("Destination", &DESTINATION_ARN)]);
+pub(crate) static ON_SUCCESS: Shape = Shape::structure("OnSuccess", &[Member::new("Destination", &DESTINATION_ARN)]);
 
-pub(super) static PACKAGE_TYPE: Shape = Shape::string("PackageType", Bounds::NONE).one_of(&["Zip", "Image"]);
+pub(crate) static PACKAGE_TYPE: Shape = Shape::string("PackageType", Bounds::NONE).one_of(&["Zip", "Image"]);
 
-pub(super) static PARALLELIZATION_FACTOR: Shape =
+pub(crate) static PARALLELIZATION_FACTOR: Shape =
     Shape::integer("ParallelizationFactor", Bounds::new(Some(1), Some(10)));
 
-pub(super) static PATTERN: Shape = Shape::string("Pattern", Bounds::new(Some(0), Some(4_096)))
+pub(crate) static PATTERN: Shape = Shape::string("Pattern", Bounds::new(Some(0), Some(4_096)))
     .matching(pattern!(".*", "[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*"));
 
-pub(super) static PER_EXECUTION_ENVIRONMENT_MAX_CONCURRENCY: Shape =
+pub(crate) static PER_EXECUTION_ENVIRONMENT_MAX_CONCURRENCY: Shape =
     Shape::integer("PerExecutionEnvironmentMaxConcurrency", Bounds::new(Some(1), Some(1_600)));
 
-pub(super) static PROVISIONED_POLLER_CONFIG: Shape = Shape::structure(
+pub(crate) static PROVISIONED_POLLER_CONFIG: Shape = Shape::structure(
     "ProvisionedPollerConfig",
     &[
         Member::new("MaximumPollers", &MAXIMUM_NUMBER_OF_POLLERS),
@@ -732,11 +732,11 @@ pub(super) static PROVISIONED_POLLER_CONFIG: Shape = Shape::structure(
     ],
 );
 
-pub(super) static PROVISIONED_POLLER_GROUP_NAME: Shape =
+pub(crate) static PROVISIONED_POLLER_GROUP_NAME: Shape =
     Shape::string("ProvisionedPollerGroupName", Bounds::new(Some(0), Some(128)))
         .matching(pattern!("[a-zA-Z0-9-_]*", "[a-zA-Z0-9-_]*"));
 
-pub(super) static PUBLISH_VERSION_REQUEST: Shape = Shape::structure(
+pub(crate) static PUBLISH_VERSION_REQUEST: Shape = Shape::structure(
     "PublishVersionRequest",
     &[
         Member::new("CodeSha256", &STRING),
@@ -747,94 +747,94 @@ pub(super) static PUBLISH_VERSION_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static QUEUE: Shape =
+pub(crate) static QUEUE: Shape =
     Shape::string("Queue", Bounds::new(Some(1), Some(1_000))).matching(pattern!("[\\s\\S]*", "(?s:.*)"));
 
-pub(super) static QUEUES: Shape = Shape::list("Queues", &QUEUE, Bounds::new(Some(1), Some(1)));
+pub(crate) static QUEUES: Shape = Shape::list("Queues", &QUEUE, Bounds::new(Some(1), Some(1)));
 
-pub(super) static RESERVED_CONCURRENT_EXECUTIONS: Shape =
+pub(crate) static RESERVED_CONCURRENT_EXECUTIONS: Shape =
     Shape::integer("ReservedConcurrentExecutions", Bounds::new(Some(0), None));
 
-pub(super) static RESOURCE_ARN: Shape = Shape::string("ResourceArn", Bounds::NONE).matching(pattern!(
+pub(crate) static RESOURCE_ARN: Shape = Shape::string("ResourceArn", Bounds::NONE).matching(pattern!(
     "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()",
     "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*)|()"
 ));
 
-pub(super) static RETENTION_PERIOD_IN_DAYS: Shape =
+pub(crate) static RETENTION_PERIOD_IN_DAYS: Shape =
     Shape::integer("RetentionPeriodInDays", Bounds::new(Some(1), Some(90)));
 
-pub(super) static ROLE_ARN: Shape = Shape::string("RoleArn", Bounds::NONE).matching(pattern!(
+pub(crate) static ROLE_ARN: Shape = Shape::string("RoleArn", Bounds::NONE).matching(pattern!(
     "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+",
     "arn:(aws[a-zA-Z-]*)?:iam::[0-9]{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+"
 ));
 
-pub(super) static RUNTIME: Shape = Shape::string("Runtime", Bounds::NONE);
+pub(crate) static RUNTIME: Shape = Shape::string("Runtime", Bounds::NONE);
 
-pub(super) static RUNTIME_VERSION_ARN: Shape = Shape::string("RuntimeVersionArn", Bounds::new(Some(26), Some(2_048))).matching(pattern!("arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}::runtime:.+", "arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-[0-9]{1}::runtime:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]+"));
+pub(crate) static RUNTIME_VERSION_ARN: Shape = Shape::string("RuntimeVersionArn", Bounds::new(Some(26), Some(2_048))).matching(pattern!("arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}::runtime:.+", "arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-[0-9]{1}::runtime:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]+"));
 
-pub(super) static RUNTIME_VERSION_CONFIG: Shape = Shape::structure(
+pub(crate) static RUNTIME_VERSION_CONFIG: Shape = Shape::structure(
     "RuntimeVersionConfig",
     &[Member::new("Error", &RUNTIME_VERSION_ERROR), Member::new("RuntimeVersionArn", &RUNTIME_VERSION_ARN)],
 );
 
-pub(super) static RUNTIME_VERSION_ERROR: Shape = Shape::structure(
+pub(crate) static RUNTIME_VERSION_ERROR: Shape = Shape::structure(
     "RuntimeVersionError",
     &[Member::new("ErrorCode", &STRING), Member::new("Message", &SENSITIVE_STRING)],
 );
 
-pub(super) static S3_BUCKET: Shape = Shape::string("S3Bucket", Bounds::new(Some(3), Some(63)))
+pub(crate) static S3_BUCKET: Shape = Shape::string("S3Bucket", Bounds::new(Some(3), Some(63)))
     .matching(pattern!("[0-9A-Za-z\\.\\-_]*(?<!\\.)", "([0-9A-Za-z.\\-_]*[0-9A-Za-z\\-_])?"));
 
-pub(super) static S3_KEY: Shape = Shape::string("S3Key", Bounds::new(Some(1), Some(1_024)));
+pub(crate) static S3_KEY: Shape = Shape::string("S3Key", Bounds::new(Some(1), Some(1_024)));
 
-pub(super) static S3_OBJECT_VERSION: Shape = Shape::string("S3ObjectVersion", Bounds::new(Some(1), Some(1_024)));
+pub(crate) static S3_OBJECT_VERSION: Shape = Shape::string("S3ObjectVersion", Bounds::new(Some(1), Some(1_024)));
 
-pub(super) static SCALING_CONFIG: Shape =
+pub(crate) static SCALING_CONFIG: Shape =
     Shape::structure("ScalingConfig", &[Member::new("MaximumConcurrency", &MAXIMUM_CONCURRENCY)]);
 
-pub(super) static SCHEMA_REGISTRY_EVENT_RECORD_FORMAT: Shape =
+pub(crate) static SCHEMA_REGISTRY_EVENT_RECORD_FORMAT: Shape =
     Shape::string("SchemaRegistryEventRecordFormat", Bounds::NONE).one_of(&["JSON", "SOURCE"]);
 
-pub(super) static SCHEMA_REGISTRY_URI: Shape = Shape::string("SchemaRegistryUri", Bounds::new(Some(1), Some(10_000)))
+pub(crate) static SCHEMA_REGISTRY_URI: Shape = Shape::string("SchemaRegistryUri", Bounds::new(Some(1), Some(10_000)))
     .matching(pattern!("[a-zA-Z0-9-\\/*:_+=.@-]*", "[a-zA-Z0-9-\\/*:_+=.@-]*"));
 
-pub(super) static SECURITY_GROUP_ID: Shape = Shape::string("SecurityGroupId", Bounds::NONE);
+pub(crate) static SECURITY_GROUP_ID: Shape = Shape::string("SecurityGroupId", Bounds::NONE);
 
-pub(super) static SECURITY_GROUP_IDS: Shape =
+pub(crate) static SECURITY_GROUP_IDS: Shape =
     Shape::list("SecurityGroupIds", &SECURITY_GROUP_ID, Bounds::new(Some(0), Some(5)));
 
-pub(super) static SELF_MANAGED_EVENT_SOURCE: Shape =
+pub(crate) static SELF_MANAGED_EVENT_SOURCE: Shape =
     Shape::structure("SelfManagedEventSource", &[Member::new("Endpoints", &ENDPOINTS)]);
 
-pub(super) static SELF_MANAGED_KAFKA_EVENT_SOURCE_CONFIG: Shape = Shape::structure(
+pub(crate) static SELF_MANAGED_KAFKA_EVENT_SOURCE_CONFIG: Shape = Shape::structure(
     "SelfManagedKafkaEventSourceConfig",
     &[Member::new("ConsumerGroupId", &URI), Member::new("SchemaRegistryConfig", &KAFKA_SCHEMA_REGISTRY_CONFIG)],
 );
 
-pub(super) static SENSITIVE_STRING: Shape = Shape::string("SensitiveString", Bounds::NONE).sensitive();
+pub(crate) static SENSITIVE_STRING: Shape = Shape::string("SensitiveString", Bounds::NONE).sensitive();
 
-pub(super) static SNAP_START: Shape = Shape::structure("SnapStart", &[Member::new("ApplyOn", &SNAP_START_APPLY_ON)]);
+pub(crate) static SNAP_START: Shape = Shape::structure("SnapStart", &[Member::new("ApplyOn", &SNAP_START_APPLY_ON)]);
 
-pub(super) static SNAP_START_APPLY_ON: Shape =
+pub(crate) static SNAP_START_APPLY_ON: Shape =
     Shape::string("SnapStartApplyOn", Bounds::NONE).one_of(&["PublishedVersions", "None"]);
 
-pub(super) static SNAP_START_OPTIMIZATION_STATUS: Shape =
+pub(crate) static SNAP_START_OPTIMIZATION_STATUS: Shape =
     Shape::string("SnapStartOptimizationStatus", Bounds::NONE).one_of(&["On", "Off"]);
 
-pub(super) static SNAP_START_RESPONSE: Shape = Shape::structure(
+pub(crate) static SNAP_START_RESPONSE: Shape = Shape::structure(
     "SnapStartResponse",
     &[Member::new("ApplyOn", &SNAP_START_APPLY_ON), Member::new("OptimizationStatus", &SNAP_START_OPTIMIZATION_STATUS)],
 );
 
-pub(super) static SOURCE_ACCESS_CONFIGURATION: Shape = Shape::structure(
+pub(crate) static SOURCE_ACCESS_CONFIGURATION: Shape = Shape::structure(
     "SourceAccessConfiguration",
     &[Member::new("Type", &SOURCE_ACCESS_TYPE), Member::new("URI", &URI)],
 );
 
-pub(super) static SOURCE_ACCESS_CONFIGURATIONS: Shape =
+pub(crate) static SOURCE_ACCESS_CONFIGURATIONS: Shape =
     Shape::list("SourceAccessConfigurations", &SOURCE_ACCESS_CONFIGURATION, Bounds::new(Some(0), Some(22)));
 
-pub(super) static SOURCE_ACCESS_TYPE: Shape = Shape::string("SourceAccessType", Bounds::NONE).one_of(&[
+pub(crate) static SOURCE_ACCESS_TYPE: Shape = Shape::string("SourceAccessType", Bounds::NONE).one_of(&[
     "BASIC_AUTH",
     "VPC_SUBNET",
     "VPC_SECURITY_GROUP",
@@ -845,7 +845,7 @@ pub(super) static SOURCE_ACCESS_TYPE: Shape = Shape::string("SourceAccessType", 
     "SERVER_ROOT_CA_CERTIFICATE",
 ]);
 
-pub(super) static STATE: Shape = Shape::string("State", Bounds::NONE).one_of(&[
+pub(crate) static STATE: Shape = Shape::string("State", Bounds::NONE).one_of(&[
     "Pending",
     "Active",
     "Inactive",
@@ -856,9 +856,9 @@ pub(super) static STATE: Shape = Shape::string("State", Bounds::NONE).one_of(&[
     "Deleting",
 ]);
 
-pub(super) static STATE_REASON: Shape = Shape::string("StateReason", Bounds::NONE);
+pub(crate) static STATE_REASON: Shape = Shape::string("StateReason", Bounds::NONE);
 
-pub(super) static STATE_REASON_CODE: Shape = Shape::string("StateReasonCode", Bounds::NONE).one_of(&[
+pub(crate) static STATE_REASON_CODE: Shape = Shape::string("StateReasonCode", Bounds::NONE).one_of(&[
     "Idle",
     "Creating",
     "Restoring",
@@ -899,69 +899,69 @@ pub(super) static STATE_REASON_CODE: Shape = Shape::string("StateReasonCode", Bo
     "DisallowedByVpcEncryptionControl",
 ]);
 
-pub(super) static STRING: Shape = Shape::string("String", Bounds::NONE);
+pub(crate) static STRING: Shape = Shape::string("String", Bounds::NONE);
 
-pub(super) static STRING_LIST: Shape = Shape::list("StringList", &STRING, Bounds::new(Some(0), Some(1_500)));
+pub(crate) static STRING_LIST: Shape = Shape::list("StringList", &STRING, Bounds::new(Some(0), Some(1_500)));
 
-pub(super) static SUBNET_ID: Shape = Shape::string("SubnetId", Bounds::NONE);
+pub(crate) static SUBNET_ID: Shape = Shape::string("SubnetId", Bounds::NONE);
 
-pub(super) static SUBNET_IDS: Shape = Shape::list("SubnetIds", &SUBNET_ID, Bounds::new(Some(0), Some(16)));
+pub(crate) static SUBNET_IDS: Shape = Shape::list("SubnetIds", &SUBNET_ID, Bounds::new(Some(0), Some(16)));
 
-pub(super) static SYSTEM_LOG_LEVEL: Shape =
+pub(crate) static SYSTEM_LOG_LEVEL: Shape =
     Shape::string("SystemLogLevel", Bounds::NONE).one_of(&["DEBUG", "INFO", "WARN"]);
 
-pub(super) static TAG_KEY: Shape = Shape::string("TagKey", Bounds::NONE);
+pub(crate) static TAG_KEY: Shape = Shape::string("TagKey", Bounds::NONE);
 
-pub(super) static TAG_VALUE: Shape = Shape::string("TagValue", Bounds::NONE);
+pub(crate) static TAG_VALUE: Shape = Shape::string("TagValue", Bounds::NONE);
 
-pub(super) static TAGS: Shape = Shape::map("Tags", &TAG_KEY, &TAG_VALUE, Bounds::NONE);
+pub(crate) static TAGS: Shape = Shape::map("Tags", &TAG_KEY, &TAG_VALUE, Bounds::NONE);
 
-pub(super) static TAGS_ERROR: Shape = Shape::structure(
+pub(crate) static TAGS_ERROR: Shape = Shape::structure(
     "TagsError",
     &[Member::new("ErrorCode", &TAGS_ERROR_CODE).required(), Member::new("Message", &TAGS_ERROR_MESSAGE).required()],
 );
 
-pub(super) static TAGS_ERROR_CODE: Shape = Shape::string("TagsErrorCode", Bounds::new(Some(10), Some(21)))
+pub(crate) static TAGS_ERROR_CODE: Shape = Shape::string("TagsErrorCode", Bounds::new(Some(10), Some(21)))
     .matching(pattern!("[A-Za-z]+Exception", "[A-Za-z]+Exception"));
 
-pub(super) static TAGS_ERROR_MESSAGE: Shape = Shape::string("TagsErrorMessage", Bounds::new(Some(84), Some(1_000)))
+pub(crate) static TAGS_ERROR_MESSAGE: Shape = Shape::string("TagsErrorMessage", Bounds::new(Some(84), Some(1_000)))
     .matching(pattern!(".*", "[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*"));
 
-pub(super) static TENANCY_CONFIG: Shape =
+pub(crate) static TENANCY_CONFIG: Shape =
     Shape::structure("TenancyConfig", &[Member::new("TenantIsolationMode", &TENANT_ISOLATION_MODE).required()]);
 
-pub(super) static TENANT_ID: Shape = Shape::string("TenantId", Bounds::new(Some(1), Some(256)))
+pub(crate) static TENANT_ID: Shape = Shape::string("TenantId", Bounds::new(Some(1), Some(256)))
     .matching(pattern!("[a-zA-Z0-9\\._:\\/=+\\-@ ]+", "[a-zA-Z0-9\\._:\\/=+\\-@ ]+"));
 
-pub(super) static TENANT_ISOLATION_MODE: Shape =
+pub(crate) static TENANT_ISOLATION_MODE: Shape =
     Shape::string("TenantIsolationMode", Bounds::NONE).one_of(&["PER_TENANT"]);
 
-pub(super) static TIMEOUT: Shape = Shape::integer("Timeout", Bounds::new(Some(1), None));
+pub(crate) static TIMEOUT: Shape = Shape::integer("Timeout", Bounds::new(Some(1), None));
 
-pub(super) static TIMESTAMP: Shape = Shape::string("Timestamp", Bounds::NONE);
+pub(crate) static TIMESTAMP: Shape = Shape::string("Timestamp", Bounds::NONE);
 
-pub(super) static TOPIC: Shape = Shape::string("Topic", Bounds::new(Some(1), Some(249)))
+pub(crate) static TOPIC: Shape = Shape::string("Topic", Bounds::new(Some(1), Some(249)))
     .matching(pattern!("[^.]([a-zA-Z0-9\\-_.]+)", "[^.]([a-zA-Z0-9\\-_.]+)"));
 
-pub(super) static TOPICS: Shape = Shape::list("Topics", &TOPIC, Bounds::new(Some(1), Some(1)));
+pub(crate) static TOPICS: Shape = Shape::list("Topics", &TOPIC, Bounds::new(Some(1), Some(1)));
 
-pub(super) static TRACING_CONFIG: Shape = Shape::structure("TracingConfig", &[Member::new("Mode", &TRACING_MODE)]);
+pub(crate) static TRACING_CONFIG: Shape = Shape::structure("TracingConfig", &[Member::new("Mode", &TRACING_MODE)]);
 
-pub(super) static TRACING_CONFIG_RESPONSE: Shape =
+pub(crate) static TRACING_CONFIG_RESPONSE: Shape =
     Shape::structure("TracingConfigResponse", &[Member::new("Mode", &TRACING_MODE)]);
 
-pub(super) static TRACING_MODE: Shape = Shape::string("TracingMode", Bounds::NONE).one_of(&["Active", "PassThrough"]);
+pub(crate) static TRACING_MODE: Shape = Shape::string("TracingMode", Bounds::NONE).one_of(&["Active", "PassThrough"]);
 
-pub(super) static TUMBLING_WINDOW_IN_SECONDS: Shape =
+pub(crate) static TUMBLING_WINDOW_IN_SECONDS: Shape =
     Shape::integer("TumblingWindowInSeconds", Bounds::new(Some(0), Some(900)));
 
-pub(super) static URI: Shape = Shape::string("URI", Bounds::new(Some(1), Some(200)))
+pub(crate) static URI: Shape = Shape::string("URI", Bounds::new(Some(1), Some(200)))
     .matching(pattern!("[a-zA-Z0-9-\\/*:_+=.@-]*", "[a-zA-Z0-9-\\/*:_+=.@-]*"));
 
-pub(super) static UNRESERVED_CONCURRENT_EXECUTIONS: Shape =
+pub(crate) static UNRESERVED_CONCURRENT_EXECUTIONS: Shape =
     Shape::integer("UnreservedConcurrentExecutions", Bounds::new(Some(0), None));
 
-pub(super) static UPDATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::structure(
+pub(crate) static UPDATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::structure(
     "UpdateEventSourceMappingRequest",
     &[
         Member::new("AmazonManagedKafkaEventSourceConfig", &AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG),
@@ -989,7 +989,7 @@ pub(super) static UPDATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static UPDATE_FUNCTION_CODE_REQUEST: Shape = Shape::structure(
+pub(crate) static UPDATE_FUNCTION_CODE_REQUEST: Shape = Shape::structure(
     "UpdateFunctionCodeRequest",
     &[
         Member::new("Architectures", &ARCHITECTURES_LIST),
@@ -1007,7 +1007,7 @@ pub(super) static UPDATE_FUNCTION_CODE_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static UPDATE_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structure(
+pub(crate) static UPDATE_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structure(
     "UpdateFunctionConfigurationRequest",
     &[
         Member::new("CapacityProviderConfig", &CAPACITY_PROVIDER_CONFIG),
@@ -1034,10 +1034,10 @@ pub(super) static UPDATE_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structur
     ],
 );
 
-pub(super) static VERSION: Shape = Shape::string("Version", Bounds::new(Some(1), Some(1_024)))
+pub(crate) static VERSION: Shape = Shape::string("Version", Bounds::new(Some(1), Some(1_024)))
     .matching(pattern!("(\\$LATEST|[0-9]+)", "(\\$LATEST|[0-9]+)"));
 
-pub(super) static VPC_CONFIG: Shape = Shape::structure(
+pub(crate) static VPC_CONFIG: Shape = Shape::structure(
     "VpcConfig",
     &[
         Member::new("Ipv6AllowedForDualStack", &NULLABLE_BOOLEAN),
@@ -1046,7 +1046,7 @@ pub(super) static VPC_CONFIG: Shape = Shape::structure(
     ],
 );
 
-pub(super) static VPC_CONFIG_RESPONSE: Shape = Shape::structure(
+pub(crate) static VPC_CONFIG_RESPONSE: Shape = Shape::structure(
     "VpcConfigResponse",
     &[
         Member::new("Ipv6AllowedForDualStack", &NULLABLE_BOOLEAN),
@@ -1056,6 +1056,6 @@ pub(super) static VPC_CONFIG_RESPONSE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static VPC_ID: Shape = Shape::string("VpcId", Bounds::NONE);
+pub(crate) static VPC_ID: Shape = Shape::string("VpcId", Bounds::NONE);
 
-pub(super) static WORKING_DIRECTORY: Shape = Shape::string("WorkingDirectory", Bounds::new(Some(0), Some(1_000)));
+pub(crate) static WORKING_DIRECTORY: Shape = Shape::string("WorkingDirectory", Bounds::new(Some(0), Some(1_000)));

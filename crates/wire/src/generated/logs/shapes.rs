@@ -4,16 +4,16 @@
 
 use crate::shape::{Bounds, Member, Shape, pattern};
 
-pub(super) static ACCOUNT_ID: Shape =
+pub(crate) static ACCOUNT_ID: Shape =
     Shape::string("AccountId", Bounds::new(Some(12), Some(12))).matching(pattern!("^\\d{12}$", "^[0-9]{12}$"));
 
-pub(super) static ACCOUNT_IDS: Shape = Shape::list("AccountIds", &ACCOUNT_ID, Bounds::new(Some(0), Some(20)));
+pub(crate) static ACCOUNT_IDS: Shape = Shape::list("AccountIds", &ACCOUNT_ID, Bounds::new(Some(0), Some(20)));
 
-pub(super) static ARN: Shape = Shape::string("Arn", Bounds::NONE);
+pub(crate) static ARN: Shape = Shape::string("Arn", Bounds::NONE);
 
-pub(super) static BEARER_TOKEN_AUTHENTICATION_ENABLED: Shape = Shape::boolean("BearerTokenAuthenticationEnabled");
+pub(crate) static BEARER_TOKEN_AUTHENTICATION_ENABLED: Shape = Shape::boolean("BearerTokenAuthenticationEnabled");
 
-pub(super) static CREATE_LOG_GROUP_REQUEST: Shape = Shape::structure(
+pub(crate) static CREATE_LOG_GROUP_REQUEST: Shape = Shape::structure(
     "CreateLogGroupRequest",
     &[
         Member::new("deletionProtectionEnabled", &DELETION_PROTECTION_ENABLED),
@@ -24,7 +24,7 @@ pub(super) static CREATE_LOG_GROUP_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static CREATE_LOG_STREAM_REQUEST: Shape = Shape::structure(
+pub(crate) static CREATE_LOG_STREAM_REQUEST: Shape = Shape::structure(
     "CreateLogStreamRequest",
     &[
         Member::new("logGroupName", &LOG_GROUP_NAME).required(),
@@ -32,24 +32,24 @@ pub(super) static CREATE_LOG_STREAM_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DATA_PROTECTION_STATUS: Shape =
+pub(crate) static DATA_PROTECTION_STATUS: Shape =
     Shape::string("DataProtectionStatus", Bounds::NONE).one_of(&["ACTIVATED", "DELETED", "ARCHIVED", "DISABLED"]);
 
-pub(super) static DAYS: Shape = Shape::integer("Days", Bounds::NONE);
+pub(crate) static DAYS: Shape = Shape::integer("Days", Bounds::NONE);
 
-pub(super) static DELETE_LOG_GROUP_REQUEST: Shape =
+pub(crate) static DELETE_LOG_GROUP_REQUEST: Shape =
     Shape::structure("DeleteLogGroupRequest", &[Member::new("logGroupName", &LOG_GROUP_NAME).required()]);
 
-pub(super) static DELETION_PROTECTION_ENABLED: Shape = Shape::boolean("DeletionProtectionEnabled");
+pub(crate) static DELETION_PROTECTION_ENABLED: Shape = Shape::boolean("DeletionProtectionEnabled");
 
-pub(super) static DESCENDING: Shape = Shape::boolean("Descending");
+pub(crate) static DESCENDING: Shape = Shape::boolean("Descending");
 
-pub(super) static DESCRIBE_LIMIT: Shape = Shape::integer("DescribeLimit", Bounds::new(Some(1), Some(50)));
+pub(crate) static DESCRIBE_LIMIT: Shape = Shape::integer("DescribeLimit", Bounds::new(Some(1), Some(50)));
 
-pub(super) static DESCRIBE_LOG_GROUPS_LOG_GROUP_IDENTIFIERS: Shape =
+pub(crate) static DESCRIBE_LOG_GROUPS_LOG_GROUP_IDENTIFIERS: Shape =
     Shape::list("DescribeLogGroupsLogGroupIdentifiers", &LOG_GROUP_IDENTIFIER, Bounds::new(Some(1), Some(50)));
 
-pub(super) static DESCRIBE_LOG_GROUPS_REQUEST: Shape = Shape::structure(
+pub(crate) static DESCRIBE_LOG_GROUPS_REQUEST: Shape = Shape::structure(
     "DescribeLogGroupsRequest",
     &[
         Member::new("accountIdentifiers", &ACCOUNT_IDS),
@@ -63,12 +63,12 @@ pub(super) static DESCRIBE_LOG_GROUPS_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DESCRIBE_LOG_GROUPS_RESPONSE: Shape = Shape::structure(
+pub(crate) static DESCRIBE_LOG_GROUPS_RESPONSE: Shape = Shape::structure(
     "DescribeLogGroupsResponse",
     &[Member::new("logGroups", &LOG_GROUPS), Member::new("nextToken", &NEXT_TOKEN)],
 );
 
-pub(super) static DESCRIBE_LOG_STREAMS_REQUEST: Shape = Shape::structure(
+pub(crate) static DESCRIBE_LOG_STREAMS_REQUEST: Shape = Shape::structure(
     "DescribeLogStreamsRequest",
     &[
         Member::new("descending", &DESCENDING),
@@ -81,38 +81,38 @@ pub(super) static DESCRIBE_LOG_STREAMS_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static DESCRIBE_LOG_STREAMS_RESPONSE: Shape = Shape::structure(
+pub(crate) static DESCRIBE_LOG_STREAMS_RESPONSE: Shape = Shape::structure(
     "DescribeLogStreamsResponse",
     &[Member::new("logStreams", &LOG_STREAMS), Member::new("nextToken", &NEXT_TOKEN)],
 );
 
-pub(super) static ENTITY: Shape = Shape::structure(
+pub(crate) static ENTITY: Shape = Shape::structure(
     "Entity",
     &[Member::new("attributes", &ENTITY_ATTRIBUTES), Member::new("keyAttributes", &ENTITY_KEY_ATTRIBUTES)],
 );
 
-pub(super) static ENTITY_ATTRIBUTES: Shape =
+pub(crate) static ENTITY_ATTRIBUTES: Shape =
     Shape::map("EntityAttributes", &ENTITY_ATTRIBUTES_KEY, &ENTITY_ATTRIBUTES_VALUE, Bounds::new(Some(0), Some(10)));
 
-pub(super) static ENTITY_ATTRIBUTES_KEY: Shape = Shape::string("EntityAttributesKey", Bounds::new(Some(1), Some(256)));
+pub(crate) static ENTITY_ATTRIBUTES_KEY: Shape = Shape::string("EntityAttributesKey", Bounds::new(Some(1), Some(256)));
 
-pub(super) static ENTITY_ATTRIBUTES_VALUE: Shape =
+pub(crate) static ENTITY_ATTRIBUTES_VALUE: Shape =
     Shape::string("EntityAttributesValue", Bounds::new(Some(1), Some(512)));
 
-pub(super) static ENTITY_KEY_ATTRIBUTES: Shape = Shape::map(
+pub(crate) static ENTITY_KEY_ATTRIBUTES: Shape = Shape::map(
     "EntityKeyAttributes",
     &ENTITY_KEY_ATTRIBUTES_KEY,
     &ENTITY_KEY_ATTRIBUTES_VALUE,
     Bounds::new(Some(2), Some(4)),
 );
 
-pub(super) static ENTITY_KEY_ATTRIBUTES_KEY: Shape =
+pub(crate) static ENTITY_KEY_ATTRIBUTES_KEY: Shape =
     Shape::string("EntityKeyAttributesKey", Bounds::new(Some(1), Some(32)));
 
-pub(super) static ENTITY_KEY_ATTRIBUTES_VALUE: Shape =
+pub(crate) static ENTITY_KEY_ATTRIBUTES_VALUE: Shape =
     Shape::string("EntityKeyAttributesValue", Bounds::new(Some(1), Some(512)));
 
-pub(super) static ENTITY_REJECTION_ERROR_TYPE: Shape =
+pub(crate) static ENTITY_REJECTION_ERROR_TYPE: Shape =
     Shape::string("EntityRejectionErrorType", Bounds::NONE).one_of(&[
         "InvalidEntity",
         "InvalidTypeValue",
@@ -123,15 +123,15 @@ pub(super) static ENTITY_REJECTION_ERROR_TYPE: Shape =
         "MissingRequiredFields",
     ]);
 
-pub(super) static EVENT_ID: Shape = Shape::string("EventId", Bounds::NONE);
+pub(crate) static EVENT_ID: Shape = Shape::string("EventId", Bounds::NONE);
 
-pub(super) static EVENT_MESSAGE: Shape = Shape::string("EventMessage", Bounds::new(Some(1), None));
+pub(crate) static EVENT_MESSAGE: Shape = Shape::string("EventMessage", Bounds::new(Some(1), None));
 
-pub(super) static EVENTS_LIMIT: Shape = Shape::integer("EventsLimit", Bounds::new(Some(1), Some(10_000)));
+pub(crate) static EVENTS_LIMIT: Shape = Shape::integer("EventsLimit", Bounds::new(Some(1), Some(10_000)));
 
-pub(super) static FILTER_COUNT: Shape = Shape::integer("FilterCount", Bounds::NONE);
+pub(crate) static FILTER_COUNT: Shape = Shape::integer("FilterCount", Bounds::NONE);
 
-pub(super) static FILTER_LOG_EVENTS_REQUEST: Shape = Shape::structure(
+pub(crate) static FILTER_LOG_EVENTS_REQUEST: Shape = Shape::structure(
     "FilterLogEventsRequest",
     &[
         Member::new("endTime", &TIMESTAMP),
@@ -148,7 +148,7 @@ pub(super) static FILTER_LOG_EVENTS_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static FILTER_LOG_EVENTS_RESPONSE: Shape = Shape::structure(
+pub(crate) static FILTER_LOG_EVENTS_RESPONSE: Shape = Shape::structure(
     "FilterLogEventsResponse",
     &[
         Member::new("events", &FILTERED_LOG_EVENTS),
@@ -157,9 +157,9 @@ pub(super) static FILTER_LOG_EVENTS_RESPONSE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static FILTER_PATTERN: Shape = Shape::string("FilterPattern", Bounds::new(Some(0), Some(1_024)));
+pub(crate) static FILTER_PATTERN: Shape = Shape::string("FilterPattern", Bounds::new(Some(0), Some(1_024)));
 
-pub(super) static FILTERED_LOG_EVENT: Shape = Shape::structure(
+pub(crate) static FILTERED_LOG_EVENT: Shape = Shape::structure(
     "FilteredLogEvent",
     &[
         Member::new("eventId", &EVENT_ID),
@@ -170,9 +170,9 @@ pub(super) static FILTERED_LOG_EVENT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static FILTERED_LOG_EVENTS: Shape = Shape::list("FilteredLogEvents", &FILTERED_LOG_EVENT, Bounds::NONE);
+pub(crate) static FILTERED_LOG_EVENTS: Shape = Shape::list("FilteredLogEvents", &FILTERED_LOG_EVENT, Bounds::NONE);
 
-pub(super) static GET_LOG_EVENTS_REQUEST: Shape = Shape::structure(
+pub(crate) static GET_LOG_EVENTS_REQUEST: Shape = Shape::structure(
     "GetLogEventsRequest",
     &[
         Member::new("endTime", &TIMESTAMP),
@@ -187,7 +187,7 @@ pub(super) static GET_LOG_EVENTS_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static GET_LOG_EVENTS_RESPONSE: Shape = Shape::structure(
+pub(crate) static GET_LOG_EVENTS_RESPONSE: Shape = Shape::structure(
     "GetLogEventsResponse",
     &[
         Member::new("events", &OUTPUT_LOG_EVENTS),
@@ -196,31 +196,31 @@ pub(super) static GET_LOG_EVENTS_RESPONSE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static INCLUDE_LINKED_ACCOUNTS: Shape = Shape::boolean("IncludeLinkedAccounts");
+pub(crate) static INCLUDE_LINKED_ACCOUNTS: Shape = Shape::boolean("IncludeLinkedAccounts");
 
-pub(super) static INHERITED_PROPERTIES: Shape = Shape::list("InheritedProperties", &INHERITED_PROPERTY, Bounds::NONE);
+pub(crate) static INHERITED_PROPERTIES: Shape = Shape::list("InheritedProperties", &INHERITED_PROPERTY, Bounds::NONE);
 
-pub(super) static INHERITED_PROPERTY: Shape =
+pub(crate) static INHERITED_PROPERTY: Shape =
     Shape::string("InheritedProperty", Bounds::NONE).one_of(&["ACCOUNT_DATA_PROTECTION"]);
 
-pub(super) static INPUT_LOG_EVENT: Shape = Shape::structure(
+pub(crate) static INPUT_LOG_EVENT: Shape = Shape::structure(
     "InputLogEvent",
     &[Member::new("message", &EVENT_MESSAGE).required(), Member::new("timestamp", &TIMESTAMP).required()],
 );
 
-pub(super) static INPUT_LOG_EVENTS: Shape =
+pub(crate) static INPUT_LOG_EVENTS: Shape =
     Shape::list("InputLogEvents", &INPUT_LOG_EVENT, Bounds::new(Some(1), Some(10_000)));
 
-pub(super) static INPUT_LOG_STREAM_NAMES: Shape =
+pub(crate) static INPUT_LOG_STREAM_NAMES: Shape =
     Shape::list("InputLogStreamNames", &LOG_STREAM_NAME, Bounds::new(Some(1), Some(100)));
 
-pub(super) static INTERLEAVED: Shape = Shape::boolean("Interleaved");
+pub(crate) static INTERLEAVED: Shape = Shape::boolean("Interleaved");
 
-pub(super) static KMS_KEY_ID: Shape = Shape::string("KmsKeyId", Bounds::new(None, Some(256)));
+pub(crate) static KMS_KEY_ID: Shape = Shape::string("KmsKeyId", Bounds::new(None, Some(256)));
 
-pub(super) static LOG_EVENT_INDEX: Shape = Shape::integer("LogEventIndex", Bounds::NONE);
+pub(crate) static LOG_EVENT_INDEX: Shape = Shape::integer("LogEventIndex", Bounds::NONE);
 
-pub(super) static LOG_GROUP: Shape = Shape::structure(
+pub(crate) static LOG_GROUP: Shape = Shape::structure(
     "LogGroup",
     &[
         Member::new("arn", &ARN),
@@ -239,21 +239,21 @@ pub(super) static LOG_GROUP: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LOG_GROUP_CLASS: Shape =
+pub(crate) static LOG_GROUP_CLASS: Shape =
     Shape::string("LogGroupClass", Bounds::NONE).one_of(&["STANDARD", "INFREQUENT_ACCESS", "DELIVERY"]);
 
-pub(super) static LOG_GROUP_IDENTIFIER: Shape = Shape::string("LogGroupIdentifier", Bounds::new(Some(1), Some(2_048)))
+pub(crate) static LOG_GROUP_IDENTIFIER: Shape = Shape::string("LogGroupIdentifier", Bounds::new(Some(1), Some(2_048)))
     .matching(pattern!("[\\w#+=/:,.@-]*", "[0-9A-Za-z_#+=/:,.@-]*"));
 
-pub(super) static LOG_GROUP_NAME: Shape = Shape::string("LogGroupName", Bounds::new(Some(1), Some(512)))
+pub(crate) static LOG_GROUP_NAME: Shape = Shape::string("LogGroupName", Bounds::new(Some(1), Some(512)))
     .matching(pattern!("[\\.\\-_/#A-Za-z0-9]+", "[\\.\\-_/#A-Za-z0-9]+"));
 
-pub(super) static LOG_GROUP_NAME_PATTERN: Shape = Shape::string("LogGroupNamePattern", Bounds::new(Some(0), Some(512)))
+pub(crate) static LOG_GROUP_NAME_PATTERN: Shape = Shape::string("LogGroupNamePattern", Bounds::new(Some(0), Some(512)))
     .matching(pattern!("[\\.\\-_/#A-Za-z0-9]*", "[\\.\\-_/#A-Za-z0-9]*"));
 
-pub(super) static LOG_GROUPS: Shape = Shape::list("LogGroups", &LOG_GROUP, Bounds::NONE);
+pub(crate) static LOG_GROUPS: Shape = Shape::list("LogGroups", &LOG_GROUP, Bounds::NONE);
 
-pub(super) static LOG_STREAM: Shape = Shape::structure(
+pub(crate) static LOG_STREAM: Shape = Shape::structure(
     "LogStream",
     &[
         Member::new("arn", &ARN),
@@ -267,18 +267,18 @@ pub(super) static LOG_STREAM: Shape = Shape::structure(
     ],
 );
 
-pub(super) static LOG_STREAM_NAME: Shape =
+pub(crate) static LOG_STREAM_NAME: Shape =
     Shape::string("LogStreamName", Bounds::new(Some(1), Some(512))).matching(pattern!("[^:*]*", "[^:*]*"));
 
-pub(super) static LOG_STREAM_SEARCHED_COMPLETELY: Shape = Shape::boolean("LogStreamSearchedCompletely");
+pub(crate) static LOG_STREAM_SEARCHED_COMPLETELY: Shape = Shape::boolean("LogStreamSearchedCompletely");
 
-pub(super) static LOG_STREAMS: Shape = Shape::list("LogStreams", &LOG_STREAM, Bounds::NONE);
+pub(crate) static LOG_STREAMS: Shape = Shape::list("LogStreams", &LOG_STREAM, Bounds::NONE);
 
-pub(super) static NEXT_TOKEN: Shape = Shape::string("NextToken", Bounds::new(Some(1), None));
+pub(crate) static NEXT_TOKEN: Shape = Shape::string("NextToken", Bounds::new(Some(1), None));
 
-pub(super) static ORDER_BY: Shape = Shape::string("OrderBy", Bounds::NONE).one_of(&["LogStreamName", "LastEventTime"]);
+pub(crate) static ORDER_BY: Shape = Shape::string("OrderBy", Bounds::NONE).one_of(&["LogStreamName", "LastEventTime"]);
 
-pub(super) static OUTPUT_LOG_EVENT: Shape = Shape::structure(
+pub(crate) static OUTPUT_LOG_EVENT: Shape = Shape::structure(
     "OutputLogEvent",
     &[
         Member::new("ingestionTime", &TIMESTAMP),
@@ -287,9 +287,9 @@ pub(super) static OUTPUT_LOG_EVENT: Shape = Shape::structure(
     ],
 );
 
-pub(super) static OUTPUT_LOG_EVENTS: Shape = Shape::list("OutputLogEvents", &OUTPUT_LOG_EVENT, Bounds::NONE);
+pub(crate) static OUTPUT_LOG_EVENTS: Shape = Shape::list("OutputLogEvents", &OUTPUT_LOG_EVENT, Bounds::NONE);
 
-pub(super) static PUT_LOG_EVENTS_REQUEST: Shape = Shape::structure(
+pub(crate) static PUT_LOG_EVENTS_REQUEST: Shape = Shape::structure(
     "PutLogEventsRequest",
     &[
         Member::new("entity", &ENTITY),
@@ -300,7 +300,7 @@ pub(super) static PUT_LOG_EVENTS_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static PUT_LOG_EVENTS_RESPONSE: Shape = Shape::structure(
+pub(crate) static PUT_LOG_EVENTS_RESPONSE: Shape = Shape::structure(
     "PutLogEventsResponse",
     &[
         Member::new("nextSequenceToken", &SEQUENCE_TOKEN),
@@ -309,15 +309,15 @@ pub(super) static PUT_LOG_EVENTS_RESPONSE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static PUT_RETENTION_POLICY_REQUEST: Shape = Shape::structure(
+pub(crate) static PUT_RETENTION_POLICY_REQUEST: Shape = Shape::structure(
     "PutRetentionPolicyRequest",
     &[Member::new("logGroupName", &LOG_GROUP_NAME).required(), Member::new("retentionInDays", &DAYS).required()],
 );
 
-pub(super) static REJECTED_ENTITY_INFO: Shape =
+pub(crate) static REJECTED_ENTITY_INFO: Shape =
     Shape::structure("RejectedEntityInfo", &[Member::new("errorType", &ENTITY_REJECTION_ERROR_TYPE).required()]);
 
-pub(super) static REJECTED_LOG_EVENTS_INFO: Shape = Shape::structure(
+pub(crate) static REJECTED_LOG_EVENTS_INFO: Shape = Shape::structure(
     "RejectedLogEventsInfo",
     &[
         Member::new("expiredLogEventEndIndex", &LOG_EVENT_INDEX),
@@ -326,7 +326,7 @@ pub(super) static REJECTED_LOG_EVENTS_INFO: Shape = Shape::structure(
     ],
 );
 
-pub(super) static SEARCHED_LOG_STREAM: Shape = Shape::structure(
+pub(crate) static SEARCHED_LOG_STREAM: Shape = Shape::structure(
     "SearchedLogStream",
     &[
         Member::new("logStreamName", &LOG_STREAM_NAME),
@@ -334,22 +334,22 @@ pub(super) static SEARCHED_LOG_STREAM: Shape = Shape::structure(
     ],
 );
 
-pub(super) static SEARCHED_LOG_STREAMS: Shape = Shape::list("SearchedLogStreams", &SEARCHED_LOG_STREAM, Bounds::NONE);
+pub(crate) static SEARCHED_LOG_STREAMS: Shape = Shape::list("SearchedLogStreams", &SEARCHED_LOG_STREAM, Bounds::NONE);
 
-pub(super) static SEQUENCE_TOKEN: Shape = Shape::string("SequenceToken", Bounds::new(Some(1), None));
+pub(crate) static SEQUENCE_TOKEN: Shape = Shape::string("SequenceToken", Bounds::new(Some(1), None));
 
-pub(super) static START_FROM_HEAD: Shape = Shape::boolean("StartFromHead");
+pub(crate) static START_FROM_HEAD: Shape = Shape::boolean("StartFromHead");
 
-pub(super) static STORED_BYTES: Shape = Shape::long("StoredBytes", Bounds::new(Some(0), None));
+pub(crate) static STORED_BYTES: Shape = Shape::long("StoredBytes", Bounds::new(Some(0), None));
 
-pub(super) static TAG_KEY: Shape = Shape::string("TagKey", Bounds::new(Some(1), Some(128)))
+pub(crate) static TAG_KEY: Shape = Shape::string("TagKey", Bounds::new(Some(1), Some(128)))
     .matching(pattern!("^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+)$", "^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+)$"));
 
-pub(super) static TAG_VALUE: Shape = Shape::string("TagValue", Bounds::new(None, Some(256)))
+pub(crate) static TAG_VALUE: Shape = Shape::string("TagValue", Bounds::new(None, Some(256)))
     .matching(pattern!("^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)$", "^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)$"));
 
-pub(super) static TAGS: Shape = Shape::map("Tags", &TAG_KEY, &TAG_VALUE, Bounds::new(Some(1), Some(50)));
+pub(crate) static TAGS: Shape = Shape::map("Tags", &TAG_KEY, &TAG_VALUE, Bounds::new(Some(1), Some(50)));
 
-pub(super) static TIMESTAMP: Shape = Shape::long("Timestamp", Bounds::new(Some(0), None));
+pub(crate) static TIMESTAMP: Shape = Shape::long("Timestamp", Bounds::new(Some(0), None));
 
-pub(super) static UNMASK: Shape = Shape::boolean("Unmask");
+pub(crate) static UNMASK: Shape = Shape::boolean("Unmask");

@@ -4,7 +4,7 @@
 
 pub mod error;
 pub mod op;
-mod shapes;
+pub(crate) mod shapes;
 mod types;
 
 use crate::operation::{OperationShape, Protocol, Service};

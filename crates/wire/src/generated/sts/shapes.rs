@@ -4,7 +4,7 @@
 
 use crate::shape::{Bounds, Member, Shape, pattern};
 
-pub(super) static ASSUME_ROLE_REQUEST: Shape = Shape::structure(
+pub(crate) static ASSUME_ROLE_REQUEST: Shape = Shape::structure(
     "AssumeRoleRequest",
     &[
         Member::new("DurationSeconds", &ROLE_DURATION_SECONDS_TYPE),
@@ -22,7 +22,7 @@ pub(super) static ASSUME_ROLE_REQUEST: Shape = Shape::structure(
     ],
 );
 
-pub(super) static ASSUME_ROLE_RESPONSE: Shape = Shape::structure(
+pub(crate) static ASSUME_ROLE_RESPONSE: Shape = Shape::structure(
     "AssumeRoleResponse",
     &[
         Member::new("AssumedRoleUser", &ASSUMED_ROLE_USER),
@@ -32,12 +32,12 @@ pub(super) static ASSUME_ROLE_RESPONSE: Shape = Shape::structure(
     ],
 );
 
-pub(super) static ASSUMED_ROLE_USER: Shape = Shape::structure(
+pub(crate) static ASSUMED_ROLE_USER: Shape = Shape::structure(
     "AssumedRoleUser",
     &[Member::new("Arn", &ARN_TYPE).required(), Member::new("AssumedRoleId", &ASSUMED_ROLE_ID_TYPE).required()],
 );
 
-pub(super) static CREDENTIALS: Shape = Shape::structure(
+pub(crate) static CREDENTIALS: Shape = Shape::structure(
     "Credentials",
     &[
         Member::new("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
@@ -47,89 +47,89 @@ pub(super) static CREDENTIALS: Shape = Shape::structure(
     ],
 );
 
-pub(super) static GET_CALLER_IDENTITY_REQUEST: Shape = Shape::structure("GetCallerIdentityRequest", &[]);
+pub(crate) static GET_CALLER_IDENTITY_REQUEST: Shape = Shape::structure("GetCallerIdentityRequest", &[]);
 
-pub(super) static GET_CALLER_IDENTITY_RESPONSE: Shape = Shape::structure(
+pub(crate) static GET_CALLER_IDENTITY_RESPONSE: Shape = Shape::structure(
     "GetCallerIdentityResponse",
     &[Member::new("Account", &ACCOUNT_TYPE), Member::new("Arn", &ARN_TYPE), Member::new("UserId", &USER_ID_TYPE)],
 );
 
-pub(super) static POLICY_DESCRIPTOR_TYPE: Shape =
+pub(crate) static POLICY_DESCRIPTOR_TYPE: Shape =
     Shape::structure("PolicyDescriptorType", &[Member::new("arn", &ARN_TYPE)]);
 
-pub(super) static PROVIDED_CONTEXT: Shape = Shape::structure(
+pub(crate) static PROVIDED_CONTEXT: Shape = Shape::structure(
     "ProvidedContext",
     &[Member::new("ContextAssertion", &CONTEXT_ASSERTION_TYPE), Member::new("ProviderArn", &ARN_TYPE)],
 );
 
-pub(super) static PROVIDED_CONTEXTS_LIST_TYPE: Shape =
+pub(crate) static PROVIDED_CONTEXTS_LIST_TYPE: Shape =
     Shape::list("ProvidedContextsListType", &PROVIDED_CONTEXT, Bounds::new(Some(1), Some(5)));
 
-pub(super) static TAG: Shape = Shape::structure(
+pub(crate) static TAG: Shape = Shape::structure(
     "Tag",
     &[Member::new("Key", &TAG_KEY_TYPE).required(), Member::new("Value", &TAG_VALUE_TYPE).required()],
 );
 
-pub(super) static ACCESS_KEY_ID_TYPE: Shape =
+pub(crate) static ACCESS_KEY_ID_TYPE: Shape =
     Shape::string("accessKeyIdType", Bounds::new(Some(16), Some(128))).matching(pattern!("[\\w]*", "[0-9A-Za-z_]*"));
 
-pub(super) static ACCESS_KEY_SECRET_TYPE: Shape = Shape::string("accessKeySecretType", Bounds::NONE).sensitive();
+pub(crate) static ACCESS_KEY_SECRET_TYPE: Shape = Shape::string("accessKeySecretType", Bounds::NONE).sensitive();
 
-pub(super) static ACCOUNT_TYPE: Shape = Shape::string("accountType", Bounds::NONE);
+pub(crate) static ACCOUNT_TYPE: Shape = Shape::string("accountType", Bounds::NONE);
 
-pub(super) static ARN_TYPE: Shape = Shape::string("arnType", Bounds::new(Some(20), Some(2_048))).matching(pattern!(
+pub(crate) static ARN_TYPE: Shape = Shape::string("arnType", Bounds::new(Some(20), Some(2_048))).matching(pattern!(
     "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u0085\\u00A0-\\uD7FF\\uE000-\\uFFFD\\u10000-\\u10FFFF]+",
     "[\\t\\n\\r\\x20-\\x7E\\x{85}\\x{A0}-\\x{D7FF}\\x{E000}-\\x{FFFD}\\x{10000}-\\x{10FFFF}]+"
 ));
 
-pub(super) static ASSUMED_ROLE_ID_TYPE: Shape = Shape::string("assumedRoleIdType", Bounds::new(Some(2), Some(193)))
+pub(crate) static ASSUMED_ROLE_ID_TYPE: Shape = Shape::string("assumedRoleIdType", Bounds::new(Some(2), Some(193)))
     .matching(pattern!("[\\w+=,.@:-]*", "[0-9A-Za-z_+=,.@:-]*"));
 
-pub(super) static CONTEXT_ASSERTION_TYPE: Shape =
+pub(crate) static CONTEXT_ASSERTION_TYPE: Shape =
     Shape::string("contextAssertionType", Bounds::new(Some(4), Some(2_048)));
 
-pub(super) static DATE_TYPE: Shape = Shape::timestamp("dateType");
+pub(crate) static DATE_TYPE: Shape = Shape::timestamp("dateType");
 
-pub(super) static EXTERNAL_ID_TYPE: Shape = Shape::string("externalIdType", Bounds::new(Some(2), Some(1_224)))
+pub(crate) static EXTERNAL_ID_TYPE: Shape = Shape::string("externalIdType", Bounds::new(Some(2), Some(1_224)))
     .matching(pattern!("[\\w+=,.@:\\/-]*", "[0-9A-Za-z_+=,.@:\\/-]*"));
 
-pub(super) static NON_NEGATIVE_INTEGER_TYPE: Shape =
+pub(crate) static NON_NEGATIVE_INTEGER_TYPE: Shape =
     Shape::integer("nonNegativeIntegerType", Bounds::new(Some(0), None));
 
-pub(super) static POLICY_DESCRIPTOR_LIST_TYPE: Shape =
+pub(crate) static POLICY_DESCRIPTOR_LIST_TYPE: Shape =
     Shape::list("policyDescriptorListType", &POLICY_DESCRIPTOR_TYPE, Bounds::NONE);
 
-pub(super) static ROLE_DURATION_SECONDS_TYPE: Shape =
+pub(crate) static ROLE_DURATION_SECONDS_TYPE: Shape =
     Shape::integer("roleDurationSecondsType", Bounds::new(Some(900), Some(43_200)));
 
-pub(super) static ROLE_SESSION_NAME_TYPE: Shape = Shape::string("roleSessionNameType", Bounds::new(Some(2), Some(64)))
+pub(crate) static ROLE_SESSION_NAME_TYPE: Shape = Shape::string("roleSessionNameType", Bounds::new(Some(2), Some(64)))
     .matching(pattern!("[\\w+=,.@-]*", "[0-9A-Za-z_+=,.@-]*"));
 
-pub(super) static SERIAL_NUMBER_TYPE: Shape = Shape::string("serialNumberType", Bounds::new(Some(9), Some(256)))
+pub(crate) static SERIAL_NUMBER_TYPE: Shape = Shape::string("serialNumberType", Bounds::new(Some(9), Some(256)))
     .matching(pattern!("[\\w+=/:,.@-]*", "[0-9A-Za-z_+=/:,.@-]*"));
 
-pub(super) static SOURCE_IDENTITY_TYPE: Shape = Shape::string("sourceIdentityType", Bounds::new(Some(2), Some(64)))
+pub(crate) static SOURCE_IDENTITY_TYPE: Shape = Shape::string("sourceIdentityType", Bounds::new(Some(2), Some(64)))
     .matching(pattern!("[\\w+=,.@-]*", "[0-9A-Za-z_+=,.@-]*"));
 
-pub(super) static TAG_KEY_LIST_TYPE: Shape = Shape::list("tagKeyListType", &TAG_KEY_TYPE, Bounds::new(None, Some(50)));
+pub(crate) static TAG_KEY_LIST_TYPE: Shape = Shape::list("tagKeyListType", &TAG_KEY_TYPE, Bounds::new(None, Some(50)));
 
-pub(super) static TAG_KEY_TYPE: Shape = Shape::string("tagKeyType", Bounds::new(Some(1), Some(128)))
+pub(crate) static TAG_KEY_TYPE: Shape = Shape::string("tagKeyType", Bounds::new(Some(1), Some(128)))
     .matching(pattern!("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+", "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+"));
 
-pub(super) static TAG_LIST_TYPE: Shape = Shape::list("tagListType", &TAG, Bounds::new(None, Some(50)));
+pub(crate) static TAG_LIST_TYPE: Shape = Shape::list("tagListType", &TAG, Bounds::new(None, Some(50)));
 
-pub(super) static TAG_VALUE_TYPE: Shape = Shape::string("tagValueType", Bounds::new(Some(0), Some(256)))
+pub(crate) static TAG_VALUE_TYPE: Shape = Shape::string("tagValueType", Bounds::new(Some(0), Some(256)))
     .matching(pattern!("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*", "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*"));
 
-pub(super) static TOKEN_CODE_TYPE: Shape =
+pub(crate) static TOKEN_CODE_TYPE: Shape =
     Shape::string("tokenCodeType", Bounds::new(Some(6), Some(6))).matching(pattern!("[\\d]*", "[0-9]*"));
 
-pub(super) static TOKEN_TYPE: Shape = Shape::string("tokenType", Bounds::NONE);
+pub(crate) static TOKEN_TYPE: Shape = Shape::string("tokenType", Bounds::NONE);
 
-pub(super) static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Shape = Shape::string(
+pub(crate) static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Shape = Shape::string(
     "unrestrictedSessionPolicyDocumentType",
     Bounds::new(Some(1), None),
 )
 .matching(pattern!("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+"));
 
-pub(super) static USER_ID_TYPE: Shape = Shape::string("userIdType", Bounds::NONE);
+pub(crate) static USER_ID_TYPE: Shape = Shape::string("userIdType", Bounds::NONE);
