@@ -35,7 +35,8 @@ impl ShardIdentity {
     pub fn sequence_number(&self, record: &Record) -> SequenceNumber {
         SequenceNumber::new(sequence_number::Parts {
             shard_created_seconds: self.created_seconds,
-            index: record.position.0,
+            // Numbers count from 1, so that each is greater than the shard's starting number.
+            index: record.position.0.saturating_add(1).min(SequenceNumber::MAX_INDEX),
             time_seconds: record.arrival.seconds(),
             shard_index: self.id.0.get(),
         })

@@ -1,13 +1,35 @@
 //! Event source mappings: control plane, the pure shard machine, its driver.
 //!
+//! [`Mappings`] is the handle with one function for each operation; [`Service`] runs the mappings. An operation only
+//! writes a mapping's record into the catalog; the service sees it there and does the rest, so an operation can be
+//! served by one process and carried out by another.
+//!
 //! - [`event`]: the JSON a function receives for a batch of records.
 //! - [`machine`]: what happens to the records of one shard, as a state machine without I/O.
+//! - `driver`: carries the machine's commands out; keeps positions, follows shards, watches permissions.
+//! - `operations`: what the API's operations do.
+//! - [`contract`]: what mappings need from streams, functions and identities, and `adapters` to the real ones.
+//! - `record`, `store`: what is kept in the catalog.
 //! - [`result`]: the texts of `LastProcessingResult`, all in one place.
 //! - [`topology`]: which shards of a stream may be worked on: parents before children.
+//!
+//! Not here yet: filters, bisecting, retry and age limits, partial failures, parallelization, tumbling windows,
+//! destinations and enhanced fan-out. Create and update refuse them unless they are given AWS's default.
 
+mod adapters;
+pub mod contract;
+mod driver;
 pub mod event;
 pub mod machine;
+mod mappings;
+mod names;
+mod operations;
+mod record;
 pub mod result;
 #[cfg(test)]
 mod simulation;
+mod store;
 pub mod topology;
+
+pub use driver::Service;
+pub use mappings::{Mappings, Parts};

@@ -1,0 +1,83 @@
+//! What mappings need from streams, functions and identities. The other crates' handles implement these traits in
+//! [`crate::adapters`]; tests bring their own.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use millstream_env::BoxFuture;
+use millstream_types::{Arn, Scope};
+
+use crate::topology::ShardInfo;
+
+/// A stream as a mapping sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// Unique for ever: a stream deleted and created again gets another one.
+    pub incarnation: u64,
+    /// The stream serves reads: not while it is being created or deleted.
+    pub active: bool,
+    /// Every shard that still has records, open or closed.
+    pub shards: Vec<ShardInfo>,
+}
+
+/// Something that mappings depend on cannot be asked at the moment. Trying again helps.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// Where streams are found.
+pub trait Source: Send + Sync + Debug {
+    /// `None` when there is no such stream.
+    fn stream<'a>(&'a self, arn: &'a Arn) -> BoxFuture<'a, Result<Option<StreamInfo>, Unavailable>>;
+
+    /// Subscribes to a stream, whether it exists or not.
+    fn watch(&self, arn: &Arn) -> Box<dyn StreamChanges>;
+}
+
+/// A subscription to one stream.
+pub trait StreamChanges: Send + Sync + Debug {
+    /// Completes after the stream was created, changed, resharded or deleted since the subscription was made or since
+    /// this last completed. May complete without cause.
+    fn changed(&mut self) -> BoxFuture<'_, ()>;
+}
+
+/// Where functions are found.
+pub trait Targets: Send + Sync + Debug {
+    /// The ARN of the execution role; `None` when there is no such function, version or alias.
+    fn execution_role<'a>(
+        &'a self,
+        scope: &'a Scope,
+        function_name: &'a str,
+        qualifier: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Option<String>, Unavailable>>;
+}
+
+/// What roles may do.
+pub trait Permissions: Send + Sync + Debug {
+    /// Whether Lambda can assume the role and the role's policies allow `action` on `resource_arn`.
+    fn role_allows<'a>(
+        &'a self,
+        role_arn: &'a str,
+        action: &'a str,
+        resource_arn: &'a str,
+    ) -> BoxFuture<'a, Result<bool, Unavailable>>;
+}
+
+/// What a role must be allowed on a stream so that it can be polled (event source mapping reference, section 3).
+/// `ListStreams` is named in AWS's text and needed only by its console.
+pub const POLLING_ACTIONS: [&str; 4] =
+    ["kinesis:DescribeStream", "kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"];
+
+/// Whether `role_arn` may do all of [`POLLING_ACTIONS`].
+pub(crate) async fn may_poll(
+    permissions: &Arc<dyn Permissions>,
+    role_arn: &str,
+    stream_arn: &str,
+) -> Result<bool, Unavailable> {
+    for action in POLLING_ACTIONS {
+        if !permissions.role_allows(role_arn, action, stream_arn).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,26 @@
+//! Carries the machine's commands out: tasks, reads, invocations, kept positions.
+//!
+//! ```text
+//!   catalog watch --> Service --signals--> Coordinator (one per mapping) --orders--> shard worker (one per shard)
+//!                                                 ^------------ reports -----------------'     |
+//!                                                                                              v
+//!                                         catalog <--- at most 100 ms late --- Positions <-- checkpoints
+//! ```
+//!
+//! - [`service`]: starts a coordinator for every mapping in the catalog and tells it what may concern it.
+//! - [`coordinator`]: carries a mapping from state to state and follows its stream's shards.
+//! - [`worker`]: the machine of one shard between log, function and clock.
+//! - [`positions`]: checkpoints of all mappings, flushed together.
+//! - [`signals`]: what wakes a coordinator.
+//! - [`history`]: the last batches of each shard.
+//!
+//! Nothing here polls: an idle shard is a task that waits for its tail.
+
+mod coordinator;
+pub(crate) mod history;
+pub(crate) mod positions;
+mod service;
+mod signals;
+mod worker;
+
+pub use service::Service;

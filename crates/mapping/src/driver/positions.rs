@@ -1,0 +1,303 @@
+//! The kept positions of all mappings: changed in memory at once, written to the catalog together.
+//!
+//! One task does all the writing. It begins [`FLUSH_DELAY`] after the first change, or when somebody asks, and writes
+//! what has changed since, so a busy shard costs one small write per delay however many batches it finishes. A crash
+//! redelivers at most what was finished within that delay.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use millstream_catalog::{Expect, Revision, SharedStore, StoreError};
+use millstream_env::{HostClock, Tasks};
+use millstream_types::ShardId;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::signals::{Flags, Signals};
+use crate::machine::BatchEntry;
+use crate::record::{FORMAT, LastBatch, PositionRecord, decode, encode, position_key};
+use crate::store;
+
+/// How late a checkpoint may be (design, section 5).
+pub(crate) const FLUSH_DELAY: Duration = Duration::from_millis(100);
+/// Wait before a failed write is repeated.
+const FLUSH_RETRY: Duration = Duration::from_secs(1);
+/// Writes under way at once. The catalog groups them into few transactions.
+const WRITES_MAX: usize = 256;
+/// Requests to flush that wait at once; further ones wait for their turn.
+const REQUESTS_MAX: usize = 64;
+
+/// The table of positions. Cheap to share.
+#[derive(Debug)]
+pub(crate) struct Positions {
+    /// This process, as the owner of the shards it works on.
+    owner: String,
+    catalog: SharedStore,
+    tables: Mutex<Tables>,
+    dirty: Notify,
+    requests: mpsc::Sender<oneshot::Sender<bool>>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    mappings: HashMap<Arc<str>, Table>,
+    dirty: BTreeSet<(Arc<str>, ShardId)>,
+}
+
+#[derive(Debug)]
+struct Table {
+    signals: Arc<Signals>,
+    shards: BTreeMap<ShardId, Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    /// `None` until it was written for the first time.
+    revision: Option<Revision>,
+    record: PositionRecord,
+}
+
+/// Writes the positions. Run it once.
+#[derive(Debug)]
+pub(crate) struct Flusher {
+    positions: Arc<Positions>,
+    host_clock: HostClock,
+    requests: mpsc::Receiver<oneshot::Sender<bool>>,
+}
+
+/// A change that is being written.
+struct Write {
+    uuid: Arc<str>,
+    shard: ShardId,
+    entry: Entry,
+}
+
+enum Written {
+    Stored(Revision),
+    /// Somebody else has the shard now.
+    Fenced,
+    /// Try again later.
+    Failed,
+}
+
+impl Positions {
+    pub(crate) fn new(owner: String, catalog: SharedStore, host_clock: HostClock) -> (Arc<Self>, Flusher) {
+        let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
+        let positions = Arc::new(Self { owner, catalog, tables: Mutex::default(), dirty: Notify::new(), requests });
+        let flusher = Flusher { positions: Arc::clone(&positions), host_clock, requests: receiver };
+        (positions, flusher)
+    }
+
+    /// Takes over the positions of a mapping as the catalog has them. What a shard had for another incarnation of the
+    /// stream counts for nothing.
+    pub(super) fn load(&self, uuid: &Arc<str>, stream: u64, signals: &Arc<Signals>, kept: &store::Positions) {
+        let mut shards = BTreeMap::new();
+        for (key, revision, record) in kept {
+            let Some(shard) = key.rsplit('/').next().and_then(|text| text.parse::<ShardId>().ok()) else { continue };
+            let mut record = PositionRecord { owner: self.owner.clone(), epoch: record.epoch + 1, ..record.clone() };
+            if record.stream != stream {
+                record = PositionRecord { epoch: record.epoch, ..self.beginning(stream) };
+            }
+            shards.insert(shard, Entry { revision: Some(*revision), record });
+        }
+        let table = Table { signals: Arc::clone(signals), shards };
+        self.lock().mappings.insert(Arc::clone(uuid), table);
+    }
+
+    /// Where a shard goes on: `None` when nothing is kept for it.
+    pub(super) fn next(&self, uuid: &str, shard: ShardId) -> Option<u64> {
+        self.lock().mappings.get(uuid)?.shards.get(&shard).map(|entry| entry.record.next())
+    }
+
+    pub(super) fn drained(&self, uuid: &str) -> BTreeSet<ShardId> {
+        let tables = self.lock();
+        let Some(table) = tables.mappings.get(uuid) else { return BTreeSet::new() };
+        table.shards.iter().filter(|(_, entry)| entry.record.drained).map(|(shard, _)| *shard).collect()
+    }
+
+    /// The last batch that the catalog kept for each shard.
+    pub(super) fn last_batches(&self, uuid: &str) -> Vec<(ShardId, BatchEntry)> {
+        let tables = self.lock();
+        let Some(table) = tables.mappings.get(uuid) else { return Vec::new() };
+        let last = |(shard, entry): (&ShardId, &Entry)| Some((*shard, entry.record.last.as_ref()?.into()));
+        table.shards.iter().filter_map(last).collect()
+    }
+
+    /// Everything below `next` is final.
+    pub(super) fn advance(&self, uuid: &Arc<str>, stream: u64, shard: ShardId, next: u64) {
+        self.change(uuid, stream, shard, |record| {
+            assert!(record.next() <= next, "a checkpoint never goes back");
+            record.lanes = vec![next];
+        });
+    }
+
+    pub(super) fn set_drained(&self, uuid: &Arc<str>, stream: u64, shard: ShardId) {
+        self.change(uuid, stream, shard, |record| record.drained = true);
+    }
+
+    /// Remembers the last batch; written with the next change of the position.
+    pub(super) fn set_last(&self, uuid: &Arc<str>, stream: u64, shard: ShardId, batch: &BatchEntry) {
+        self.change(uuid, stream, shard, |record| record.last = Some(LastBatch::from(batch)));
+    }
+
+    /// Forgets a shard that has left the stream. Its value in the catalog is the caller's.
+    pub(super) fn forget_shard(&self, uuid: &str, shard: ShardId) {
+        let mut tables = self.lock();
+        if let Some(table) = tables.mappings.get_mut(uuid) {
+            table.shards.remove(&shard);
+        }
+    }
+
+    /// The shards that have a position.
+    pub(super) fn shards(&self, uuid: &str) -> Vec<ShardId> {
+        let tables = self.lock();
+        tables.mappings.get(uuid).map(|table| table.shards.keys().copied().collect()).unwrap_or_default()
+    }
+
+    /// Forgets a mapping: nothing more is written for it once a running flush has ended.
+    pub(super) fn forget(&self, uuid: &str) {
+        self.lock().mappings.remove(uuid);
+    }
+
+    /// Writes everything changed before the call. `false` when some of it could not be written and is tried again later.
+    pub(super) async fn flush(&self) -> bool {
+        let (done, flushed) = oneshot::channel();
+        self.requests.send(done).await.is_ok() && flushed.await.unwrap_or(false)
+    }
+
+    fn change(&self, uuid: &Arc<str>, stream: u64, shard: ShardId, change: impl FnOnce(&mut PositionRecord)) {
+        let mut tables = self.lock();
+        // A mapping that was forgotten meanwhile has nothing to keep.
+        let Some(table) = tables.mappings.get_mut(uuid) else { return };
+        let entry =
+            table.shards.entry(shard).or_insert_with(|| Entry { revision: None, record: self.beginning(stream) });
+        change(&mut entry.record);
+        if tables.dirty.is_empty() {
+            self.dirty.notify_one();
+        }
+        tables.dirty.insert((Arc::clone(uuid), shard));
+    }
+
+    fn beginning(&self, stream: u64) -> PositionRecord {
+        PositionRecord {
+            v: FORMAT,
+            owner: self.owner.clone(),
+            epoch: 1,
+            stream,
+            factor: 1,
+            lanes: vec![0],
+            drained: false,
+            last: None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().expect("only broken invariants panic while holding this lock")
+    }
+}
+
+impl Flusher {
+    /// Flushes until `tasks` is cancelled, and once more then.
+    pub(super) async fn run(mut self, tasks: Tasks) {
+        let mut asked: Vec<oneshot::Sender<bool>> = Vec::new();
+        while !tasks.is_cancelled() {
+            tokio::select! {
+                () = tasks.cancelled() => {}
+                request = self.requests.recv() => asked.extend(request),
+                () = self.positions.dirty.notified() => asked.extend(self.wait(FLUSH_DELAY).await),
+            }
+            while let Ok(request) = self.requests.try_recv() {
+                asked.push(request);
+            }
+            let all_written = self.write_changes().await;
+            for done in asked.drain(..) {
+                // Whoever asked may have gone.
+                let _ = done.send(all_written);
+            }
+            if !all_written && !tasks.is_cancelled() {
+                asked.extend(self.wait(FLUSH_RETRY).await);
+                self.positions.dirty.notify_one();
+            }
+        }
+        self.requests.close();
+        self.write_changes().await;
+    }
+
+    /// Waits, but not longer than until somebody asks for a flush.
+    async fn wait(&mut self, delay: Duration) -> Option<oneshot::Sender<bool>> {
+        let request = self.requests.recv();
+        self.host_clock.timeout(delay, request).await.flatten()
+    }
+
+    /// Writes what has changed. `false` when something could not be written and stays to be written.
+    async fn write_changes(&self) -> bool {
+        let writes = self.take_changes();
+        let written: Vec<(Write, Written)> = futures_util::stream::iter(writes)
+            .map(|write| async {
+                let written = self.write(&write).await;
+                (write, written)
+            })
+            .buffer_unordered(WRITES_MAX)
+            .collect()
+            .await;
+        self.note(written)
+    }
+
+    fn take_changes(&self) -> Vec<Write> {
+        let mut tables = self.positions.lock();
+        let dirty = std::mem::take(&mut tables.dirty);
+        let find = |(uuid, shard): (Arc<str>, ShardId)| {
+            let entry = tables.mappings.get(&uuid)?.shards.get(&shard)?.clone();
+            Some(Write { uuid, shard, entry })
+        };
+        dirty.into_iter().filter_map(find).collect()
+    }
+
+    async fn write(&self, write: &Write) -> Written {
+        let key = position_key(&write.uuid, write.shard);
+        let expect = write.entry.revision.map_or(Expect::Absent, Expect::Revision);
+        let catalog = &self.positions.catalog;
+        match catalog.put(&key, expect, encode(&write.entry.record)).await {
+            Ok(revision) => Written::Stored(revision),
+            Err(StoreError::Full | StoreError::TooLarge) => Written::Failed,
+            // After a failure it is not known what happened: look who has the shard.
+            Err(StoreError::Conflict | StoreError::Unavailable(_)) => match catalog.get(&key).await {
+                Ok(Some(found)) => match decode::<PositionRecord>(&key, &found.value) {
+                    Ok(stored) if stored == write.entry.record => Written::Stored(found.revision),
+                    Ok(stored)
+                        if Some(found.revision) == write.entry.revision || stored.owner == self.positions.owner =>
+                    {
+                        Written::Failed
+                    }
+                    Ok(_) | Err(_) => Written::Fenced,
+                },
+                Ok(None) if write.entry.revision.is_none() => Written::Failed,
+                Ok(None) => Written::Fenced,
+                Err(_) => Written::Failed,
+            },
+        }
+    }
+
+    fn note(&self, written: Vec<(Write, Written)>) -> bool {
+        let mut tables = self.positions.lock();
+        let mut all_written = true;
+        for (Write { uuid, shard, .. }, written) in written {
+            let Some(table) = tables.mappings.get_mut(&uuid) else { continue };
+            let Some(entry) = table.shards.get_mut(&shard) else { continue };
+            match written {
+                Written::Stored(revision) => entry.revision = Some(revision),
+                Written::Failed => {
+                    all_written = false;
+                    tracing::warn!(mapping = %uuid, %shard, "a checkpoint cannot be stored at the moment");
+                    tables.dirty.insert((uuid, shard));
+                }
+                Written::Fenced => {
+                    tracing::error!(mapping = %uuid, %shard, "another process works on this shard: giving it up");
+                    table.signals.raise(Flags::FENCED);
+                }
+            }
+        }
+        all_written
+    }
+}

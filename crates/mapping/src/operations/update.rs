@@ -1,0 +1,103 @@
+//! `UpdateEventSourceMapping`.
+
+use millstream_iam::RequestContext;
+use millstream_wire::lambda::error::UpdateEventSourceMappingError;
+use millstream_wire::lambda::{EventSourceMappingConfiguration, UpdateEventSourceMappingRequest};
+
+use super::checks::{LaterSettings, check_access, check_only_stream_settings, duplicate, find_function};
+use super::document::document;
+use super::failure::Failure;
+use super::get::mapping_key;
+use crate::mappings::{Mappings, Shared};
+use crate::names::FunctionReference;
+use crate::record::{MappingKey, MappingRecord, MappingState, Pending, Settings};
+
+impl Mappings {
+    /// Begins a change. The answer shows the old values and the transition; the driver brings the new ones into effect.
+    pub async fn update_event_source_mapping(
+        &self,
+        context: &RequestContext,
+        input: UpdateEventSourceMappingRequest,
+    ) -> Result<EventSourceMappingConfiguration, UpdateEventSourceMappingError> {
+        Ok(update(&self.shared, context, &input).await?)
+    }
+}
+
+async fn update(
+    shared: &Shared,
+    context: &RequestContext,
+    input: &UpdateEventSourceMappingRequest,
+) -> Result<EventSourceMappingConfiguration, Failure> {
+    let later = LaterSettings::from(input);
+    later.check_on_success()?;
+    let key = mapping_key(context, &input.uuid).ok_or_else(Failure::not_found)?;
+    let (_, before) = shared.records.get(&key).await?.ok_or_else(Failure::not_found)?;
+    check_stable(&before)?;
+    check_foreign_settings(input)?;
+    later.check()?;
+    let function = new_function(shared, &key, input, &before).await?;
+    let now = shared.clock.now().millis();
+    let updated = shared.records.change::<Failure>(&key, |record| {
+        check_stable(record)?;
+        let enabled = input.enabled.unwrap_or(record.enabled);
+        record.pending = Some(Pending { function: function.clone(), settings: settings(input, record.settings) });
+        record.state = match (record.enabled, enabled) {
+            (true, false) => MappingState::Disabling,
+            (false, true) => MappingState::Enabling,
+            _ => MappingState::Updating,
+        };
+        record.enabled = enabled;
+        record.last_modified_ms = now;
+        Ok(())
+    });
+    let record = updated.await?.ok_or_else(Failure::not_found)?;
+    Ok(document(&key, &record))
+}
+
+fn check_stable(record: &MappingRecord) -> Result<(), Failure> {
+    if record.state.is_stable() {
+        return Ok(());
+    }
+    Err(Failure::ResourceInUse("Cannot update the event source mapping because it is in use.".to_owned()))
+}
+
+/// The function after the change: it must exist, its role must be able to poll, and no other mapping may have it.
+async fn new_function(
+    shared: &Shared,
+    key: &MappingKey,
+    input: &UpdateEventSourceMappingRequest,
+    before: &MappingRecord,
+) -> Result<FunctionReference, Failure> {
+    let stream_arn = &before.event_source_arn;
+    let Some(name) = &input.function_name else { return Ok(before.function.clone()) };
+    let (function, role_arn) = find_function(shared, &key.scope, name).await?;
+    check_access(shared, &role_arn, stream_arn).await?;
+    match shared.records.claim(key, &function, stream_arn).await? {
+        Ok(()) => Ok(function),
+        Err(uuid) => Err(duplicate(stream_arn, &function, &uuid)),
+    }
+}
+
+fn check_foreign_settings(input: &UpdateEventSourceMappingRequest) -> Result<(), Failure> {
+    check_only_stream_settings(&[
+        ("SourceAccessConfigurations", input.source_access_configurations.as_ref().is_some_and(|l| !l.is_empty())),
+        ("AmazonManagedKafkaEventSourceConfig", input.amazon_managed_kafka_event_source_config.is_some()),
+        ("SelfManagedKafkaEventSourceConfig", input.self_managed_kafka_event_source_config.is_some()),
+        ("DocumentDBEventSourceConfig", input.document_db_event_source_config.is_some()),
+        ("ScalingConfig", input.scaling_config.is_some()),
+        ("ProvisionedPollerConfig", input.provisioned_poller_config.is_some()),
+        ("LoggingConfig", input.logging_config.is_some()),
+    ])
+}
+
+/// What is not given stays as it is.
+fn settings(input: &UpdateEventSourceMappingRequest, before: Settings) -> Settings {
+    let given = |value: Option<i32>, before| value.and_then(|value| u32::try_from(value).ok()).unwrap_or(before);
+    Settings {
+        batch_size: given(input.batch_size, before.batch_size).max(1),
+        maximum_batching_window_in_seconds: given(
+            input.maximum_batching_window_in_seconds,
+            before.maximum_batching_window_in_seconds,
+        ),
+    }
+}
