@@ -44,7 +44,14 @@ pub struct FunctionSpec {
 
 impl FunctionSpec {
     /// A specification with AWS's defaults for everything that has one.
-    pub fn new(scope: Scope, name: &str, runtime: &str, handler: &str, code_directory: PathBuf, role_arn: &str) -> Self {
+    pub fn new(
+        scope: Scope,
+        name: &str,
+        runtime: &str,
+        handler: &str,
+        code_directory: PathBuf,
+        role_arn: &str,
+    ) -> Self {
         Self {
             function_arn: scope.arn("lambda", format_args!("function:{name}")).to_string(),
             scope,

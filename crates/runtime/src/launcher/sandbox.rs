@@ -1,0 +1,113 @@
+//! The inner stages: the init of the namespaces, and the function before it becomes its program.
+#![expect(clippy::disallowed_methods, reason = "a launcher process has no injected environment")]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Gid, Uid};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, Signal, WaitOptions};
+
+use super::plan::{Ending, Mode, Plan};
+use super::supervisor::{ending, report};
+use super::sys::{self, Fork};
+use super::{confine, mounts};
+
+/// Process 1 of the function's namespaces. `alive` is closed when the supervisor has died.
+pub(crate) fn run_init(plan: &Plan, control: &File, alive: &OwnedFd) -> ! {
+    let mut control = control.try_clone().unwrap_or_else(|_| sys::exit(127));
+    match init(plan, &control, alive) {
+        Ok(result) => {
+            report(&mut control, &result);
+            sys::exit(0)
+        }
+        Err(error) => {
+            report(&mut control, &Ending::Failed(error));
+            sys::exit(127)
+        }
+    }
+}
+
+fn init(plan: &Plan, control: &File, alive: &OwnedFd) -> Result<Ending, String> {
+    die_with_parent(Some(alive))?;
+    mounts::build_root(plan)?;
+    let function = match sys::fork().map_err(|e| format!("fork: {e}"))? {
+        Fork::Child => run_function(plan, control),
+        Fork::Parent(child) => child,
+    };
+    // Nothing privileged is left to do: this process is no target for the function it guards.
+    drop_user(plan)?;
+    die_with_parent(Some(alive))?;
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == function => return Ok(ending(status)),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(format!("wait: {error}")),
+        }
+    }
+}
+
+/// The function's process until it executes its program.
+pub(crate) fn run_function(plan: &Plan, control: &File) -> ! {
+    let mut control = control.try_clone().unwrap_or_else(|_| sys::exit(127));
+    if let Err(error) = confine_self(plan) {
+        report(&mut control, &Ending::Failed(error));
+        sys::exit(127)
+    }
+    let error = Command::new(&plan.program)
+        .args(&plan.arguments)
+        .env_clear()
+        .envs(plan.variables.iter().map(|(name, value)| (name, value)))
+        .current_dir(&plan.working_directory)
+        .exec();
+    report(&mut control, &not_executable(plan, &error));
+    sys::exit(127)
+}
+
+fn not_executable(plan: &Plan, error: &io::Error) -> Ending {
+    Ending::NotExecutable(format!("{}: {error}", plan.program.display()))
+}
+
+fn confine_self(plan: &Plan) -> Result<(), String> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+    // A session of its own: signals for groups and terminals stay inside.
+    rustix::process::setsid().map_err(|e| failed("setsid", &e))?;
+    let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
+    rustix::process::setrlimit(Resource::Core, limit(0)).map_err(|e| failed("core limit", &e))?;
+    // The server has raised its own limit; functions get AWS's.
+    rustix::process::setrlimit(Resource::Nofile, limit(plan.descriptors_max))
+        .map_err(|e| failed("descriptor limit", &e))?;
+    drop_user(plan)?;
+    die_with_parent(None)?;
+    rustix::thread::set_no_new_privs(true).map_err(|e| failed("no_new_privs", &e))?;
+    if plan.mode == Mode::None {
+        return Ok(());
+    }
+    confine::restrict_files(plan)?;
+    confine::restrict_system_calls()
+}
+
+/// Becomes the function's user for good. Does nothing when the server is not root.
+fn drop_user(plan: &Plan) -> Result<(), String> {
+    let Some(id) = plan.user else { return Ok(()) };
+    let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
+    rustix::thread::set_thread_groups(&[]).map_err(|e| format!("setgroups: {e}"))?;
+    rustix::thread::set_thread_res_gid(group, group, group).map_err(|e| format!("setresgid: {e}"))?;
+    rustix::thread::set_thread_res_uid(user, user, user).map_err(|e| format!("setresuid: {e}"))
+}
+
+/// To be repeated after every change of user, which clears the setting.
+fn die_with_parent(alive: Option<&OwnedFd>) -> Result<(), String> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("death signal: {e}"))?;
+    let Some(alive) = alive else { return Ok(()) };
+    let mut events = [PollFd::new(alive, PollFlags::IN)];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    match poll(&mut events, Some(&now)) {
+        Ok(0) | Err(Errno::INTR) => Ok(()),
+        _ => Err("the supervisor has died".to_owned()),
+    }
+}
