@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use super::activity::{Activity, Expired, Watched};
 use super::preface::{self, Protocol};
-use super::{HEADER_BYTES_MAX, Handler, Options, STREAMS_PER_CONNECTION_MAX};
+use super::{HEADER_BYTES_MAX, Handler, Options, Peer, STREAMS_PER_CONNECTION_MAX};
 
 /// Read buffer of one HTTP/1.1 connection, at its largest.
 const HTTP1_BUFFER_BYTES_MAX: usize = 256 * 1024;
@@ -36,7 +36,7 @@ pub(super) struct Connection<H> {
 }
 
 impl<H: Handler> Connection<H> {
-    pub(super) async fn serve(self, stream: TcpStream) {
+    pub(super) async fn serve(self, stream: TcpStream, peer: Peer) {
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         let detected = tokio::select! {
@@ -47,7 +47,8 @@ impl<H: Handler> Connection<H> {
         let activity = Activity::new(self.clock.clone(), protocol == Protocol::Http1);
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
         let (handler, requests) = (Arc::clone(&self.handler), Arc::clone(&activity));
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             let (handler, guard) = (Arc::clone(&handler), requests.request());
             async move {
                 let response = handler.handle(request).await;

@@ -41,8 +41,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const FULL_ANSWER: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 1\r\n\r\n";
 
+/// The address a request came from, among the extensions of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
+    /// `request` carries a [`Peer`].
     fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Response<ResponseBody>> + Send;
 }
 
@@ -93,11 +98,11 @@ impl Listener {
     pub async fn serve<H: Handler>(self, handler: Arc<H>, tasks: Tasks) {
         let places = Arc::new(Semaphore::new(self.options.connections_max));
         loop {
-            let stream = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 biased;
                 () = tasks.cancelled() => return,
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, _)) => stream,
+                    Ok(accepted) => accepted,
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
                         self.clock.sleep(ACCEPT_PAUSE).await;
@@ -116,7 +121,7 @@ impl Listener {
                 tasks: tasks.clone(),
             };
             tasks.spawn(async move {
-                connection.serve(stream).await;
+                connection.serve(stream, Peer(peer)).await;
                 drop(place);
             });
         }

@@ -1,0 +1,74 @@
+//! Finds the caller of a request, and asks whether he may do what he asks for.
+
+use http::header::HOST;
+use http::request::Parts;
+use millstream_env::HostClock;
+use millstream_iam::{AuthError, AuthErrorKind, Authenticated, Authenticator, Principal, RequestContext, RequestParts};
+use millstream_types::Scope;
+use millstream_wire::CommonError;
+
+/// Who may call an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Everybody whom the authenticator accepts.
+    Everybody,
+    /// Sessions of execution environments that are alive, verified; nobody else. The endpoint of functions.
+    Functions,
+}
+
+/// The caller of a request, whose signature may be scoped to one of `services`.
+pub(crate) async fn authenticate(
+    authenticator: &Authenticator,
+    admission: Admission,
+    clock: &HostClock,
+    request: &Parts,
+    body_sha256: &[u8; 32],
+    services: &[&str],
+) -> Result<Authenticated, CommonError> {
+    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
+    let parts = RequestParts {
+        method: request.method.as_str(),
+        target,
+        headers: &request.headers,
+        authority: request.uri.authority().map(http::uri::Authority::as_str),
+        body_sha256,
+        services,
+    };
+    let authenticated = authenticator.authenticate(&parts, clock.now()).await.map_err(refusal)?;
+    match admission {
+        Admission::Functions if !is_function(&authenticated) => Err(CommonError::UnrecognizedClient),
+        _ => Ok(authenticated),
+    }
+}
+
+fn is_function(authenticated: &Authenticated) -> bool {
+    let bound = matches!(&authenticated.caller.principal, Principal::RoleSession { environment: Some(_), .. });
+    authenticated.verified && bound
+}
+
+fn refusal(error: AuthError) -> CommonError {
+    match error.kind {
+        AuthErrorKind::Missing => CommonError::MissingAuthenticationToken,
+        AuthErrorKind::Incomplete => CommonError::IncompleteSignature(error.message),
+        AuthErrorKind::UnknownKey => CommonError::UnrecognizedClient,
+        AuthErrorKind::InvalidSignature => CommonError::InvalidSignature(error.message),
+        AuthErrorKind::Expired => CommonError::ExpiredToken,
+        AuthErrorKind::Unavailable => CommonError::InternalFailure(error.message),
+    }
+}
+
+/// What operations know of the request.
+pub(crate) fn context(authenticated: Authenticated, request: &Parts, request_id: &str) -> RequestContext {
+    let host = request
+        .headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .or_else(|| request.uri.authority().map(http::uri::Authority::as_str))
+        .unwrap_or("localhost");
+    RequestContext {
+        scope: Scope { account: authenticated.caller.account.clone(), region: authenticated.region },
+        caller: authenticated.caller,
+        request_id: request_id.to_owned(),
+        endpoint: format!("http://{host}"),
+    }
+}

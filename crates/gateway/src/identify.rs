@@ -1,0 +1,132 @@
+//! Which service a request is for: all of them share one port.
+//!
+//! The target header and the dated paths of Lambda name the service outright; otherwise the scope of the signature
+//! does. A form that is signed for neither IAM nor STS is told apart by its `Version`, which stands in the body.
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::request::Parts;
+
+/// Whom a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Kinesis also gets what nothing else claims: its answers to nonsense are the recorded ones.
+    Kinesis,
+    Logs,
+    Lambda,
+    Iam,
+    Sts,
+    /// A form whose `Version` decides between IAM and STS.
+    Form,
+    /// Millstream's own plain pages: health, metrics, downloads.
+    Own,
+}
+
+/// The header that names the operation of the JSON services.
+pub(crate) const TARGET_HEADER: &str = "x-amz-target";
+
+/// Decides by the head alone.
+pub(crate) fn identify(request: &Parts) -> Target {
+    let path = request.uri.path();
+    if is_own(path) {
+        return Target::Own;
+    }
+    if let Some(target) = request.headers.get(TARGET_HEADER) {
+        return if target.as_bytes().starts_with(b"Logs_20140328") { Target::Logs } else { Target::Kinesis };
+    }
+    if is_dated(path) {
+        return Target::Lambda;
+    }
+    match scope_service(request) {
+        Some("kinesis") => Target::Kinesis,
+        Some("logs") => Target::Logs,
+        Some("lambda") => Target::Lambda,
+        Some("iam") => Target::Iam,
+        Some("sts") => Target::Sts,
+        _ if is_form(request) => Target::Form,
+        _ => Target::Kinesis,
+    }
+}
+
+fn is_own(path: &str) -> bool {
+    path.starts_with("/_millstream/") || path.starts_with("/health/") || path == "/metrics"
+}
+
+/// `/2015-03-31/…`: all of Lambda's paths begin with the date of an API version.
+fn is_dated(path: &str) -> bool {
+    let form = b"/dddd-dd-dd/";
+    let matches = |(byte, wanted): (u8, &u8)| if *wanted == b'd' { byte.is_ascii_digit() } else { byte == *wanted };
+    path.len() >= form.len() && path.bytes().zip(form).all(matches)
+}
+
+/// The signing name in the credential scope, wherever the signature is; not checked in any way.
+fn scope_service(request: &Parts) -> Option<&str> {
+    let header = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let (place, key) = match header {
+        Some(header) => (header, "Credential="),
+        None => (request.uri.query()?, "X-Amz-Credential="),
+    };
+    let credential = place.split_once(key)?.1.split([',', '&', ' ']).next()?;
+    let mut parts = credential.split('/');
+    if credential.contains('/') { parts.nth(3) } else { credential.split("%2F").nth(3) }
+}
+
+fn is_form(request: &Parts) -> bool {
+    let content_type = request.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    content_type.starts_with(b"application/x-www-form-urlencoded")
+        || request.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("Action=")))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn check(uri: &str, headers: &[(&str, &str)], expected: Target) {
+        let mut request = Request::post(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        assert_eq!(identify(&request.body(()).unwrap().into_parts().0), expected, "{uri} {headers:?}");
+    }
+
+    fn signed_for(service: &str) -> String {
+        format!(
+            "AWS4-HMAC-SHA256 Credential=AKID/20260102/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        )
+    }
+
+    #[test]
+    fn targets_and_paths_name_the_service() {
+        check("/", &[("x-amz-target", "Kinesis_20131202.PutRecord")], Target::Kinesis);
+        check(
+            "/",
+            &[("x-amz-target", "Logs_20140328.GetLogEvents"), ("authorization", &signed_for("kinesis"))],
+            Target::Logs,
+        );
+        check("/2015-03-31/functions", &[], Target::Lambda);
+        check("/2015-03-3/functions", &[], Target::Kinesis);
+        check("/health/live", &[], Target::Own);
+        check("/", &[], Target::Kinesis);
+    }
+
+    #[test]
+    fn otherwise_the_scope_does() {
+        for (service, target) in
+            [("iam", Target::Iam), ("sts", Target::Sts), ("lambda", Target::Lambda), ("sqs", Target::Kinesis)]
+        {
+            check("/", &[("authorization", &signed_for(service))], target);
+        }
+        check(
+            "/?X-Amz-Credential=AKID%2F20260102%2Fus-east-1%2Fsts%2Faws4_request&Action=GetCallerIdentity",
+            &[],
+            Target::Sts,
+        );
+    }
+
+    #[test]
+    fn unsigned_forms_are_told_apart_later() {
+        check("/", &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")], Target::Form);
+        check("/?Action=GetCallerIdentity&Version=2011-06-15", &[], Target::Form);
+    }
+}

@@ -1,0 +1,179 @@
+//! Counters of the gateway, in the text format that Prometheus reads.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Upper bounds of the request duration's buckets, in seconds.
+const BUCKETS: [f64; 8] = [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+/// What is counted per service, in the order of this table.
+pub(crate) const SERVICES: [&str; 6] = ["kinesis", "lambda", "iam", "sts", "logs", "other"];
+
+/// Everything the gateway counts. Counters only grow; they start at zero with the process.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    services: [ServiceCounters; SERVICES.len()],
+    in_flight: AtomicI64,
+    pub(crate) records_in: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) records_out: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+    pub(crate) refused_origin: AtomicU64,
+    pub(crate) refused_overload: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct ServiceCounters {
+    succeeded: AtomicU64,
+    client_errors: AtomicU64,
+    server_errors: AtomicU64,
+    buckets: [AtomicU64; BUCKETS.len()],
+    duration_micros: AtomicU64,
+}
+
+impl Metrics {
+    /// A request begins; it ends when the result is dropped.
+    pub(crate) fn begin(&self) -> InFlight<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self)
+    }
+
+    /// A request to a service of [`SERVICES`] was answered.
+    pub(crate) fn answered(&self, service: &str, status: u16, duration: Duration) {
+        let index = SERVICES.iter().position(|name| *name == service).unwrap_or(SERVICES.len() - 1);
+        let counters = &self.services[index];
+        let outcome = match status {
+            0..400 => &counters.succeeded,
+            400..500 => &counters.client_errors,
+            _ => &counters.server_errors,
+        };
+        outcome.fetch_add(1, Ordering::Relaxed);
+        let seconds = duration.as_secs_f64();
+        if let Some(bucket) = BUCKETS.iter().position(|limit| seconds <= *limit) {
+            counters.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        }
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        counters.duration_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Records that a put stored.
+    pub(crate) fn stored(&self, records: usize, bytes: usize) {
+        self.records_in.fetch_add(records as u64, Ordering::Relaxed);
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Records that a read returned.
+    pub(crate) fn read(&self, records: usize, bytes: usize) {
+        self.records_out.fetch_add(records as u64, Ordering::Relaxed);
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// All counters as text. `body_bytes` are those that requests hold now.
+    pub(crate) fn text(&self, body_bytes: usize) -> String {
+        let mut text = String::with_capacity(8 * 1024);
+        self.write(&mut text, body_bytes).expect("writing to a string does not fail");
+        text
+    }
+
+    fn write(&self, text: &mut String, body_bytes: usize) -> std::fmt::Result {
+        head(text, "millstream_requests_total", "counter", "Requests answered, by service and outcome.")?;
+        for (service, counters) in SERVICES.iter().zip(&self.services) {
+            let outcomes = [
+                ("success", &counters.succeeded),
+                ("client_error", &counters.client_errors),
+                ("server_error", &counters.server_errors),
+            ];
+            for (outcome, count) in outcomes {
+                let count = count.load(Ordering::Relaxed);
+                writeln!(text, "millstream_requests_total{{service=\"{service}\",outcome=\"{outcome}\"}} {count}")?;
+            }
+        }
+        head(text, "millstream_request_duration_seconds", "histogram", "Time from a request's headers to its answer.")?;
+        for (service, counters) in SERVICES.iter().zip(&self.services) {
+            counters.write_durations(text, service)?;
+        }
+        let in_flight = self.in_flight.load(Ordering::Relaxed);
+        gauge(text, "millstream_requests_in_flight", "Requests being handled.", in_flight)?;
+        gauge(text, "millstream_request_body_bytes", "Bytes of bodies that requests hold.", body_bytes)?;
+        let counters = [
+            ("millstream_records_in_total", "Records stored by puts.", &self.records_in),
+            ("millstream_record_bytes_in_total", "Bytes of data stored by puts.", &self.bytes_in),
+            ("millstream_records_out_total", "Records returned by reads.", &self.records_out),
+            ("millstream_record_bytes_out_total", "Bytes of data returned by reads.", &self.bytes_out),
+            ("millstream_refused_origin_total", "Requests of web pages refused.", &self.refused_origin),
+            ("millstream_refused_overload_total", "Requests refused for lack of memory.", &self.refused_overload),
+        ];
+        for (name, help, count) in counters {
+            head(text, name, "counter", help)?;
+            writeln!(text, "{name} {}", count.load(Ordering::Relaxed))?;
+        }
+        Ok(())
+    }
+}
+
+impl ServiceCounters {
+    fn write_durations(&self, text: &mut String, service: &str) -> std::fmt::Result {
+        let name = "millstream_request_duration_seconds";
+        let mut below = 0;
+        for (limit, count) in BUCKETS.iter().zip(&self.buckets) {
+            below += count.load(Ordering::Relaxed);
+            writeln!(text, "{name}_bucket{{service=\"{service}\",le=\"{limit}\"}} {below}")?;
+        }
+        let all = [&self.succeeded, &self.client_errors, &self.server_errors];
+        let count: u64 = all.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        let sum = Duration::from_micros(self.duration_micros.load(Ordering::Relaxed)).as_secs_f64();
+        writeln!(text, "{name}_bucket{{service=\"{service}\",le=\"+Inf\"}} {count}")?;
+        writeln!(text, "{name}_sum{{service=\"{service}\"}} {sum}")?;
+        writeln!(text, "{name}_count{{service=\"{service}\"}} {count}")
+    }
+}
+
+fn head(text: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
+    writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
+}
+
+fn gauge(text: &mut String, name: &str, help: &str, value: impl std::fmt::Display) -> std::fmt::Result {
+    head(text, name, "gauge", help)?;
+    writeln!(text, "{name} {value}")
+}
+
+/// A request being handled.
+#[derive(Debug)]
+pub(crate) struct InFlight<'a>(&'a Metrics);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_written_in_the_format_of_prometheus() {
+        let metrics = Metrics::default();
+        let request = metrics.begin();
+        metrics.answered("kinesis", 200, Duration::from_millis(2));
+        metrics.answered("kinesis", 400, Duration::from_secs(100));
+        metrics.answered("no such service", 500, Duration::ZERO);
+        metrics.stored(3, 30);
+        let text = metrics.text(7);
+        for line in [
+            "millstream_requests_total{service=\"kinesis\",outcome=\"success\"} 1",
+            "millstream_requests_total{service=\"other\",outcome=\"server_error\"} 1",
+            "millstream_request_duration_seconds_bucket{service=\"kinesis\",le=\"0.001\"} 0",
+            "millstream_request_duration_seconds_bucket{service=\"kinesis\",le=\"0.005\"} 1",
+            "millstream_request_duration_seconds_bucket{service=\"kinesis\",le=\"+Inf\"} 2",
+            "millstream_requests_in_flight 1",
+            "millstream_request_body_bytes 7",
+            "millstream_records_in_total 3",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+        drop(request);
+        assert!(metrics.text(0).contains("millstream_requests_in_flight 0\n"));
+    }
+}

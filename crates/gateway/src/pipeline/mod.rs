@@ -1,0 +1,140 @@
+//! The way of a request: keep pages out, find the service, receive the body, and hand over to the protocol.
+//!
+//! - [`json`]: Kinesis and Logs (awsJson, and CBOR for Kinesis), in the recorded order of checks.
+//! - [`rest`]: Lambda. [`query`]: IAM and STS. [`own`]: health, metrics, downloads.
+//! - [`call`]: what all protocols share: the caller, his permissions, the call.
+
+mod call;
+mod json;
+mod own;
+mod query;
+mod records;
+mod rest;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::{Body, Incoming};
+use millstream_env::{HostClock, Random};
+
+use crate::answer::Answer;
+use crate::authenticate::Admission;
+use crate::body::Budget;
+use crate::identify::{Target, identify};
+use crate::listener::{Handler, ResponseBody};
+use crate::metrics::Metrics;
+use crate::origin::{self, Verdict};
+use crate::routes::Tables;
+use crate::services::Services;
+use call::Call;
+
+/// What a gateway is built from.
+#[derive(Debug)]
+pub struct Parts {
+    pub services: Services,
+    pub origin: origin::Options,
+    pub clock: HostClock,
+    pub random: Random,
+    /// Shared by all gateways of a server.
+    pub metrics: Arc<Metrics>,
+    /// Shared by all gateways of a server.
+    pub budget: Budget,
+}
+
+/// Answers the requests of one endpoint. Clones are the same gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    admission: Admission,
+}
+
+#[derive(Debug)]
+struct Shared {
+    parts: Parts,
+    tables: Tables,
+    ready: AtomicBool,
+}
+
+impl Gateway {
+    /// The gateway of the main endpoint. It is not ready before [`Gateway::set_ready`].
+    pub fn new(parts: Parts) -> Self {
+        let tables = Tables::new(&parts.services);
+        for (service, operation) in tables.missing() {
+            tracing::debug!(service, operation, "this operation is not served");
+        }
+        let shared = Arc::new(Shared { parts, tables, ready: AtomicBool::new(false) });
+        Self { shared, admission: Admission::Everybody }
+    }
+
+    /// The gateway of the functions' own endpoint, over the same services: it always enforces.
+    #[must_use]
+    pub fn for_functions(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), admission: Admission::Functions }
+    }
+
+    /// Whether `/health/ready` says yes.
+    pub fn set_ready(&self, ready: bool) {
+        self.shared.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Answers one request, whatever it is.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body<Data = Bytes> + Send,
+    {
+        let shared = &*self.shared;
+        let parts = &shared.parts;
+        let _in_flight = parts.metrics.begin();
+        let started = parts.clock.monotonic();
+        let (head, body) = request.into_parts();
+        let request_id = parts.random.uuid();
+        let verdict = origin::judge(&parts.origin, &head);
+        let target = identify(&head);
+        let (service, mut answer) = match verdict {
+            Verdict::Refuse(text) => {
+                parts.metrics.refused_origin.fetch_add(1, Ordering::Relaxed);
+                ("other", Answer::text(StatusCode::FORBIDDEN, text).closing())
+            }
+            Verdict::PassCors if head.method == Method::OPTIONS => ("other", Answer::preflight(&head)),
+            Verdict::Pass | Verdict::PassCors => {
+                let is_kinesis = target == Target::Kinesis;
+                let call = Call { shared, admission: self.admission, head, request_id: request_id.clone() };
+                let (service, mut answer) = self.dispatch(&call, target, body).await;
+                if is_kinesis {
+                    answer.set_id_2(&parts.random);
+                }
+                (service, answer)
+            }
+        };
+        if verdict == Verdict::PassCors {
+            answer.readable_by_pages();
+        }
+        answer.set_request_id(&request_id);
+        let duration = parts.clock.monotonic().saturating_sub(started);
+        parts.metrics.answered(service, answer.status.as_u16(), duration);
+        answer.into_response()
+    }
+
+    async fn dispatch<B>(&self, call: &Call<'_>, target: Target, body: B) -> (&'static str, Answer)
+    where
+        B: Body<Data = Bytes> + Send,
+    {
+        let tables = &self.shared.tables;
+        match target {
+            Target::Own => ("other", own::serve(call)),
+            Target::Kinesis => ("kinesis", json::serve(call, &tables.kinesis, body).await),
+            Target::Logs => ("logs", json::serve(call, &tables.logs, body).await),
+            Target::Lambda => ("lambda", rest::serve(call, &tables.lambda, body).await),
+            Target::Iam => ("iam", query::serve(call, Some(&tables.iam), body).await),
+            Target::Sts => ("sts", query::serve(call, Some(&tables.sts), body).await),
+            Target::Form => ("other", query::serve(call, None, body).await),
+        }
+    }
+}
+
+impl Handler for Gateway {
+    async fn handle(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        self.answer(request).await
+    }
+}

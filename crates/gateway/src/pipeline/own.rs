@@ -1,0 +1,42 @@
+//! Millstream's own plain pages: health, metrics, and the download of functions' code.
+
+use std::sync::atomic::Ordering;
+
+use http::{Method, StatusCode};
+
+use super::call::Call;
+use crate::answer::Answer;
+use crate::authenticate::Admission;
+use crate::listener::Peer;
+
+pub(super) fn serve(call: &Call<'_>) -> Answer {
+    if call.head.method != Method::GET && call.head.method != Method::HEAD {
+        return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET is possible here\n");
+    }
+    let path = call.head.uri.path();
+    // A function has no business with the server's state.
+    match path {
+        "/health/live" if call.admission == Admission::Everybody => Answer::text(StatusCode::OK, "live\n"),
+        "/health/ready" if call.admission == Admission::Everybody => ready(call),
+        "/metrics" if call.admission == Admission::Everybody => metrics(call),
+        _ => Answer::text(StatusCode::NOT_FOUND, "there is nothing here\n"),
+    }
+}
+
+fn ready(call: &Call<'_>) -> Answer {
+    if call.shared.ready.load(Ordering::Relaxed) {
+        Answer::text(StatusCode::OK, "ready\n")
+    } else {
+        Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+fn metrics(call: &Call<'_>) -> Answer {
+    let local = call.head.extensions.get::<Peer>().is_none_or(|Peer(address)| address.ip().is_loopback());
+    if !local {
+        return Answer::text(StatusCode::FORBIDDEN, "metrics are for this machine only\n");
+    }
+    let parts = &call.shared.parts;
+    let held = crate::body::IN_FLIGHT_BYTES_MAX.saturating_sub(parts.budget.available());
+    Answer::new(StatusCode::OK, "text/plain; version=0.0.4", parts.metrics.text(held))
+}

@@ -1,0 +1,75 @@
+//! IAM: roles and policies.
+
+use millstream_iam::RequestContext;
+use millstream_types::Arn;
+use millstream_wire::iam::{SERVICE, op};
+
+use crate::operation::{Need, Table, call};
+use crate::services::Services;
+
+macro_rules! on_role {
+    ($table:ident, $iam:ident: $($operation:ident => $method:ident;)*) => {
+        $($table.add::<op::$operation, _, _>(
+            |context, input| {
+                vec![Need::new(concat!("iam:", stringify!($operation)), role_arn(context, "/", &input.role_name))]
+            },
+            call!($iam.$method),
+        );)*
+    };
+}
+
+macro_rules! on_policy {
+    ($table:ident, $iam:ident: $($operation:ident => $method:ident;)*) => {
+        $($table.add::<op::$operation, _, _>(
+            |_, input| vec![Need::new(concat!("iam:", stringify!($operation)), &input.policy_arn)],
+            call!($iam.$method),
+        );)*
+    };
+}
+
+pub(crate) fn table(services: &Services) -> Table {
+    let iam = &services.iam;
+    let mut table = Table::new(&SERVICE);
+    table.add::<op::CreateRole, _, _>(
+        |context, input| {
+            let path = input.path.as_deref().unwrap_or("/");
+            vec![Need::new("iam:CreateRole", role_arn(context, path, &input.role_name))]
+        },
+        call!(iam.create_role),
+    );
+    table.add::<op::ListRoles, _, _>(
+        |context, input| {
+            let prefix = input.path_prefix.as_deref().unwrap_or("/");
+            vec![Need::new("iam:ListRoles", role_arn(context, prefix, ""))]
+        },
+        call!(iam.list_roles),
+    );
+    on_role! { table, iam:
+        AttachRolePolicy => attach_role_policy;
+        DeleteRole => delete_role;
+        DeleteRolePolicy => delete_role_policy;
+        DetachRolePolicy => detach_role_policy;
+        GetRole => get_role;
+        GetRolePolicy => get_role_policy;
+        ListAttachedRolePolicies => list_attached_role_policies;
+        ListInstanceProfilesForRole => list_instance_profiles_for_role;
+        ListRolePolicies => list_role_policies;
+        PutRolePolicy => put_role_policy;
+        UpdateAssumeRolePolicy => update_assume_role_policy;
+    }
+    on_policy! { table, iam:
+        GetPolicy => get_policy;
+        GetPolicyVersion => get_policy_version;
+    }
+    table
+}
+
+fn role_arn(context: &RequestContext, path: &str, name: &str) -> Arn {
+    Arn {
+        partition: "aws".to_owned(),
+        service: "iam".to_owned(),
+        region: String::new(),
+        account: context.scope.account.as_str().to_owned(),
+        resource: format!("role{path}{name}"),
+    }
+}

@@ -1,0 +1,79 @@
+//! Kinesis, but for the data path, which has its own way (`crate::data_path`).
+
+use millstream_iam::RequestContext;
+use millstream_streams::StreamTarget;
+use millstream_wire::Operation;
+use millstream_wire::kinesis::{SERVICE, op};
+
+use crate::operation::{Need, Table, call};
+use crate::services::Services;
+
+/// Operations whose input names the stream, by name or ARN.
+macro_rules! on_stream {
+    ($table:ident, $streams:ident: $($operation:ident => $method:ident,)*) => {
+        $($table.add::<op::$operation, _, _>(
+            |context, input| {
+                let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
+                vec![stream_need(context, op::$operation::NAME, target)]
+            },
+            call!($streams.$method),
+        );)*
+    };
+}
+
+pub(crate) fn table(services: &Services) -> Table {
+    let streams = &services.streams;
+    let mut table = Table::new(&SERVICE);
+    table.add::<op::CreateStream, _, _>(
+        |context, input| {
+            let arn = context.scope.arn("kinesis", format_args!("stream/{}", input.stream_name));
+            let mut needs = vec![Need::new("kinesis:CreateStream", &arn)];
+            if input.tags.as_ref().is_some_and(|tags| !tags.is_empty()) {
+                needs.push(Need::new("kinesis:AddTagsToStream", &arn));
+            }
+            needs
+        },
+        call!(streams.create_stream),
+    );
+    // These two have no resource (service authorization reference).
+    table.add::<op::ListStreams, _, _>(|_, _| vec![Need::new("kinesis:ListStreams", "*")], call!(streams.list_streams));
+    table.add::<op::DescribeLimits, _, _>(
+        |_, _| vec![Need::new("kinesis:DescribeLimits", "*")],
+        call!(streams.describe_limits),
+    );
+    let tokens = streams.clone();
+    table.add_with::<op::ListShards, _, _, _>(
+        move |context, input| {
+            let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
+            // A token stands for the stream it was made for; the request then names none.
+            let named = input.next_token.as_ref().and_then(|token| tokens.list_shards_token_stream(token));
+            vec![match named {
+                Some(arn) => Need::new("kinesis:ListShards", arn),
+                None => stream_need(context, "ListShards", target),
+            }]
+        },
+        call!(streams.list_shards),
+    );
+    on_stream! { table, streams:
+        AddTagsToStream => add_tags_to_stream,
+        DecreaseStreamRetentionPeriod => decrease_stream_retention_period,
+        DeleteStream => delete_stream,
+        DescribeStream => describe_stream,
+        DescribeStreamSummary => describe_stream_summary,
+        GetShardIterator => get_shard_iterator,
+        IncreaseStreamRetentionPeriod => increase_stream_retention_period,
+        ListTagsForStream => list_tags_for_stream,
+        RemoveTagsFromStream => remove_tags_from_stream,
+    }
+    table
+}
+
+/// Permission for `operation` on the stream a request names. A request that names none is asked about `*`: the operation
+/// itself refuses it with its own text.
+pub(crate) fn stream_need(context: &RequestContext, operation: &str, target: StreamTarget<'_>) -> Need {
+    let action = format!("kinesis:{operation}");
+    match target.arn(&context.scope) {
+        Some(arn) => Need::new(action, arn),
+        None => Need::new(action, "*"),
+    }
+}

@@ -1,0 +1,36 @@
+//! The operations of each service: one file per service, one line per operation.
+
+pub(crate) mod iam;
+pub(crate) mod kinesis;
+pub(crate) mod sts;
+
+use crate::operation::Table;
+use crate::services::Services;
+
+/// All operations, by service.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) kinesis: Table,
+    pub(crate) lambda: Table,
+    pub(crate) iam: Table,
+    pub(crate) sts: Table,
+    pub(crate) logs: Table,
+}
+
+impl Tables {
+    pub(crate) fn new(services: &Services) -> Self {
+        Self {
+            kinesis: kinesis::table(services),
+            lambda: Table::new(&millstream_wire::lambda::SERVICE),
+            iam: iam::table(services),
+            sts: sts::table(services),
+            logs: Table::new(&millstream_wire::logs::SERVICE),
+        }
+    }
+
+    /// Operations whose types exist but that nothing serves, with their service.
+    pub(crate) fn missing(&self) -> Vec<(&'static str, &'static str)> {
+        let tables = [&self.kinesis, &self.lambda, &self.iam, &self.sts, &self.logs];
+        tables.iter().flat_map(|table| table.missing().into_iter().map(|name| (table.service.name, name))).collect()
+    }
+}

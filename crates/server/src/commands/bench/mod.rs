@@ -1,0 +1,98 @@
+//! `millstream bench`: load from within the binary, with correct signing, against a server process of its own.
+//!
+//! - `put`: producers only; how fast records become durable.
+//! - `pipeline`: producers and a compiled function behind an event source mapping; how fast records reach the handler.
+//!
+//! The server runs as a process of its own so that its CPU time can be told from the load generator's. Requests are signed
+//! with a key that the server issued, and therefore verifies.
+
+mod cpu;
+mod load;
+mod pipeline;
+mod put;
+mod report;
+mod target;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use millstream_env::{HostClock, Random, Tasks};
+
+/// What to measure.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  millstream bench put\n  millstream bench put --connections 1 --records 1 --shards 1\n  \
+                        millstream bench pipeline --seconds 20 --batch-size 1000")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    which: Which,
+}
+
+#[derive(Debug, Subcommand)]
+enum Which {
+    /// How fast records become durable: `PutRecords` over several connections
+    Put(Shape),
+    /// How fast records reach a compiled function through an event source mapping
+    Pipeline(PipelineShape),
+}
+
+/// The form of the load.
+#[derive(Args, Clone, Debug)]
+struct Shape {
+    /// How long to put, in seconds
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Connections that put at the same time
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
+    /// Shards of the stream; 256 for `put`, 4 for `pipeline` when not given
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    shards: Option<u32>,
+    /// Records in each request
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=500))]
+    records: u32,
+    /// Bytes of each record
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(load::RECORD_BYTES_MIN..=1_048_576))]
+    record_bytes: u32,
+    /// Where the server keeps its data; a temporary folder, removed at the end, when not given
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Measure without a disk
+    #[arg(long, conflicts_with = "data_dir")]
+    ephemeral: bool,
+    /// Print the summary as one line of JSON, and no progress
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+struct PipelineShape {
+    #[command(flatten)]
+    shape: Shape,
+    /// `BatchSize` of the mapping
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    batch_size: u32,
+    /// Records put per second by all connections together; 0 puts as fast as it can
+    #[arg(long, default_value_t = 0)]
+    rate: u64,
+}
+
+/// What the world gives to a benchmark.
+#[derive(Clone, Debug)]
+struct World {
+    clock: HostClock,
+    random: Random,
+    tasks: Tasks,
+}
+
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let world = World { clock: HostClock::real(), random: Random::system(), tasks: Tasks::new() };
+    runtime.block_on(async {
+        match arguments.which {
+            Which::Put(shape) => put::run(&world, &shape).await,
+            Which::Pipeline(shape) => pipeline::run(&world, &shape).await,
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

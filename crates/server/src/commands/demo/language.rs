@@ -1,0 +1,62 @@
+//! The demo's function in the first language that this machine can run.
+
+use clap::ValueEnum;
+
+use crate::commands::api::{Api, FunctionCode};
+use crate::commands::bootstrap;
+
+/// What the function is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    Python,
+    Node,
+    /// This binary, under a `provided` runtime: needs no interpreter.
+    Compiled,
+}
+
+/// Makes the function and gives its runtime. Without a wish, the first language whose interpreter the server accepts.
+pub(crate) async fn make_function(
+    api: &Api,
+    wish: Option<Language>,
+    name: &str,
+    role: &str,
+) -> anyhow::Result<&'static str> {
+    let languages = match &wish {
+        Some(language) => std::slice::from_ref(language),
+        None => &[Language::Python, Language::Node, Language::Compiled],
+    };
+    let mut refusals = Vec::new();
+    for language in languages {
+        match make(api, *language, name, role).await {
+            Ok(runtime) => return Ok(runtime),
+            Err(error) => refusals.push(format!("{language:?}: {error:#}")),
+        }
+    }
+    anyhow::bail!("no function could be made\n  {}", refusals.join("\n  "))
+}
+
+async fn make(api: &Api, language: Language, name: &str, role: &str) -> anyhow::Result<&'static str> {
+    let binary;
+    let code = match language {
+        Language::Python => FunctionCode {
+            runtime: "python3.13",
+            handler: "handler.handler",
+            file: ("handler.py", include_bytes!("handler.py"), 0o644),
+        },
+        Language::Node => FunctionCode {
+            runtime: "nodejs22.x",
+            handler: "handler.handler",
+            file: ("handler.js", include_bytes!("handler.js"), 0o644),
+        },
+        Language::Compiled => {
+            binary = bootstrap::package()?;
+            FunctionCode {
+                runtime: "provided.al2023",
+                handler: bootstrap::DEMO_HANDLER,
+                file: ("bootstrap", &binary, 0o755),
+            }
+        }
+    };
+    api.function_or_existing(name, &code, role).await?;
+    Ok(code.runtime)
+}

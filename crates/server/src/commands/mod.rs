@@ -1,0 +1,43 @@
+//! One file per subcommand.
+
+mod env;
+mod serve;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a server until it is told to stop (Ctrl-C or SIGTERM)
+    Serve(Box<serve::Arguments>),
+    /// Wait until a server is ready
+    Wait(wait::Arguments),
+    /// Print what a shell has to export so that AWS tools talk to a server
+    Env(env::Arguments),
+}
+
+pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(arguments) => serve::run(*arguments),
+        Command::Wait(arguments) => wait::run(&arguments),
+        Command::Env(arguments) => env::run(&arguments),
+    }
+}
+
+/// Tells a person why nothing more happens, causes included.
+#[expect(clippy::print_stderr, reason = "the last words of a command, which may have no log")]
+pub(crate) fn complain(error: &anyhow::Error) {
+    eprintln!("millstream: {error:#}");
+}
+
+/// Writes a command's answer. A reader that has seen enough (`| head`) is no error.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,87 @@
+//! Catalog, log and blobs: in memory, or in the data folder.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use millstream_blobs::{DiskBlobs, MemoryBlobs, SharedBlobs};
+use millstream_catalog::{MemoryStore, RedbOptions, RedbStore, SharedStore};
+use millstream_env::{Disk, HostClock, ServiceClock, Tasks};
+use millstream_log::{MemoryLog, SharedLog};
+
+use super::data_folder::DataFolder;
+use crate::config;
+
+/// Where everything is kept, opened.
+#[derive(Debug)]
+pub(crate) struct Storage {
+    pub(crate) catalog: SharedStore,
+    pub(crate) log: SharedLog,
+    /// Archives of functions.
+    pub(crate) code: SharedBlobs,
+    /// Long events of asynchronous invocations.
+    pub(crate) events: SharedBlobs,
+    durable: Option<Durable>,
+}
+
+#[derive(Debug)]
+struct Durable {
+    catalog: Arc<RedbStore>,
+    _folder: DataFolder,
+}
+
+/// What storage is opened with.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) service_clock: ServiceClock,
+    pub(crate) host_clock: HostClock,
+    pub(crate) tasks: Tasks,
+}
+
+impl Storage {
+    /// Opens what is there, or makes it. Blocks while files are recovered.
+    pub(crate) fn open(place: &config::Storage, environment: &Environment) -> anyhow::Result<Self> {
+        match place {
+            config::Storage::Memory => Ok(Self::in_memory(environment)),
+            config::Storage::Folder(path) => Self::in_folder(path, environment),
+        }
+    }
+
+    fn in_memory(environment: &Environment) -> Self {
+        let Environment { service_clock, host_clock, .. } = environment.clone();
+        Self {
+            catalog: Arc::new(MemoryStore::new()),
+            log: Arc::new(MemoryLog::new(millstream_log::memory::Options::default(), service_clock, host_clock)),
+            code: Arc::new(MemoryBlobs::new()),
+            events: Arc::new(MemoryBlobs::new()),
+            durable: None,
+        }
+    }
+
+    fn in_folder(path: &Path, environment: &Environment) -> anyhow::Result<Self> {
+        let Environment { disk, service_clock, host_clock, tasks } = environment.clone();
+        let folder = DataFolder::open(&*disk, path)?;
+        let catalog = RedbStore::open(&path.join("catalog.redb"), &disk, RedbOptions::default())?;
+        let catalog = Arc::new(catalog);
+        let blobs = |name: &str| -> anyhow::Result<SharedBlobs> {
+            let place = path.join(name);
+            let blobs = DiskBlobs::open(&place, &disk, tasks.clone());
+            Ok(Arc::new(blobs.with_context(|| format!("{} cannot be opened", place.display()))?))
+        };
+        Ok(Self {
+            log: Arc::new(MemoryLog::new(millstream_log::memory::Options::default(), service_clock, host_clock)),
+            code: blobs("code")?,
+            events: blobs("events")?,
+            catalog: Arc::<RedbStore>::clone(&catalog) as SharedStore,
+            durable: Some(Durable { catalog, _folder: folder }),
+        })
+    }
+
+    /// Writes what is not yet written, and closes the files.
+    pub(crate) async fn close(self) {
+        if let Some(durable) = &self.durable {
+            durable.catalog.close().await;
+        }
+    }
+}
