@@ -1,0 +1,125 @@
+//! The queue on virtual time: retries, restarts, long bodies.
+
+use std::time::Duration;
+
+use millstream_runtime::{FailureKind, Outcome};
+use millstream_wire::lambda::{InvocationRequest, InvocationType};
+
+use super::*;
+use crate::testing::{World, context, create_request};
+
+async fn world() -> World {
+    let world = World::new().await;
+    world.functions.create_function(&context(), create_request("f")).await.unwrap();
+    world
+}
+
+async fn send(world: &World, request_id: &str, payload: &str) {
+    let context = millstream_iam::RequestContext { request_id: request_id.to_owned(), ..context() };
+    let input = InvocationRequest {
+        function_name: "f".to_owned(),
+        invocation_type: Some(InvocationType::Event),
+        payload: Some(Bytes::copy_from_slice(payload.as_bytes())),
+        ..InvocationRequest::default()
+    };
+    let answer = world.functions.invoke(&context, input).await.unwrap();
+    assert_eq!((answer.status_code, answer.payload, answer.executed_version), (Some(202), None, None));
+}
+
+fn failure() -> Outcome {
+    Outcome::FunctionError { kind: FailureKind::Handler, payload: Bytes::new() }
+}
+
+/// Waits until nothing is kept any more.
+async fn drained(world: &World) {
+    while !world.catalog.list(EVENTS, None, 1).await.unwrap().items.is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits until the first event waits for exactly this long.
+async fn waits_for(world: &World, pause: Duration) {
+    let queue = &world.functions.shared.queue;
+    let due = queue.clock.now().plus(pause);
+    while queue.lock().due.first().map(|(due, _)| *due) != Some(due) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_accepted_event_runs_once_and_is_forgotten() {
+    let world = world().await;
+    send(&world, "id-1", "{\"a\":1}").await;
+    let runs = world.script.runs(1).await;
+    assert_eq!(&runs[0].1[..], b"{\"a\":1}");
+    assert_eq!(runs[0].2.request_id, "id-1");
+    drained(&world).await;
+    assert_eq!(world.script.count(), 1);
+}
+
+#[tokio::test]
+async fn a_failing_function_is_retried_after_one_and_two_minutes_under_one_id() {
+    let world = world().await;
+    world.script.prepare([failure(), failure(), failure()]);
+    send(&world, "id-1", "{}").await;
+    for pause in [60, 120] {
+        waits_for(&world, Duration::from_secs(pause)).await;
+        world.time.advance(Duration::from_secs(pause));
+    }
+    let runs = world.script.runs(3).await;
+    assert!(runs.iter().all(|(_, _, request)| request.request_id == "id-1"));
+    drained(&world).await;
+    assert_eq!(world.script.count(), 3);
+}
+
+#[tokio::test]
+async fn a_throttled_event_waits_and_then_runs() {
+    let world = world().await;
+    world.script.prepare([Outcome::Throttled { reason: "ConcurrentInvocationLimitExceeded" }, failure()]);
+    send(&world, "id-1", "{}").await;
+    for pause in [1, 60] {
+        waits_for(&world, Duration::from_secs(pause)).await;
+        world.time.advance(Duration::from_secs(pause));
+    }
+    world.script.runs(3).await;
+    drained(&world).await;
+}
+
+#[tokio::test]
+async fn what_was_accepted_survives_a_restart_with_its_attempts() {
+    let world = world().await;
+    let long = format!("\"{}\"", "x".repeat(100_000));
+    world.script.prepare([failure(), failure()]);
+    send(&world, "id-1", &long).await;
+    send(&world, "id-2", &long).await;
+    world.script.runs(2).await;
+    while world.functions.shared.queue.lock().due.len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.events.list().await.unwrap().len(), 2, "equal bodies are kept apart");
+
+    let world = world.restarted().await;
+    assert_eq!(world.functions.shared.queue.lock().count, 2);
+    waits_for(&world, Duration::from_mins(1)).await;
+    world.time.advance(Duration::from_mins(1));
+    let runs = world.script.runs(2).await;
+    assert!(runs.iter().all(|(_, event, _)| event == long.as_bytes()));
+    drained(&world).await;
+    while !world.events.list().await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.functions.shared.queue.lock().count, 0);
+}
+
+#[tokio::test]
+async fn events_of_a_deleted_function_are_given_up() {
+    let world = world().await;
+    world.script.prepare([failure()]);
+    send(&world, "id-1", "{}").await;
+    waits_for(&world, Duration::from_mins(1)).await;
+    let input = millstream_wire::lambda::DeleteFunctionRequest { function_name: "f".to_owned(), qualifier: None };
+    world.functions.delete_function(&context(), input).await.unwrap();
+    world.time.advance(Duration::from_mins(1));
+    drained(&world).await;
+    assert_eq!(world.script.count(), 1);
+}

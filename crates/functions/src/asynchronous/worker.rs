@@ -1,0 +1,92 @@
+//! The work on the queue: takes what is due, runs it, and keeps or forgets it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::event::scope_of;
+use super::retry::Next;
+use super::{Queue, Taken};
+use crate::failure::Failure;
+use crate::functions::Functions;
+use crate::invoke::{Invocation, InvokeReport};
+
+/// Asynchronous events running at once, all functions together.
+const RUNNING_MAX: usize = 128;
+/// The wait after the catalog failed to read or keep an event.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+impl Functions {
+    /// Works until the server stops. What runs then is waited for; what waits is found by the next start.
+    pub(crate) async fn work_on_queue(self) {
+        let running = Arc::new(Semaphore::new(RUNNING_MAX));
+        let tasks = self.shared.tasks.clone();
+        loop {
+            let next = async {
+                let permit = Arc::clone(&running).acquire_owned().await.expect("the semaphore is never closed");
+                (permit, self.shared.queue.next_due().await)
+            };
+            let Some((permit, key)) = tasks.token().run_until_cancelled(next).await else { return };
+            let functions = self.clone();
+            tasks.spawn(async move {
+                functions.attempt(&key).await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn attempt(&self, key: &str) {
+        let queue = &self.shared.queue;
+        match queue.take(key).await {
+            Ok(Some(taken)) => {
+                let report = self.run_taken(&taken).await;
+                if let Err(failure) = self.settle(&taken, report.as_ref()).await {
+                    tracing::error!(%key, ?failure, "the outcome of an asynchronous event could not be kept; it runs again");
+                    queue.wait_until(self.shared.service_clock.now().plus(STORE_PAUSE), key);
+                }
+            }
+            Ok(None) => {
+                tracing::error!(%key, "an asynchronous event is missing");
+                queue.forget();
+            }
+            Err(failure) => {
+                tracing::error!(%key, ?failure, "an asynchronous event could not be read; it is tried again");
+                queue.wait_until(self.shared.service_clock.now().plus(STORE_PAUSE), key);
+            }
+        }
+    }
+
+    async fn run_taken(&self, taken: &Taken) -> Option<InvokeReport> {
+        let invocation = Invocation {
+            scope: scope_of(&taken.key)?,
+            function_name: taken.event.function_name.clone(),
+            qualifier: taken.event.qualifier.clone(),
+            payload: taken.payload.clone(),
+            client_context: taken.event.client_context.clone(),
+        };
+        Some(self.run(invocation, taken.event.request_id.clone()).await)
+    }
+
+    async fn settle(&self, taken: &Taken, report: Option<&InvokeReport>) -> Result<(), Failure> {
+        let queue: &Queue = &self.shared.queue;
+        let now = self.shared.service_clock.now();
+        let next = match report {
+            Some(report) => taken.event.attempts.after(&report.outcome, now),
+            None => Next::GiveUp("UnreadableKey"),
+        };
+        match next {
+            Next::Done => queue.finish(taken).await,
+            Next::Retry(attempts) => queue.postpone(taken, attempts).await,
+            Next::GiveUp(reason) => {
+                tracing::warn!(
+                    function = %taken.event.function_name,
+                    request_id = %taken.event.request_id,
+                    reason,
+                    "an asynchronous event was given up"
+                );
+                queue.finish(taken).await
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Why an operation fails, before it becomes the error enumeration of that operation.
+
+use millstream_blobs::BlobError;
+use millstream_catalog::StoreError;
+use millstream_wire::CommonError;
+use millstream_wire::lambda::error::{
+    CreateFunctionError, DeleteFunctionError, GetAccountSettingsError, GetFunctionConfigurationError, GetFunctionError,
+    InvokeError, ListFunctionsError, ListVersionsByFunctionError, PublishVersionError, UpdateFunctionCodeError,
+    UpdateFunctionConfigurationError,
+};
+
+/// A refusal in AWS's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    InvalidParameterValue(String),
+    ResourceNotFound(String),
+    ResourceConflict(String),
+    PreconditionFailed(String),
+    Common(CommonError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Common(match error {
+            StoreError::TooLarge => CommonError::InternalFailure(error.to_string()),
+            // A conflict that outlived its retries: others change the same function without pause.
+            StoreError::Conflict => CommonError::Throttling("Rate exceeded".to_owned()),
+            StoreError::Full | StoreError::Unavailable(_) => CommonError::Unavailable(error.to_string()),
+        })
+    }
+}
+
+impl From<BlobError> for Failure {
+    fn from(error: BlobError) -> Self {
+        Self::Common(match error {
+            BlobError::TooLarge { .. } | BlobError::Damaged(_) => CommonError::InternalFailure(error.to_string()),
+            BlobError::Full | BlobError::Unavailable(_) => CommonError::Unavailable(error.to_string()),
+        })
+    }
+}
+
+/// Turns failures into the error of an operation. What its model does not list becomes a `ServiceException`: an operation
+/// that can meet such a failure lists it here.
+macro_rules! operations {
+    ($($error:ident: [$($variant:ident),*];)*) => {
+        $(impl From<Failure> for $error {
+            fn from(failure: Failure) -> Self {
+                match failure {
+                    $(Failure::$variant(message) => Self::$variant(message),)*
+                    Failure::Common(error) => Self::Common(error),
+                    #[allow(unreachable_patterns, reason = "some operations list every failure")]
+                    Failure::InvalidParameterValue(message)
+                    | Failure::ResourceNotFound(message)
+                    | Failure::ResourceConflict(message)
+                    | Failure::PreconditionFailed(message) => Self::Service(message),
+                }
+            }
+        })*
+    };
+}
+
+operations! {
+    CreateFunctionError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
+    DeleteFunctionError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
+    GetAccountSettingsError: [];
+    GetFunctionConfigurationError: [InvalidParameterValue, ResourceNotFound];
+    GetFunctionError: [InvalidParameterValue, ResourceNotFound];
+    InvokeError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
+    ListFunctionsError: [InvalidParameterValue];
+    ListVersionsByFunctionError: [InvalidParameterValue, ResourceNotFound];
+    PublishVersionError: [InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed];
+    UpdateFunctionCodeError: [InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed];
+    UpdateFunctionConfigurationError: [InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed];
+}

@@ -1,0 +1,201 @@
+//! The spellings of a function's name, and what they mean for a caller in one account and region.
+
+use millstream_iam::RequestContext;
+use millstream_types::Scope;
+use millstream_wire::CommonError;
+
+use crate::failure::Failure;
+
+/// Longest bare function name.
+const NAME_CHARACTERS_MAX: usize = 64;
+/// The version that every function has.
+pub(crate) const LATEST: &str = "$LATEST";
+
+/// A function in the caller's account and region, perhaps one version of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    /// `$LATEST`, a number, or the name of an alias.
+    pub(crate) qualifier: Option<String>,
+}
+
+impl Target {
+    /// From what a request says: the name in any spelling, and the separate qualifier. `action` is for the refusal.
+    pub(crate) fn of(
+        context: &RequestContext,
+        action: &str,
+        text: &str,
+        qualifier: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let spelled = Spelled::parse(text)
+            .ok_or_else(|| Failure::InvalidParameterValue(format!("'{text}' is not the name or ARN of a function.")))?;
+        spelled.check_place(context, action)?;
+        if spelled.name.len() > NAME_CHARACTERS_MAX {
+            return Err(Failure::InvalidParameterValue(format!(
+                "1 validation error detected: Value '{text}' at 'functionName' failed to satisfy constraint: \
+                 Member must have length less than or equal to {NAME_CHARACTERS_MAX}"
+            )));
+        }
+        let qualifier = match (spelled.qualifier, qualifier) {
+            (Some(derived), Some(given)) if derived != given => {
+                return Err(Failure::InvalidParameterValue(
+                    "The derived qualifier from the function name does not match the specified qualifier.".to_owned(),
+                ));
+            }
+            (derived, given) => derived.or(given).map(str::to_owned),
+        };
+        Ok(Self { name: spelled.name.to_owned(), qualifier })
+    }
+
+    /// The ARN as the caller named it: with the qualifier only when one was given.
+    pub(crate) fn arn(&self, scope: &Scope) -> String {
+        function_arn(scope, &self.name, self.qualifier.as_deref())
+    }
+
+    /// AWS's answer for a function or version that is not there.
+    pub(crate) fn not_found(&self, scope: &Scope) -> Failure {
+        Failure::ResourceNotFound(format!("Function not found: {}", self.arn(scope)))
+    }
+}
+
+/// The ARN of a function or, with a qualifier, of one of its versions.
+pub(crate) fn function_arn(scope: &Scope, name: &str, qualifier: Option<&str>) -> String {
+    match qualifier {
+        Some(qualifier) => scope.arn("lambda", format_args!("function:{name}:{qualifier}")).to_string(),
+        None => scope.arn("lambda", format_args!("function:{name}")).to_string(),
+    }
+}
+
+/// The parts of a spelling: `[arn:aws:lambda:][region:][account:][function:]name[:qualifier]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Spelled<'a> {
+    region: Option<&'a str>,
+    account: Option<&'a str>,
+    name: &'a str,
+    qualifier: Option<&'a str>,
+}
+
+impl<'a> Spelled<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let mut rest = match parts[..] {
+            ["arn", _, "lambda", ref rest @ ..] if rest.len() >= 4 => rest,
+            ["arn", _, _, ..] => return None,
+            ref rest => rest,
+        };
+        // Each prefix is only one when something follows it, as in the service's own pattern.
+        let mut take = |is_prefix: fn(&str) -> bool| {
+            let (&first, others) =
+                rest.split_first().filter(|(first, others)| is_prefix(first) && !others.is_empty())?;
+            rest = others;
+            Some(first)
+        };
+        let region = take(is_region);
+        let account = take(is_account);
+        take(|part| part == "function");
+        let (name, qualifier) = match *rest {
+            [name] => (name, None),
+            [name, qualifier] if !qualifier.is_empty() => (name, Some(qualifier)),
+            _ => return None,
+        };
+        let valid = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        valid.then_some(Self { region, account, name, qualifier })
+    }
+
+    fn check_place(&self, context: &RequestContext, action: &str) -> Result<(), Failure> {
+        let scope = &context.scope;
+        if let Some(other) = self.region.filter(|region| *region != scope.region.as_str()) {
+            return Err(Failure::ResourceNotFound(format!(
+                "Functions from '{other}' are not reachable in this region ('{}')",
+                scope.region
+            )));
+        }
+        match self.account {
+            Some(other) if other != scope.account.as_str() => {
+                let resource = format!("arn:aws:lambda:{}:{other}:function:{}", scope.region, self.name);
+                Err(Failure::Common(CommonError::AccessDenied(format!(
+                    "User: {} is not authorized to perform: lambda:{action} on resource: {resource} because no \
+                     resource-based policy allows the lambda:{action} action",
+                    context.caller.arn()
+                ))))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_region(part: &str) -> bool {
+    part.contains('-') && part.ends_with(|c: char| c.is_ascii_digit()) && part.split('-').count() >= 3
+}
+
+fn is_account(part: &str) -> bool {
+    part.len() == 12 && part.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::context;
+
+    fn of(text: &str, qualifier: Option<&str>) -> Result<(String, Option<String>), Failure> {
+        Target::of(&context(), "GetFunction", text, qualifier).map(|target| (target.name, target.qualifier))
+    }
+
+    #[test]
+    fn every_spelling_names_the_same_function() {
+        for (text, name, qualifier) in [
+            ("f", "f", None),
+            ("f:1", "f", Some("1")),
+            ("f:$LATEST", "f", Some("$LATEST")),
+            ("function:f", "f", None),
+            ("function:f:live", "f", Some("live")),
+            ("function", "function", None),
+            ("000000000000:function:f", "f", None),
+            ("000000000000:function:f:2", "f", Some("2")),
+            ("us-east-1:000000000000:function:f", "f", None),
+            ("arn:aws:lambda:us-east-1:000000000000:function:f", "f", None),
+            ("arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST", "f", Some("$LATEST")),
+            ("123456789012", "123456789012", None),
+        ] {
+            assert_eq!(of(text, None), Ok((name.to_owned(), qualifier.map(str::to_owned))), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_spellings_are_refused() {
+        for text in ["", ":", "f:", "a b", "f:1:2", "arn:aws:lambda:us-east-1:000000000000", "arn:aws:s3:::f", "f/g"] {
+            assert!(matches!(of(text, None), Err(Failure::InvalidParameterValue(_))), "{text}");
+        }
+        let long = "n".repeat(65);
+        let Err(Failure::InvalidParameterValue(message)) = of(&long, None) else { panic!("too long") };
+        assert!(message.ends_with(
+            "at 'functionName' failed to satisfy constraint: Member must have length less than or equal to 64"
+        ));
+    }
+
+    #[test]
+    fn qualifiers_must_agree() {
+        assert_eq!(of("f:1", Some("1")), Ok(("f".to_owned(), Some("1".to_owned()))));
+        assert_eq!(of("f", Some("1")), Ok(("f".to_owned(), Some("1".to_owned()))));
+        let expected = "The derived qualifier from the function name does not match the specified qualifier.";
+        assert_eq!(of("f:1", Some("2")), Err(Failure::InvalidParameterValue(expected.to_owned())));
+    }
+
+    #[test]
+    fn other_places_are_out_of_reach() {
+        let other_region = of("arn:aws:lambda:eu-west-1:000000000000:function:f", None);
+        let expected = "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')";
+        assert_eq!(other_region, Err(Failure::ResourceNotFound(expected.to_owned())));
+        let other_account = of("111111111111:function:f", None);
+        assert!(matches!(other_account, Err(Failure::Common(CommonError::AccessDenied(_)))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[a-z0-9:$ -]{0,40}|\\PC{0,20}") {
+            let _ = of(&text, None);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The operations, one file each or one per closely related group.
+
+mod account_settings;
+mod create_function;
+mod delete_function;
+mod get_function;
+mod invoke;
+mod list_functions;
+mod resolve;
+mod update_function;
+mod versions;
+
+pub use resolve::Described;
+pub(crate) use resolve::Resolved;
+
+#[cfg(test)]
+mod tests;
