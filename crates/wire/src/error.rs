@@ -114,12 +114,26 @@ impl ApiError {
 /// What an error variant holds: a message alone, or a generated structure.
 pub(crate) trait ErrorDetail {
     fn into_parts(self) -> (String, Vec<ErrorField>);
+
+    #[cfg(test)]
+    fn sample() -> Self;
 }
 
 impl ErrorDetail for String {
     fn into_parts(self) -> (String, Vec<ErrorField>) {
         (self, Vec::new())
     }
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        "Some \"message\" <here>.".to_owned()
+    }
+}
+
+/// One sample of each modelled error of an operation, for the transcripts.
+#[cfg(test)]
+pub(crate) trait Samples: Sized {
+    fn samples() -> Vec<Self>;
 }
 
 /// An exception with more than a message. All such members are texts.
@@ -139,10 +153,21 @@ macro_rules! exception {
                 };
                 (self.message, fields.into_iter().filter_map(field).collect())
             }
+
+            #[cfg(test)]
+            fn sample() -> Self {
+                Self { message: String::sample(), $($field: crate::error::sample_text()),* }
+            }
         }
     };
 }
 pub(crate) use exception;
+
+/// A member of an exception, from the text that fits: an enumeration's value, or any.
+#[cfg(test)]
+pub(crate) fn sample_text<T: std::str::FromStr>() -> Option<T> {
+    ["ConcurrentInvocationLimitExceeded", "1"].iter().find_map(|text| text.parse().ok())
+}
 
 /// The errors of one operation.
 macro_rules! operation_error {
@@ -157,6 +182,13 @@ macro_rules! operation_error {
         impl From<crate::CommonError> for $name {
             fn from(error: crate::CommonError) -> Self {
                 Self::Common(error)
+            }
+        }
+
+        #[cfg(test)]
+        impl crate::error::Samples for $name {
+            fn samples() -> Vec<Self> {
+                vec![$(Self::$variant(crate::error::ErrorDetail::sample()),)*]
             }
         }
 

@@ -17,6 +17,8 @@ pub mod constraints;
 pub mod direct;
 pub mod error;
 mod generated;
+#[cfg(test)]
+mod golden;
 mod json;
 pub mod limits;
 pub mod operation;

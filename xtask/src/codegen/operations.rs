@@ -62,6 +62,12 @@ pub(super) fn operations(model: &Model) -> Result<String> {
             .map_or_else(|| "()".to_owned(), |shape| format!("super::{}", names::type_name(shape)));
         writeln!(out, "operation!({index}, {name}, super::{input}, {output}, error::{name}Error);")?;
     }
+    // Tests walk all operations with their Rust types.
+    out.push_str("\n#[cfg(test)]\npub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {\n");
+    for name in model.operations.keys() {
+        writeln!(out, "    visitor.visit::<{name}>(&super::SERVICE);")?;
+    }
+    out.push_str("}\n");
     Ok(out)
 }
 

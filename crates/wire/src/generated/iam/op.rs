@@ -168,3 +168,22 @@ operation!(
 operation!(12, ListRoles, super::ListRolesRequest, super::ListRolesResponse, error::ListRolesError);
 operation!(13, PutRolePolicy, super::PutRolePolicyRequest, (), error::PutRolePolicyError);
 operation!(14, UpdateAssumeRolePolicy, super::UpdateAssumeRolePolicyRequest, (), error::UpdateAssumeRolePolicyError);
+
+#[cfg(test)]
+pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
+    visitor.visit::<AttachRolePolicy>(&super::SERVICE);
+    visitor.visit::<CreateRole>(&super::SERVICE);
+    visitor.visit::<DeleteRole>(&super::SERVICE);
+    visitor.visit::<DeleteRolePolicy>(&super::SERVICE);
+    visitor.visit::<DetachRolePolicy>(&super::SERVICE);
+    visitor.visit::<GetPolicy>(&super::SERVICE);
+    visitor.visit::<GetPolicyVersion>(&super::SERVICE);
+    visitor.visit::<GetRole>(&super::SERVICE);
+    visitor.visit::<GetRolePolicy>(&super::SERVICE);
+    visitor.visit::<ListAttachedRolePolicies>(&super::SERVICE);
+    visitor.visit::<ListInstanceProfilesForRole>(&super::SERVICE);
+    visitor.visit::<ListRolePolicies>(&super::SERVICE);
+    visitor.visit::<ListRoles>(&super::SERVICE);
+    visitor.visit::<PutRolePolicy>(&super::SERVICE);
+    visitor.visit::<UpdateAssumeRolePolicy>(&super::SERVICE);
+}

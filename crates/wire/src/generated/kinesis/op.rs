@@ -183,3 +183,23 @@ operation!(
 operation!(13, PutRecord, super::PutRecordInput, super::PutRecordOutput, error::PutRecordError);
 operation!(14, PutRecords, super::PutRecordsInput, super::PutRecordsOutput, error::PutRecordsError);
 operation!(15, RemoveTagsFromStream, super::RemoveTagsFromStreamInput, (), error::RemoveTagsFromStreamError);
+
+#[cfg(test)]
+pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
+    visitor.visit::<AddTagsToStream>(&super::SERVICE);
+    visitor.visit::<CreateStream>(&super::SERVICE);
+    visitor.visit::<DecreaseStreamRetentionPeriod>(&super::SERVICE);
+    visitor.visit::<DeleteStream>(&super::SERVICE);
+    visitor.visit::<DescribeLimits>(&super::SERVICE);
+    visitor.visit::<DescribeStream>(&super::SERVICE);
+    visitor.visit::<DescribeStreamSummary>(&super::SERVICE);
+    visitor.visit::<GetRecords>(&super::SERVICE);
+    visitor.visit::<GetShardIterator>(&super::SERVICE);
+    visitor.visit::<IncreaseStreamRetentionPeriod>(&super::SERVICE);
+    visitor.visit::<ListShards>(&super::SERVICE);
+    visitor.visit::<ListStreams>(&super::SERVICE);
+    visitor.visit::<ListTagsForStream>(&super::SERVICE);
+    visitor.visit::<PutRecord>(&super::SERVICE);
+    visitor.visit::<PutRecords>(&super::SERVICE);
+    visitor.visit::<RemoveTagsFromStream>(&super::SERVICE);
+}

@@ -213,3 +213,23 @@ operation!(
     super::FunctionConfiguration,
     error::UpdateFunctionConfigurationError
 );
+
+#[cfg(test)]
+pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
+    visitor.visit::<CreateEventSourceMapping>(&super::SERVICE);
+    visitor.visit::<CreateFunction>(&super::SERVICE);
+    visitor.visit::<DeleteEventSourceMapping>(&super::SERVICE);
+    visitor.visit::<DeleteFunction>(&super::SERVICE);
+    visitor.visit::<GetAccountSettings>(&super::SERVICE);
+    visitor.visit::<GetEventSourceMapping>(&super::SERVICE);
+    visitor.visit::<GetFunction>(&super::SERVICE);
+    visitor.visit::<GetFunctionConfiguration>(&super::SERVICE);
+    visitor.visit::<Invoke>(&super::SERVICE);
+    visitor.visit::<ListEventSourceMappings>(&super::SERVICE);
+    visitor.visit::<ListFunctions>(&super::SERVICE);
+    visitor.visit::<ListVersionsByFunction>(&super::SERVICE);
+    visitor.visit::<PublishVersion>(&super::SERVICE);
+    visitor.visit::<UpdateEventSourceMapping>(&super::SERVICE);
+    visitor.visit::<UpdateFunctionCode>(&super::SERVICE);
+    visitor.visit::<UpdateFunctionConfiguration>(&super::SERVICE);
+}

@@ -108,3 +108,16 @@ operation!(
 operation!(6, GetLogEvents, super::GetLogEventsRequest, super::GetLogEventsResponse, error::GetLogEventsError);
 operation!(7, PutLogEvents, super::PutLogEventsRequest, super::PutLogEventsResponse, error::PutLogEventsError);
 operation!(8, PutRetentionPolicy, super::PutRetentionPolicyRequest, (), error::PutRetentionPolicyError);
+
+#[cfg(test)]
+pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
+    visitor.visit::<CreateLogGroup>(&super::SERVICE);
+    visitor.visit::<CreateLogStream>(&super::SERVICE);
+    visitor.visit::<DeleteLogGroup>(&super::SERVICE);
+    visitor.visit::<DescribeLogGroups>(&super::SERVICE);
+    visitor.visit::<DescribeLogStreams>(&super::SERVICE);
+    visitor.visit::<FilterLogEvents>(&super::SERVICE);
+    visitor.visit::<GetLogEvents>(&super::SERVICE);
+    visitor.visit::<PutLogEvents>(&super::SERVICE);
+    visitor.visit::<PutRetentionPolicy>(&super::SERVICE);
+}

@@ -33,3 +33,9 @@ operation!(
     super::GetCallerIdentityResponse,
     error::GetCallerIdentityError
 );
+
+#[cfg(test)]
+pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
+    visitor.visit::<AssumeRole>(&super::SERVICE);
+    visitor.visit::<GetCallerIdentity>(&super::SERVICE);
+}
