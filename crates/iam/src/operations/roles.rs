@@ -36,7 +36,7 @@ impl Iam {
         input: CreateRoleRequest,
     ) -> Result<CreateRoleResponse, CreateRoleError> {
         let account = &context.scope.account;
-        self.check_trust(&input.role_name, &input.assume_role_policy_document).await?;
+        let trusted_roles = self.check_trust(&input.role_name, &input.assume_role_policy_document).await?;
         if let Some(arn) = &input.permissions_boundary
             && !managed::is_aws_managed(arn)
         {
@@ -51,6 +51,7 @@ impl Iam {
             description: input.description,
             max_session_seconds: input.max_session_duration.map_or(3600, i32::cast_unsigned),
             boundary: input.permissions_boundary,
+            trusted_roles,
             tags: input.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect(),
             ..RoleRecord::new(account, &input.role_name, id, created, input.assume_role_policy_document)
         };
@@ -133,9 +134,10 @@ impl Iam {
     ) -> Result<(), UpdateAssumeRolePolicyError> {
         let account = &context.scope.account;
         self.read_role(account, &input.role_name).await?;
-        self.check_trust(&input.role_name, &input.policy_document).await?;
+        let trusted_roles = self.check_trust(&input.role_name, &input.policy_document).await?;
         self.change_role(account, &input.role_name, |record| {
             record.trust_policy.clone_from(&input.policy_document);
+            record.trusted_roles.clone_from(&trusted_roles);
             Ok(())
         })
         .await

@@ -409,6 +409,10 @@ async fn assuming_needs_the_trust_policy_and_the_callers_own() {
     let input = UpdateAssumeRolePolicyRequest { role_name: "second".to_owned(), policy_document: trust };
     iam.update_assume_role_policy(&root(), input).await.unwrap();
     assert_eq!(ask(first, "second").await, None, "a role named itself needs no policy of its own");
+    delete(&iam, "first").await.unwrap();
+    iam.create_role(&root(), create("first", ACCOUNT_TRUST)).await.unwrap();
+    let again = assume(&iam, &root(), asking("first", "s1")).await.unwrap();
+    assert_eq!(ask(again, "second").await, denied(&arn("second"), first_arn), "the new role is another one");
 }
 
 #[tokio::test]

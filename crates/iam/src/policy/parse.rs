@@ -1,6 +1,6 @@
 //! Policy documents from text, refused as IAM refuses them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -61,9 +61,19 @@ impl Document {
     pub(crate) fn named_roles(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         let principals = self.statements.iter().filter_map(|statement| statement.principals.as_ref());
         principals.flat_map(|listed| &listed.patterns).filter_map(|pattern| match pattern {
-            PrincipalPattern::Role { account, name, arn } => Some((account.as_str(), name.as_str(), arn.as_str())),
+            PrincipalPattern::Role { account, name, arn, .. } => Some((account.as_str(), name.as_str(), arn.as_str())),
             _ => None,
         })
+    }
+
+    /// Lets each role it names stand for the one with the unique id in `ids` (by ARN) only.
+    pub(crate) fn pin_roles(&mut self, ids: &BTreeMap<String, String>) {
+        let principals = self.statements.iter_mut().filter_map(|statement| statement.principals.as_mut());
+        for pattern in principals.flat_map(|listed| &mut listed.patterns) {
+            if let PrincipalPattern::Role { arn, id, .. } = pattern {
+                *id = ids.get(arn).cloned();
+            }
+        }
     }
 
     /// Condition operators that are not known.

@@ -22,6 +22,8 @@ pub(crate) enum PrincipalPattern {
         account: String,
         name: String,
         arn: String,
+        /// When set, only the role with this unique id is meant.
+        id: Option<String>,
     },
     /// A user or one session of a role, by its ARN.
     Exactly(String),
@@ -65,7 +67,7 @@ impl PrincipalPattern {
         }
         match (service, kind) {
             ("iam", "role") => {
-                Some(Self::Role { account: account.to_owned(), name: name.to_owned(), arn: text.to_owned() })
+                Some(Self::Role { account: account.to_owned(), name: name.to_owned(), arn: text.to_owned(), id: None })
             }
             ("iam", "user") | ("sts", "assumed-role" | "federated-user") => Some(Self::Exactly(text.to_owned())),
             _ => None,
@@ -80,9 +82,11 @@ impl PrincipalPattern {
             (Self::Account(account), Subject::Caller(caller)) if caller.account.as_str() == account => {
                 Some(if caller.principal == Principal::Root { Naming::Itself } else { Naming::Account })
             }
-            (Self::Role { account, name, .. }, Subject::Caller(caller)) => match &caller.principal {
-                Principal::RoleSession { role_name, .. }
-                    if caller.account.as_str() == account && role_name.eq_ignore_ascii_case(name) =>
+            (Self::Role { account, name, id, .. }, Subject::Caller(caller)) => match &caller.principal {
+                Principal::RoleSession { role_name, role_id, .. }
+                    if caller.account.as_str() == account
+                        && role_name.eq_ignore_ascii_case(name)
+                        && id.as_ref().is_none_or(|id| id == role_id) =>
                 {
                     Some(Naming::Role)
                 }

@@ -22,7 +22,8 @@ pub(crate) struct ParsedRole {
 
 impl ParsedRole {
     fn parse(record: RoleRecord) -> Result<Self, MalformedPolicy> {
-        let trust = Document::parse(&record.trust_policy, DocumentKind::Trust)?;
+        let mut trust = Document::parse(&record.trust_policy, DocumentKind::Trust)?;
+        trust.pin_roles(&record.trusted_roles);
         let inline = record.inline_policies.values().map(|text| Document::parse(text, DocumentKind::Identity));
         Ok(Self { inline: inline.collect::<Result<_, _>>()?, trust, record })
     }

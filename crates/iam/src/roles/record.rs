@@ -23,6 +23,10 @@ pub(crate) struct RoleRecord {
     pub(crate) description: Option<String>,
     pub(crate) max_session_seconds: u32,
     pub(crate) trust_policy: String,
+    /// The unique ids, by ARN, of the roles that the trust policy named when it was saved: a role created again under the
+    /// same name is not trusted (IAM guide, "AWS JSON policy elements: Principal").
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) trusted_roles: BTreeMap<String, String>,
     /// The ARN of the permissions boundary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) boundary: Option<String>,
@@ -50,6 +54,7 @@ impl RoleRecord {
             description: None,
             max_session_seconds: 3600,
             trust_policy,
+            trusted_roles: BTreeMap::new(),
             boundary: None,
             tags: Vec::new(),
             inline_policies: BTreeMap::new(),

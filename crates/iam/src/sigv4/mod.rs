@@ -1,10 +1,10 @@
 //! Verification of Signature Version 4, on top of the canonical form of the crate `client`.
 //!
 //! - [`RequestParts`]: what the verifier needs of a request.
-//! - [`presented`]: reads the two forms a signature comes in (header, query) into one.
-//! - [`checks`]: scope, dates and the headers that must be signed.
-//! - [`authenticator`]: decides who the caller is.
-//! - [`error`]: refusals, with their code and status in each protocol.
+//! - `presented`: reads the two forms a signature comes in (header, query) into one.
+//! - `checks`: scope, dates and the headers that must be signed.
+//! - `authenticator`: decides who the caller is.
+//! - `error`: refusals, with their code and status in each protocol.
 //!
 //! Only the look-up of a stored long-term key waits for the catalog; everything else is computation. Chunked uploads and
 //! the asymmetric variant (`SigV4A`) are refused.
