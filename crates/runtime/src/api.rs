@@ -50,11 +50,17 @@ pub(crate) struct Delivery {
 }
 
 /// Serves connections until the task is dropped.
-pub(crate) async fn serve(listener: TcpListener, calls: Arc<dyn Calls>, tasks: Tasks) {
+///
+/// With `user`, only connections of that user are served: functions share the host's loopback, and this API hands out
+/// events.
+pub(crate) async fn serve(listener: TcpListener, calls: Arc<dyn Calls>, tasks: Tasks, user: Option<u32>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
+            Ok((stream, _)) if !is_from(&stream, user) => {
+                tracing::warn!(?user, "a connection to a function's Runtime API came from somebody else");
+            }
             Ok((stream, _)) => {
                 let calls = Arc::clone(&calls);
                 tasks.spawn_dropped_on_cancel(async move {
@@ -69,6 +75,13 @@ pub(crate) async fn serve(listener: TcpListener, calls: Arc<dyn Calls>, tasks: T
             }
         }
     }
+}
+
+/// Whether the other end belongs to `user`. A connection that cannot be attributed does not.
+fn is_from(stream: &TcpStream, user: Option<u32>) -> bool {
+    let Some(user) = user else { return true };
+    let (Ok(own), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return false };
+    peer::owner(peer, own) == Some(user)
 }
 
 async fn serve_connection(stream: TcpStream, calls: Arc<dyn Calls>) {
@@ -268,6 +281,8 @@ fn text(status: StatusCode, content_type: &'static str, body: &str) -> Response<
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
+
+mod peer;
 
 #[cfg(test)]
 mod tests;

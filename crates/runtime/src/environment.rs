@@ -69,7 +69,7 @@ struct State {
 struct Current {
     request_id: Arc<str>,
     /// Taken by the answer.
-    invocation: Option<Invocation>,
+    invocation: Option<Box<Invocation>>,
     started: Duration,
 }
 
@@ -111,7 +111,7 @@ impl Environment {
     }
 
     /// Hands an invocation to the waiting runtime; hands it back when there is none any more.
-    pub(crate) fn deliver(&self, invocation: Invocation) -> Result<(), Invocation> {
+    pub(crate) fn deliver(&self, invocation: Box<Invocation>) -> Result<(), Box<Invocation>> {
         let clock = &self.host.options.host_clock;
         let mut state = self.lock();
         if !state.machine.is_ready() {
@@ -196,7 +196,7 @@ impl Environment {
         let memory_peak = state.memory_peak;
         drop(state);
         let report = self.report(&invocation, ending, duration, init, memory_peak);
-        self.host.answer(invocation, report);
+        self.host.answer(*invocation, report);
     }
 
     /// The environment failed before its first event: the invocation that waits for it gets the failure.
@@ -221,7 +221,7 @@ impl Environment {
             self.capture.line(lines::start(&invocation.request.request_id, &self.spec.version));
             self.report(&invocation, ending, duration, None, self.lock().memory_peak)
         };
-        self.host.answer(invocation, report);
+        self.host.answer(*invocation, report);
     }
 
     fn report(

@@ -39,7 +39,7 @@ pub(crate) struct Host {
 
 #[derive(Debug)]
 struct Shared {
-    pool: Pool<Invocation>,
+    pool: Pool<Box<Invocation>>,
     environments: HashMap<EnvironmentId, Arc<Environment>>,
 }
 
@@ -61,11 +61,11 @@ impl Host {
         directory: RunDirectory,
     ) -> Self {
         let limits = Limits {
-            concurrency_max: options.concurrency_max,
-            environments_max: options.environments_max,
-            inits_max: options.inits_max.max(1),
-            idle_max: options.idle_max,
-            age_max: options.credential_lifetime / 2,
+            concurrency: options.concurrency_max,
+            environments: options.environments_max,
+            inits: options.inits_max.max(1),
+            idle: options.idle_max,
+            age: options.credential_lifetime / 2,
         };
         let shared = Shared { pool: Pool::new(limits), environments: HashMap::new() };
         Self {
@@ -83,14 +83,14 @@ impl Host {
     /// Accepts an invocation. Its report comes through the receiver; without one, the server is stopping.
     pub(crate) fn submit(
         self: &Arc<Self>,
-        spec: Arc<FunctionSpec>,
+        spec: &Arc<FunctionSpec>,
         event: Bytes,
         request: InvokeRequest,
     ) -> oneshot::Receiver<RuntimeReport> {
         let (answer, report) = oneshot::channel();
         let now = self.now();
-        let invocation = Invocation { spec: Arc::clone(&spec), event, request, answer };
-        self.change(|pool| pool.submit(&spec, invocation, now));
+        let invocation = Box::new(Invocation { spec: Arc::clone(spec), event, request, answer });
+        self.change(|pool| pool.submit(spec, invocation, now));
         report
     }
 
@@ -106,7 +106,7 @@ impl Host {
     }
 
     /// The invocation that gets the failure of an environment's start.
-    pub(crate) fn take_waiting(&self, environment: EnvironmentId) -> Option<Invocation> {
+    pub(crate) fn take_waiting(&self, environment: EnvironmentId) -> Option<Box<Invocation>> {
         self.lock().pool.take_waiting(environment)
     }
 
@@ -144,7 +144,7 @@ impl Host {
         self.carry_out(commands);
         for invocation in waiting {
             let outcome = Outcome::Unavailable("the server is stopping".to_owned());
-            self.answer(invocation, RuntimeReport::not_run(outcome));
+            self.answer(*invocation, RuntimeReport::not_run(outcome));
         }
     }
 
@@ -177,12 +177,12 @@ impl Host {
     }
 
     /// Changes the pool and carries out what follows, outside its lock.
-    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Pool<Invocation>) -> Vec<Command<Invocation>>) {
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Pool<Box<Invocation>>) -> Vec<Command<Box<Invocation>>>) {
         let commands = change(&mut self.lock().pool);
         self.carry_out(commands);
     }
 
-    fn carry_out(self: &Arc<Self>, commands: Vec<Command<Invocation>>) {
+    fn carry_out(self: &Arc<Self>, commands: Vec<Command<Box<Invocation>>>) {
         let mut commands = VecDeque::from(commands);
         while let Some(command) = commands.pop_front() {
             match command {

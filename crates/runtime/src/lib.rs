@@ -89,7 +89,7 @@ impl Runtime {
 
     /// Runs one invocation to its end. The function goes on when the returned future is dropped.
     pub async fn invoke(&self, spec: Arc<FunctionSpec>, event: Bytes, request: InvokeRequest) -> RuntimeReport {
-        let report = self.host.submit(spec, event, request);
+        let report = self.host.submit(&spec, event, request);
         report
             .await
             .unwrap_or_else(|_| RuntimeReport::not_run(Outcome::Unavailable("the server is stopping".to_owned())))

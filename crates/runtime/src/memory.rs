@@ -1,5 +1,4 @@
 //! How much memory a function's processes use, from `/proc`.
-#![expect(clippy::disallowed_methods, reason = "/proc is read in place: it never waits for a disk")]
 
 /// Processes looked at in one tree; a larger one is cut, which only makes the sum too small.
 const PROCESSES_MAX: usize = 1024;

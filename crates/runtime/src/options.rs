@@ -15,6 +15,8 @@ pub enum Isolation {
     /// Namespaces; where the host blocks them, Landlock; where that is missing too, functions are refused.
     #[default]
     Auto,
+    /// Landlock, also where the host has namespaces: for hosts whose namespaces make trouble.
+    Landlock,
     /// None at all: for debugging. Refused when the server runs as root.
     None,
 }

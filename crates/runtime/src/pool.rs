@@ -13,16 +13,16 @@ use crate::spec::FunctionSpec;
 /// Names an environment for the life of the pool.
 pub(crate) type EnvironmentId = u64;
 
-/// What the bounds are.
+/// The most there may be of each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Accepted and unanswered invocations.
-    pub(crate) concurrency_max: usize,
-    pub(crate) environments_max: usize,
-    pub(crate) inits_max: usize,
-    pub(crate) idle_max: Duration,
+    pub(crate) concurrency: usize,
+    pub(crate) environments: usize,
+    pub(crate) inits: usize,
+    pub(crate) idle: Duration,
     /// An environment older than this is replaced when it is free.
-    pub(crate) age_max: Duration,
+    pub(crate) age: Duration,
 }
 
 /// A function's version in one revision.
@@ -131,7 +131,7 @@ impl<T> Pool<T> {
             let reason = "ReservedFunctionConcurrentInvocationLimitExceeded";
             return vec![Command::Throttle { invocation, reason }];
         }
-        if self.in_flight_total >= self.limits.concurrency_max {
+        if self.in_flight_total >= self.limits.concurrency {
             return vec![Command::Throttle { invocation, reason: "ConcurrentInvocationLimitExceeded" }];
         }
         *self.in_flight.entry(spec.function_arn.clone()).or_default() += 1;
@@ -181,7 +181,7 @@ impl<T> Pool<T> {
             MemberPhase::Idle { .. } | MemberPhase::Stopping => return commands,
         }
         // The age comes first: a busy environment is never idle, and its credentials end all the same.
-        let worn_out = member.retired || now.saturating_sub(member.born) >= self.limits.age_max;
+        let worn_out = member.retired || now.saturating_sub(member.born) >= self.limits.age;
         if worn_out || self.closed {
             member.phase = MemberPhase::Stopping;
             commands.push(Command::Stop { environment });
@@ -247,11 +247,9 @@ impl<T> Pool<T> {
 
     /// Stops what has been free for too long. To be called every few seconds.
     pub(crate) fn tick(&mut self, now: Duration) -> Vec<Command<T>> {
-        let Limits { idle_max, age_max, .. } = self.limits;
+        let Limits { idle, age, .. } = self.limits;
         let worn_out = |member: &Member| match member.phase {
-            MemberPhase::Idle { since } => {
-                now.saturating_sub(since) >= idle_max || now.saturating_sub(member.born) >= age_max
-            }
+            MemberPhase::Idle { since } => now.saturating_sub(since) >= idle || now.saturating_sub(member.born) >= age,
             _ => false,
         };
         let ids: Vec<_> = self.members.iter().filter(|(_, member)| worn_out(member)).map(|(id, _)| *id).collect();
@@ -297,14 +295,14 @@ impl<T> Pool<T> {
 
     /// Starts environments for waiting invocations, as far as the bounds allow.
     fn feed(&mut self, now: Duration, commands: &mut Vec<Command<T>>) {
-        while self.starting < self.limits.inits_max && !self.closed {
+        while self.starting < self.limits.inits && !self.closed {
             let Some(key) = self.hungry.front() else { return };
             let fed = self.groups.get(key).is_none_or(|group| group.waiting.len() <= group.starting);
             if fed {
                 self.hungry.pop_front();
                 continue;
             }
-            if self.members.len() >= self.limits.environments_max {
+            if self.members.len() >= self.limits.environments {
                 commands.extend(self.make_room());
                 return;
             }

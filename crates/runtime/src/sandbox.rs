@@ -82,7 +82,11 @@ impl Sandbox {
             return sandbox;
         }
         let mut reasons = Vec::new();
-        for mode in [Mode::Namespaces, Mode::Landlock] {
+        let modes: &[Mode] = match isolation {
+            Isolation::Landlock => &[Mode::Landlock],
+            Isolation::Auto | Isolation::None => &[Mode::Namespaces, Mode::Landlock],
+        };
+        for mode in modes.iter().copied() {
             sandbox.mode = Ok(mode);
             match sandbox.probe(spawner, clock).await {
                 Ok(()) => {

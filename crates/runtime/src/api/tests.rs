@@ -29,7 +29,7 @@ async fn exchange(delivery: Option<Delivery>, answer: Answer, request: &[u8]) ->
     let address = listener.local_addr().unwrap();
     let scripted = Arc::new(Scripted { delivery, answer, posted: Mutex::default() });
     let tasks = Tasks::new();
-    tasks.spawn_dropped_on_cancel(serve(listener, Arc::clone(&scripted) as Arc<dyn Calls>, tasks.clone()));
+    tasks.spawn_dropped_on_cancel(serve(listener, Arc::clone(&scripted) as Arc<dyn Calls>, tasks.clone(), None));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
     stream.shutdown().await.unwrap();
@@ -136,4 +136,21 @@ fn only_the_apis_own_paths_are_routes() {
     {
         assert_eq!(route(&Method::GET, path), Route::Unknown, "{path}");
     }
+}
+
+#[tokio::test]
+async fn connections_of_other_users_are_closed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let scripted = Arc::new(Scripted { delivery: None, answer: Answer::Accepted, posted: Mutex::default() });
+    let tasks = Tasks::new();
+    let stranger = rustix::process::getuid().as_raw() + 1;
+    tasks.spawn_dropped_on_cancel(serve(listener, scripted as Arc<dyn Calls>, tasks.clone(), Some(stranger)));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut response = Vec::new();
+    // Closed without an answer, or reset when the request was not read.
+    let _ = stream.write_all(b"GET /2018-06-01/ping HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    let _ = stream.read_to_end(&mut response).await;
+    assert_eq!(response, b"");
+    tasks.cancel();
 }

@@ -33,8 +33,10 @@ impl Environment {
         let program = self.program(&layout).await?;
         self.announce(&program);
         let credentials = self.credentials().await?;
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.map_err(host_failure)?;
-        let address = listener.local_addr().map_err(host_failure)?.to_string();
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .await
+            .map_err(|error| host_failure(&error))?;
+        let address = listener.local_addr().map_err(|error| host_failure(&error))?.to_string();
         let needs = self.needs(&layout, &program, &credentials, &address);
         let plan = self.host.sandbox.plan(needs, user).map_err(ExitCause::Sandbox)?;
         Ok((listener, plan))
@@ -44,7 +46,7 @@ impl Environment {
         if mode == Mode::Namespaces {
             return Ok(Layout::namespaced());
         }
-        let tmp = self.host.directory.make_tmp(&self.name, user).map_err(host_failure)?;
+        let tmp = self.host.directory.make_tmp(&self.name, user).map_err(|error| host_failure(&error))?;
         let text = |path: &Path| path.to_string_lossy().into_owned();
         Ok(Layout {
             task: text(&self.spec.code_directory),
@@ -174,6 +176,6 @@ impl Environment {
     }
 }
 
-fn host_failure(error: std::io::Error) -> ExitCause {
+fn host_failure(error: &std::io::Error) -> ExitCause {
     ExitCause::Sandbox(error.to_string())
 }

@@ -48,7 +48,8 @@ impl Environment {
         let output = process.take_output();
         let environment = Arc::clone(self);
         let pump = tasks.spawn(async move { environment.capture.pump(output).await });
-        tasks.spawn_dropped_on_cancel(api::serve(listener, Arc::clone(self) as Arc<dyn api::Calls>, tasks.clone()));
+        let calls = Arc::clone(self) as Arc<dyn api::Calls>;
+        tasks.spawn_dropped_on_cancel(api::serve(listener, calls, tasks.clone(), user));
         self.step(Event::Spawned);
         let cause = self.watch(&mut process).await;
         self.supervisor.store(0, Ordering::Relaxed);

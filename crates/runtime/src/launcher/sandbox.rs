@@ -1,5 +1,4 @@
 //! The inner stages: the init of the namespaces, and the function before it becomes its program.
-#![expect(clippy::disallowed_methods, reason = "a launcher process has no injected environment")]
 
 use std::fs::File;
 use std::io;

@@ -4,13 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: Limits = Limits {
-    concurrency_max: 6,
-    environments_max: 4,
-    inits_max: 2,
-    idle_max: Duration::from_secs(600),
-    age_max: Duration::from_secs(3600),
-};
+const LIMITS: Limits =
+    Limits { concurrency: 6, environments: 4, inits: 2, idle: Duration::from_mins(10), age: Duration::from_hours(1) };
 
 fn spec(function: &str, revision: &str) -> Arc<FunctionSpec> {
     let scope = millstream_types::Scope {
@@ -114,7 +109,7 @@ fn a_full_host_gives_up_its_oldest_idle_environment() {
 
 #[test]
 fn a_failed_start_answers_the_oldest_invocation_and_the_others_get_a_new_start() {
-    let mut pool = Pool::new(Limits { inits_max: 1, ..LIMITS });
+    let mut pool = Pool::new(Limits { inits: 1, ..LIMITS });
     let id = started(&pool.submit(&spec("f", "1"), 1, seconds(0)));
     assert_eq!(pool.submit(&spec("f", "1"), 2, seconds(0)), []);
     assert_eq!(pool.take_waiting(id), Some(1));
@@ -141,15 +136,15 @@ proptest! {
                 _ => pool.tick(now),
             };
             world.carry_out(commands);
-            prop_assert!(pool.starting <= LIMITS.inits_max);
-            prop_assert!(pool.members.len() <= LIMITS.environments_max);
-            prop_assert!(pool.in_flight_total <= LIMITS.concurrency_max);
+            prop_assert!(pool.starting <= LIMITS.inits);
+            prop_assert!(pool.members.len() <= LIMITS.environments);
+            prop_assert!(pool.in_flight_total <= LIMITS.concurrency);
         }
         for round in 0..200 {
             let Some(id) = world.pick(0) else { break };
             let now = seconds(10_000 + round);
             let mut commands = world.become_free(&mut pool, id, now);
-            commands.extend(pool.tick(now + LIMITS.idle_max));
+            commands.extend(pool.tick(now + LIMITS.idle));
             world.carry_out(commands);
             for id in std::mem::take(&mut world.stopping) {
                 let commands = world.die(&mut pool, id, now);

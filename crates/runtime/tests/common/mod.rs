@@ -1,5 +1,6 @@
 //! A runtime with everything around it scripted, and functions made from a few lines of code.
 #![allow(dead_code, reason = "each test program uses its own part of this")]
+#![expect(clippy::disallowed_methods, reason = "tests make the files of functions, with modes for other users")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -96,7 +97,9 @@ impl Fixture {
             Arc::clone(&logs) as Arc<dyn LogSink>,
             tasks.clone(),
         );
-        options.launcher = env!("CARGO_BIN_EXE_millstream-launcher").into();
+        // A copy, when the build folder is closed to the user of this test.
+        let launcher = std::env::var_os("MILLSTREAM_TEST_LAUNCHER");
+        options.launcher = launcher.unwrap_or_else(|| env!("CARGO_BIN_EXE_millstream-launcher").into()).into();
         options.endpoint_url = Some("http://127.0.0.1:4567".to_owned());
         change(&mut options);
         let runtime = Runtime::start(options).await.unwrap();

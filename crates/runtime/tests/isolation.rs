@@ -1,0 +1,133 @@
+//! What a nosy function finds: nothing of the host, of the server or of other functions.
+//!
+//! The same probes run as root and, in a process of its own, as a user without rights.
+#![expect(clippy::disallowed_methods, reason = "tests make the files that functions must not read")]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::Arc;
+
+use common::{Fixture, text};
+use millstream_runtime::Isolation;
+
+/// Tries everything and returns what worked.
+const PROBE: &str = r#"
+import ctypes, os
+
+def attempt(name, action, found):
+    try:
+        action()
+        found.append(name)
+    except OSError:
+        pass
+
+def call(name, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments) != 0:
+        raise OSError(ctypes.get_errno(), name)
+
+def environs():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if pid != str(os.getpid()):
+            with open("/proc/%s/environ" % pid, "rb") as file:
+                if b"AWS_SECRET_ACCESS_KEY" in file.read():
+                    return
+    raise OSError
+
+def others():
+    # The init of the namespace and this process are there.
+    if len([pid for pid in os.listdir("/proc") if pid.isdigit()]) <= 2:
+        raise OSError
+
+def handler(event, context):
+    found = []
+    attempt("shadow", lambda: open("/etc/shadow").read(), found)
+    attempt("data", lambda: open(event["data"]).read(), found)
+    attempt("other code", lambda: open(event["other"]).read(), found)
+    attempt("own code", lambda: open(os.environ["LAMBDA_TASK_ROOT"] + "/new", "w"), found)
+    attempt("usr", lambda: open("/usr/new", "w"), found)
+    attempt("environ", environs, found)
+    attempt("processes", others, found)
+    attempt("mount", lambda: call("mount", b"none", b"/tmp", b"tmpfs", 0, None), found)
+    attempt("user namespace", lambda: call("unshare", 0x10000000), found)
+    attempt("ptrace", lambda: call("ptrace", 0, 0, 0, 0), found)
+    attempt("setuid", lambda: os.setuid(0), found)
+    attempt("kill", lambda: os.kill(event["server"], 0), found)
+    if os.getuid() == 0:
+        found.append("root")
+    with open(os.environ.get("TMPDIR", "/tmp") + "/own", "w") as file:
+        file.write("works")
+    return found
+"#;
+
+const OTHER: &str = "def handler(event, context):\n    return 1\n";
+
+async fn probe(isolation: Isolation, expected: &str) {
+    let fixture = Fixture::with(|options| options.isolation = isolation).await;
+    let report = fixture.runtime.isolation();
+    assert!(report.usable, "{report:?}");
+    let data = fixture.folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(data.join("secret"), "secret").unwrap();
+    // Another environment is alive meanwhile, with credentials in its variables.
+    let other = Arc::new(fixture.python(OTHER));
+    fixture.check(&other, "0", "1").await;
+    let event = format!(
+        r#"{{"data": "{}/secret", "other": "{}/app.py", "server": {}}}"#,
+        data.display(),
+        other.code_directory.display(),
+        std::process::id()
+    );
+    let spec = Arc::new(fixture.python(PROBE));
+    let report = fixture.invoke(&spec, &event).await;
+    assert_eq!(text(&report), expected, "log: {}", fixture.logs.text());
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn namespaces_hide_everything() {
+    probe(Isolation::Auto, "[]").await;
+}
+
+#[tokio::test]
+async fn landlock_alone_hides_everything_but_the_list_of_processes() {
+    probe(Isolation::Landlock, "[\"processes\"]").await;
+}
+
+/// Runs the two tests above again as a user without rights.
+#[test]
+fn it_holds_for_a_server_of_a_normal_user() {
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    common::open_to_all(folder.path());
+    // The build folder may be closed to others: the programs are copied.
+    let copy = |from: &std::path::Path, name: &str| {
+        let to = folder.path().join(name);
+        fs::copy(from, &to).unwrap();
+        common::open_to_all(&to);
+        to
+    };
+    let test = copy(&std::env::current_exe().unwrap(), "test");
+    let launcher = copy(env!("CARGO_BIN_EXE_millstream-launcher").as_ref(), "launcher");
+    for name in ["namespaces_hide_everything", "landlock_alone_hides_everything_but_the_list_of_processes"] {
+        let output = Command::new(&test)
+            .args([name, "--exact", "--nocapture"])
+            .env("MILLSTREAM_TEST_LAUNCHER", &launcher)
+            .env("HOME", "/nonexistent")
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .current_dir("/")
+            .uid(65534)
+            .gid(65534)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    }
+}
