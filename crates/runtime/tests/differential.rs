@@ -16,7 +16,7 @@ const VARIABLE: &str = "MILLSTREAM_TEST_AWSLAMBDARIC_PYTHON";
 /// Starts AWS's client in place of our bootstrap: the arguments are the interpreter and our script.
 const WRAPPER: &str = "#!/bin/sh\nPYTHONPATH=/opt exec \"$1\" -m awslambdaric \"$_HANDLER\"\n";
 
-/// Name of the handler, its code, events.
+/// Name of the handler, its code, events. None shows a frame of the client itself in its trace: those differ by nature.
 const CASES: &[(&str, &str, &[&str])] = &[
     (
         "app.handler",
@@ -53,7 +53,6 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "def handler(event, context):\n    try:\n        1 / 0\n    except ZeroDivisionError as e:\n        raise RuntimeError('a\\nb') from e\n",
         &["{}"],
     ),
-    ("app.handler", "def handler(event):\n    pass\n", &["{}"]),
     (
         "app.handler",
         "import logging, sys\nlogger = logging.getLogger()\nlogger.setLevel(logging.INFO)\ndef handler(event, context):\n    print('out')\n    print('a\\nb', 1)\n    print('err', file=sys.stderr)\n    logger.info('info %s', 1)\n    logger.debug('debug')\n    logging.getLogger('x').error('two\\nlines')\n    context.log('direct')\n    sys.stdout.write('no end')\n",
@@ -102,6 +101,7 @@ async fn our_python_bootstrap_does_what_awss_client_does() {
     let output = String::from_utf8(output.stdout).unwrap();
     let [folder, packages, runtime] = output.lines().collect::<Vec<_>>()[..] else { panic!("{output}") };
     let fixture = Fixture::with(|options| options.interpreter_path = vec![folder.into()]).await;
+    let mut differences = Vec::new();
     for (handler, code, events) in CASES {
         let package = "def handler(event, context):\n    return __name__\n";
         let files = [("app.py", *code), ("pkg/app.py", package), ("pkg/__init__.py", ""), ("bootstrap", WRAPPER)];
@@ -112,9 +112,12 @@ async fn our_python_bootstrap_does_what_awss_client_does() {
         let (ours, theirs) = (Arc::new(ours), Arc::new(theirs));
         for event in *events {
             let (ours, theirs) = (seen(&fixture, &ours, event).await, seen(&fixture, &theirs, event).await);
-            assert_eq!(ours, theirs, "ours is left, AWS's is right, for {handler} of:\n{code}");
+            if ours != theirs {
+                differences.push(format!("{handler} of:\n{code}\nours: {ours:#?}\nAWS's: {theirs:#?}"));
+            }
         }
     }
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
     fixture.stop().await;
 }
 
@@ -136,7 +139,12 @@ async fn seen(fixture: &Fixture, spec: &Arc<FunctionSpec>, event: &str) -> (Stri
     let tail = String::from_utf8(report.log_tail.to_vec()).unwrap().replace('\r', "\n");
     let own = ["START ", "END ", "REPORT ", "INIT_START ", "INIT_REPORT "];
     let lines = tail.lines().filter(|line| !own.iter().any(|start| line.starts_with(start)));
-    (outcome, lines.map(without_time).collect())
+    // AWS's client blames its own updates for a failed init; ours has none. A blank line follows the advice.
+    let mut lines: Vec<_> = lines.map(without_time).collect();
+    if lines.first().is_some_and(|line| line.contains("LAMBDA_WARNING")) {
+        lines.drain(..2);
+    }
+    (outcome, lines)
 }
 
 /// Replaces the time in `[INFO]\t<time>\t<id>\t…`.

@@ -255,7 +255,8 @@ def describe(error, request_id=""):
         frames = traceback.extract_tb(error.__traceback__)
         first = next((i for i, frame in enumerate(frames) if "/bootstrap.py" not in frame.filename), 0)
         error_type, message = type(error).__name__, str(error)
-        trace = traceback.format_list(frames[first:])
+        # As plain tuples, which have no column marks: AWS's documents show none.
+        trace = traceback.format_list([tuple(frame) for frame in frames[first:]])
     return {"errorMessage": message, "errorType": error_type, "requestId": request_id, "stackTrace": trace}
 
 
