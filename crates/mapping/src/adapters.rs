@@ -1,10 +1,12 @@
 //! The handles of the other crates as what mappings need of them.
 
 use millstream_env::BoxFuture;
+use millstream_functions::Functions;
+use millstream_iam::Iam;
 use millstream_streams::{StreamState, StreamWatch, Streams};
-use millstream_types::Arn;
+use millstream_types::{Arn, Scope};
 
-use crate::contract::{Source, StreamChanges, StreamInfo, Unavailable};
+use crate::contract::{Permissions, Source, StreamChanges, StreamInfo, Targets, Unavailable};
 use crate::topology::ShardInfo;
 
 impl Source for Streams {
@@ -39,6 +41,37 @@ fn shard_info(shard: &millstream_streams::Shard) -> ShardInfo {
 impl StreamChanges for StreamWatch {
     fn changed(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(Self::changed(self))
+    }
+}
+
+impl Targets for Functions {
+    fn execution_role<'a>(
+        &'a self,
+        scope: &'a Scope,
+        function_name: &'a str,
+        qualifier: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
+        Box::pin(async move {
+            let described = self.describe(scope, function_name, qualifier).await;
+            Ok(described.map(|function| function.role_arn))
+        })
+    }
+}
+
+impl Permissions for Iam {
+    fn lambda_can_assume<'a>(&'a self, role_arn: &'a str) -> BoxFuture<'a, Result<bool, Unavailable>> {
+        Box::pin(async move { self.lambda_can_assume(role_arn).await.map_err(|error| Unavailable(error.to_string())) })
+    }
+
+    fn role_allows<'a>(
+        &'a self,
+        role_arn: &'a str,
+        action: &'a str,
+        resource_arn: &'a str,
+    ) -> BoxFuture<'a, Result<bool, Unavailable>> {
+        Box::pin(async move {
+            self.role_allows(role_arn, action, resource_arn).await.map_err(|error| Unavailable(error.to_string()))
+        })
     }
 }
 

@@ -54,7 +54,10 @@ pub trait Targets: Send + Sync + Debug {
 
 /// What roles may do.
 pub trait Permissions: Send + Sync + Debug {
-    /// Whether Lambda can assume the role and the role's policies allow `action` on `resource_arn`.
+    /// Whether the role exists and its trust policy lets Lambda assume it.
+    fn lambda_can_assume<'a>(&'a self, role_arn: &'a str) -> BoxFuture<'a, Result<bool, Unavailable>>;
+
+    /// Whether the role's policies allow `action` on `resource_arn`.
     fn role_allows<'a>(
         &'a self,
         role_arn: &'a str,
@@ -68,16 +71,28 @@ pub trait Permissions: Send + Sync + Debug {
 pub const POLLING_ACTIONS: [&str; 4] =
     ["kinesis:DescribeStream", "kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"];
 
-/// Whether `role_arn` may do all of [`POLLING_ACTIONS`].
-pub(crate) async fn may_poll(
+/// What a role can do for a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// All of [`POLLING_ACTIONS`].
+    Granted,
+    CannotBeAssumed,
+    Refused,
+}
+
+/// Asks whether Lambda can poll the stream with the role.
+pub(crate) async fn access(
     permissions: &Arc<dyn Permissions>,
     role_arn: &str,
     stream_arn: &str,
-) -> Result<bool, Unavailable> {
+) -> Result<Access, Unavailable> {
+    if !permissions.lambda_can_assume(role_arn).await? {
+        return Ok(Access::CannotBeAssumed);
+    }
     for action in POLLING_ACTIONS {
         if !permissions.role_allows(role_arn, action, stream_arn).await? {
-            return Ok(false);
+            return Ok(Access::Refused);
         }
     }
-    Ok(true)
+    Ok(Access::Granted)
 }

@@ -29,6 +29,8 @@ pub mod result;
 #[cfg(test)]
 mod simulation;
 mod store;
+#[cfg(test)]
+mod testing;
 pub mod topology;
 
 pub use driver::Service;

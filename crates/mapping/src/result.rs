@@ -11,15 +11,20 @@ pub enum ProcessingResult {
     FunctionFailed,
     Throttled,
     NotReady,
+    /// The function could not run: its execution role cannot be assumed.
     NotPermitted,
-    NoFunction,
+    /// The function is not there when a batch is sent.
+    FunctionMissing,
     ServiceError,
     /// A record that cannot travel in an event of 6 MB was passed over.
     RecordTooLarge,
-    NoStream,
-    NoAccess,
     ReadFailed,
     Damaged,
+    /// From here on: what suspends the mapping as a whole until it is over.
+    NoStream,
+    NoAccess,
+    NoRole,
+    NoFunction,
 }
 
 impl ProcessingResult {
@@ -30,8 +35,10 @@ impl ProcessingResult {
             Self::FunctionFailed => "PROBLEM: Function call failed",
             Self::Throttled => "PROBLEM: Function call was throttled",
             Self::NotReady => "PROBLEM: Function is not ready to be invoked",
-            Self::NotPermitted => "PROBLEM: The execution role of the function cannot be assumed by Lambda",
-            Self::NoFunction => "PROBLEM: Function does not exist",
+            Self::NotPermitted | Self::NoRole => {
+                "PROBLEM: The execution role of the function cannot be assumed by Lambda"
+            }
+            Self::FunctionMissing | Self::NoFunction => "PROBLEM: Function does not exist",
             Self::ServiceError => "PROBLEM: internal Lambda error. Please contact Lambda customer support.",
             Self::RecordTooLarge => "PROBLEM: A record was larger than the maximum event size and was discarded",
             Self::NoStream => "PROBLEM: Stream not found",
@@ -44,14 +51,20 @@ impl ProcessingResult {
         }
     }
 
-    /// The result that a stored text stands for; texts of other versions count as nothing yet.
+    /// Whether the mapping as a whole cannot work as long as it is so.
+    pub const fn is_suspension(self) -> bool {
+        matches!(self, Self::NoStream | Self::NoAccess | Self::NoRole | Self::NoFunction)
+    }
+
+    /// The result that a stored text stands for; texts of other versions count as nothing yet. Where a batch's result
+    /// and a suspension share a text, it is taken for the suspension, which the next look at the mapping settles.
     pub fn from_text(text: &str) -> Self {
         const ALL: [ProcessingResult; 12] = [
             ProcessingResult::Ok,
             ProcessingResult::FunctionFailed,
             ProcessingResult::Throttled,
             ProcessingResult::NotReady,
-            ProcessingResult::NotPermitted,
+            ProcessingResult::NoRole,
             ProcessingResult::NoFunction,
             ProcessingResult::ServiceError,
             ProcessingResult::RecordTooLarge,

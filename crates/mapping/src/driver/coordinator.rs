@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use super::positions::FLUSH_DELAY;
 use super::signals::{Flags, Interests, Signals};
 use super::worker::{Assignment, Order, Report, Worker};
-use crate::contract::{StreamChanges, StreamInfo, Unavailable, may_poll};
+use crate::contract::{Access, StreamChanges, StreamInfo, Unavailable, access};
 use crate::event::{EventFormat, ShardIdentity};
 use crate::machine::{self, ShardMachine};
 use crate::mappings::Shared;
@@ -322,8 +322,10 @@ impl Coordinator {
         let Some(role_arn) = role else {
             return Ok(Surroundings::Blocked(Some(ProcessingResult::NoFunction)));
         };
-        if !may_poll(&self.shared.permissions, &role_arn, &record.event_source_arn).await? {
-            return Ok(Surroundings::Blocked(Some(ProcessingResult::NoAccess)));
+        match access(&self.shared.permissions, &role_arn, &record.event_source_arn).await? {
+            Access::Granted => {}
+            Access::CannotBeAssumed => return Ok(Surroundings::Blocked(Some(ProcessingResult::NoRole))),
+            Access::Refused => return Ok(Surroundings::Blocked(Some(ProcessingResult::NoAccess))),
         }
         let work = Work {
             stream: self.stream.clone(),
@@ -438,7 +440,7 @@ impl Coordinator {
 
     fn block(&mut self, problem: ProcessingResult) {
         let last = self.signals.result();
-        if !is_block(last) {
+        if !last.is_suspension() {
             self.result_before = last;
         }
         if last != problem {
@@ -448,9 +450,10 @@ impl Coordinator {
     }
 
     fn unblock(&mut self) {
-        if is_block(self.signals.result()) {
+        if self.signals.result().is_suspension() {
             tracing::info!(mapping = %self.uuid, "a suspended mapping goes on");
-            let before = if is_block(self.result_before) { ProcessingResult::NothingYet } else { self.result_before };
+            let before =
+                if self.result_before.is_suspension() { ProcessingResult::NothingYet } else { self.result_before };
             self.signals.set_result(before);
         }
     }
@@ -532,11 +535,6 @@ async fn elapsed(timer: &mut Timer) {
         Some(timer) => timer.await,
         None => pending().await,
     }
-}
-
-/// Results that say why a mapping is suspended as a whole.
-fn is_block(result: ProcessingResult) -> bool {
-    matches!(result, ProcessingResult::NoStream | ProcessingResult::NoAccess | ProcessingResult::NoFunction)
 }
 
 /// What a mapping depends on: by this the service knows whom to wake.

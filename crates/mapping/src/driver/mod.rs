@@ -21,6 +21,8 @@ pub(crate) mod history;
 pub(crate) mod positions;
 mod service;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use service::Service;

@@ -130,9 +130,8 @@ impl Worker {
             Ok(batch) => Event::Read(batch),
             Err(error) => {
                 let problem = match error {
-                    ReadError::NoShard(_) => ProcessingResult::NoStream,
+                    ReadError::NoShard(_) | ReadError::Unavailable(_) => ProcessingResult::ReadFailed,
                     ReadError::Damaged { .. } => ProcessingResult::Damaged,
-                    ReadError::Unavailable(_) => ProcessingResult::ReadFailed,
                 };
                 tracing::warn!(mapping = %self.assignment.uuid, shard = %self.shard.id, %error, "a shard cannot be read");
                 Event::ReadFailed(problem)

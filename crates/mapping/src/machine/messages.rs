@@ -87,7 +87,7 @@ pub(super) fn judge(outcome: &Outcome) -> (BatchOutcome, ProcessingResult) {
         Outcome::FunctionError { .. } => (BatchOutcome::FunctionFailed, ProcessingResult::FunctionFailed),
         Outcome::Throttled { .. } => (BatchOutcome::NotDelivered, ProcessingResult::Throttled),
         Outcome::NotPermitted(_) => (BatchOutcome::NotDelivered, ProcessingResult::NotPermitted),
-        Outcome::NotFound(_) => (BatchOutcome::NotDelivered, ProcessingResult::NoFunction),
+        Outcome::NotFound(_) => (BatchOutcome::NotDelivered, ProcessingResult::FunctionMissing),
         Outcome::NotReady(_) => (BatchOutcome::NotDelivered, ProcessingResult::NotReady),
         Outcome::ServiceError(_) => (BatchOutcome::NotDelivered, ProcessingResult::ServiceError),
     }

@@ -6,7 +6,7 @@ use millstream_wire::lambda::{
 };
 
 use super::failure::Failure;
-use crate::contract::may_poll;
+use crate::contract::{Access, access};
 use crate::mappings::Shared;
 use crate::names::FunctionReference;
 
@@ -117,14 +117,17 @@ pub(super) async fn find_function(
 
 /// Whether the function's role may poll the stream.
 pub(super) async fn check_access(shared: &Shared, role_arn: &str, stream_arn: &str) -> Result<(), Failure> {
-    if may_poll(&shared.permissions, role_arn, stream_arn).await? {
-        return Ok(());
+    // Clients recognise "cannot be assumed by Lambda" and "ensure the role can perform" and try again.
+    match access(&shared.permissions, role_arn, stream_arn).await? {
+        Access::Granted => Ok(()),
+        Access::CannotBeAssumed => {
+            Err(Failure::invalid("The role defined for the function cannot be assumed by Lambda."))
+        }
+        Access::Refused => Err(Failure::invalid(format!(
+            "Cannot access stream {stream_arn}. Please ensure the role can perform the GetRecords, GetShardIterator, \
+             DescribeStream, ListShards, and ListStreams Actions on your stream in IAM."
+        ))),
     }
-    // Clients recognise "ensure the role can perform" and try again.
-    Err(Failure::invalid(format!(
-        "Cannot access stream {stream_arn}. Please ensure the role can perform the GetRecords, GetShardIterator, \
-         DescribeStream, ListShards, and ListStreams Actions on your stream in IAM."
-    )))
 }
 
 /// The refusal of a second mapping for a pair of stream and function; the blanks in it are AWS's (recorded).
