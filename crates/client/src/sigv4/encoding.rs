@@ -115,6 +115,8 @@ pub fn canonical_query(query: &str, presigned: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -153,5 +155,28 @@ mod tests {
         check("%E1%88%B4=bar", "%E1%88%B4=bar");
         check("X-Amz-Signature=1", "X-Amz-Signature=1");
         assert_eq!(canonical_query("X-Amz-Signature=1&a=b", true), "a=b");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_again(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let pairs: Vec<_> = query_pairs(&format!("k={}", encode(&bytes))).collect();
+            prop_assert_eq!(pairs, vec![(b"k".to_vec(), bytes)]);
+        }
+
+        #[test]
+        fn a_query_means_the_same_in_any_order(mut parts in prop::collection::vec("[a-c]{1,2}=[a-c%+ ]{0,3}", 0..6)) {
+            let before = canonical_query(&parts.join("&"), false);
+            parts.reverse();
+            prop_assert_eq!(canonical_query(&parts.join("&"), false), before);
+        }
+
+        #[test]
+        fn any_path_becomes_plain_and_has_no_dots_left(path in ".{0,60}") {
+            let canonical = canonical_path(&path, PathForm::NormalizedTwice);
+            prop_assert!(canonical.starts_with('/') && canonical.is_ascii());
+            prop_assert!(!canonical.split('/').any(|segment| segment == "." || segment == ".."));
+            prop_assert!(canonical_path(&path, PathForm::Once).is_ascii());
+        }
     }
 }

@@ -76,13 +76,14 @@ pub(super) fn check_dates(presented: &Presented, now: Timestamp) -> Result<(), A
 }
 
 /// Whether everything that changes a request's meaning is signed: `host` and all `x-amz-*` headers (AWS documentation,
-/// "Create a signed request").
+/// "Create a signed request") but the one that only describes the client.
 pub(super) fn check_signed_headers(presented: &Presented, headers: &HeaderMap) -> Result<(), AuthError> {
     let signed: Vec<&str> = presented.signed_headers.split(';').collect();
     if !signed.contains(&"host") {
         return Err(invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."));
     }
-    let unsigned = headers.keys().find(|name| name.as_str().starts_with("x-amz-") && !signed.contains(&name.as_str()));
+    let matters = |name: &str| name.starts_with("x-amz-") && name != "x-amz-user-agent";
+    let unsigned = headers.keys().find(|name| matters(name.as_str()) && !signed.contains(&name.as_str()));
     match unsigned {
         None => Ok(()),
         Some(name) => Err(invalid(format!("There were headers present in the request which were not signed: {name}"))),

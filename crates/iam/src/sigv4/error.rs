@@ -1,15 +1,4 @@
-//! Refusals of a signature, with AWS's texts, codes and statuses.
-
-/// A family of protocols that share codes and statuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProtocolFamily {
-    /// awsJson and its CBOR form: Kinesis, Logs.
-    Json,
-    /// restJson: Lambda.
-    Rest,
-    /// awsQuery: IAM, STS.
-    Query,
-}
+//! Refusals of a signature, with AWS's texts. Codes and statuses depend on the protocol and are its business.
 
 /// Why a signature was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +17,7 @@ pub enum AuthErrorKind {
     Unavailable,
 }
 
-/// A refusal. The message is what AWS sends, but see [`AuthError::public_message`].
+/// A refusal. The message is what AWS's JSON services send, but for [`AuthErrorKind::Unavailable`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct AuthError {
@@ -59,38 +48,5 @@ impl AuthError {
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
              Key and signing method. Consult the service documentation for details.",
         )
-    }
-
-    /// The error code and HTTP status this refusal has in `family`.
-    pub fn code_and_status(&self, family: ProtocolFamily) -> (&'static str, u16) {
-        use AuthErrorKind::{Expired, Incomplete, InvalidSignature, Missing, Unavailable, UnknownKey};
-        if family == ProtocolFamily::Query {
-            return match self.kind {
-                Missing => ("MissingAuthenticationToken", 403),
-                Incomplete => ("IncompleteSignature", 400),
-                UnknownKey => ("InvalidClientTokenId", 403),
-                InvalidSignature => ("SignatureDoesNotMatch", 403),
-                Expired => ("ExpiredToken", 403),
-                Unavailable => ("InternalFailure", 500),
-            };
-        }
-        let code = match self.kind {
-            Missing => "MissingAuthenticationTokenException",
-            Incomplete => "IncompleteSignatureException",
-            UnknownKey => "UnrecognizedClientException",
-            InvalidSignature => "InvalidSignatureException",
-            Expired => "ExpiredTokenException",
-            Unavailable => return ("InternalFailure", 500),
-        };
-        (code, if family == ProtocolFamily::Rest { 403 } else { 400 })
-    }
-
-    /// What the caller is told in `family`.
-    pub fn public_message(&self, family: ProtocolFamily) -> &str {
-        match (self.kind, family) {
-            (AuthErrorKind::Missing, ProtocolFamily::Query) => "Request is missing Authentication Token",
-            (AuthErrorKind::Unavailable, _) => "The request processing has failed because of an unknown error.",
-            _ => &self.message,
-        }
     }
 }

@@ -4,7 +4,7 @@
 //! - `presented`: reads the two forms a signature comes in (header, query) into one.
 //! - `checks`: scope, dates and the headers that must be signed.
 //! - `authenticator`: decides who the caller is.
-//! - `error`: refusals, with their code and status in each protocol.
+//! - `error`: refusals.
 //!
 //! Only the look-up of a stored long-term key waits for the catalog; everything else is computation. Chunked uploads and
 //! the asymmetric variant (`SigV4A`) are refused.
@@ -20,7 +20,7 @@ mod tests;
 use http::HeaderMap;
 
 pub use authenticator::{AuthMode, Authenticated, Authenticator};
-pub use error::{AuthError, AuthErrorKind, ProtocolFamily};
+pub use error::{AuthError, AuthErrorKind};
 pub use presented::Presented;
 
 /// What verification needs of a request.

@@ -367,20 +367,6 @@ fn a_named_payload_hash_must_be_that_of_the_body() {
     assert_eq!(ask("STREAMING-AWS4-HMAC-SHA256-PAYLOAD").unwrap_err(), AuthError::mismatch());
 }
 
-#[test]
-fn codes_and_statuses_follow_the_protocol() {
-    use ProtocolFamily::{Json, Query, Rest};
-    let check = |error: AuthError, family, code, status| assert_eq!(error.code_and_status(family), (code, status));
-    check(AuthError::missing(), Json, "MissingAuthenticationTokenException", 400);
-    check(AuthError::missing(), Query, "MissingAuthenticationToken", 403);
-    check(AuthError::unknown_key(), Json, "UnrecognizedClientException", 400);
-    check(AuthError::unknown_key(), Rest, "UnrecognizedClientException", 403);
-    check(AuthError::unknown_key(), Query, "InvalidClientTokenId", 403);
-    check(AuthError::mismatch(), Rest, "InvalidSignatureException", 403);
-    check(AuthError::expired(), Json, "ExpiredTokenException", 400);
-    assert_eq!(AuthError::missing().public_message(Query), "Request is missing Authentication Token");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
