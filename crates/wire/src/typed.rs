@@ -222,3 +222,31 @@ macro_rules! enumeration {
     };
 }
 pub(crate) use enumeration;
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr as _;
+
+    use bytes::Bytes;
+
+    use crate::kinesis::{PutRecordInput, StreamStatus};
+    use crate::lambda::Environment;
+
+    #[test]
+    fn debug_output_shows_no_secrets() {
+        let variables = [("TOKEN".to_owned(), "hunter2".to_owned())].into();
+        let environment = Environment { variables: Some(variables) };
+        assert_eq!(format!("{environment:?}"), "Environment { variables: <secret> }");
+        let record = PutRecordInput { data: Bytes::from_static(b"hunter2"), ..Default::default() };
+        assert!(format!("{record:?}").contains("data: <secret>"));
+    }
+
+    #[test]
+    fn enumerations_are_their_texts() {
+        for status in StreamStatus::ALL {
+            assert_eq!(StreamStatus::from_str(status.as_str()), Ok(*status));
+        }
+        let error = StreamStatus::from_str("active").unwrap_err();
+        assert_eq!(error.to_string(), "\"active\" is not a value of StreamStatus");
+    }
+}

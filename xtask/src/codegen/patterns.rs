@@ -3,8 +3,18 @@
 //! The differences that occur: `\uXXXX`, the ASCII meaning of `\d`, `\w` and `\s`, and the line ends that `.` leaves
 //! out. Look-around has no counterpart: such a pattern gets its Rust form (`match`) from the patch file.
 
+/// How the models write a region. Here any region name is one, so the texts stay and the matching is wider.
+const REGIONS: [&str; 4] = [
+    r"(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}",
+    r"[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}",
+    r"[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\d{1}",
+    r"[a-z]{2}(-gov)?-[a-z]+-\d{1}",
+];
+const ANY_REGION: &str = "[a-zA-Z0-9-]{1,64}";
+
 /// The Rust form of a Java pattern.
 pub(super) fn to_rust(java: &str) -> String {
+    let java = REGIONS.iter().fold(java.to_owned(), |java, region| java.replace(region, ANY_REGION));
     let mut rust = String::new();
     let mut letters = java.chars().peekable();
     let mut in_class = false;
@@ -48,6 +58,7 @@ mod tests {
     fn java_classes_become_ascii_classes() {
         assert_eq!(to_rust(r"0|([1-9]\d{0,38})"), "0|([1-9][0-9]{0,38})");
         assert_eq!(to_rust(r"[\w+=,.@-]+"), "[0-9A-Za-z_+=,.@-]+");
+        assert_eq!(to_rust(r"([a-z]{2}(-gov)?-[a-z]+-\d{1})?:x"), "([a-zA-Z0-9-]{1,64})?:x");
         assert_eq!(to_rust(r"[\u0020-\u00FF]+"), r"[\x{0020}-\x{00FF}]+");
     }
 }

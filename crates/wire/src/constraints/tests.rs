@@ -168,6 +168,7 @@ fn patterns_match_what_clients_send() {
         (&sts::shapes::ARN_TYPE, "arn:aws:iam::123456789012:role/größe", "arn:aws:iam::123456789012:\u{1}"),
         (&sts::shapes::ROLE_SESSION_NAME_TYPE, "Session1", "Session1:2"),
         (&lambda::shapes::FUNCTION_NAME, "arn:aws:lambda:us-west-2:123456789012:function:F:$LATEST", "a b"),
+        (&lambda::shapes::ARN, "arn:aws:kinesis:local:000000000000:stream/s", "stream/s"),
         (&lambda::shapes::ROLE_ARN, "arn:aws:iam::123456789012:role/path/r", "r1"),
         (&lambda::shapes::S3_BUCKET, "my-bucket.1", "my-bucket."),
         (&lambda::shapes::HANDLER, "index.handler", "a b"),

@@ -31,7 +31,10 @@ pub(crate) static ARCHITECTURE: Shape = Shape::string("Architecture", Bounds::NO
 pub(crate) static ARCHITECTURES_LIST: Shape =
     Shape::list("ArchitecturesList", &ARCHITECTURE, Bounds::new(Some(1), Some(1)));
 
-pub(crate) static ARN: Shape = Shape::string("Arn", Bounds::NONE).matching(pattern!("arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)", "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-[0-9]{1})?:([0-9]{12})?:([^\\n\\r\\x{85}\\x{2028}\\x{2029}]*)"));
+pub(crate) static ARN: Shape = Shape::string("Arn", Bounds::NONE).matching(pattern!(
+    "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)",
+    "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-zA-Z0-9-]{1,64})?:([0-9]{12})?:([^\\n\\r\\x{85}\\x{2028}\\x{2029}]*)"
+));
 
 pub(crate) static BATCH_SIZE: Shape = Shape::integer("BatchSize", Bounds::new(Some(1), Some(10_000)));
 
@@ -41,7 +44,7 @@ pub(crate) static BLOB: Shape = Shape::blob("Blob", Bounds::NONE).sensitive();
 
 pub(crate) static BOOLEAN: Shape = Shape::boolean("Boolean");
 
-pub(crate) static CAPACITY_PROVIDER_ARN: Shape = Shape::string("CapacityProviderArn", Bounds::new(Some(1), Some(140))).matching(pattern!("arn:aws[a-zA-Z-]*:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:capacity-provider:[a-zA-Z0-9-_]+", "arn:aws[a-zA-Z-]*:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:capacity-provider:[a-zA-Z0-9-_]+"));
+pub(crate) static CAPACITY_PROVIDER_ARN: Shape = Shape::string("CapacityProviderArn", Bounds::new(Some(1), Some(140))).matching(pattern!("arn:aws[a-zA-Z-]*:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:capacity-provider:[a-zA-Z0-9-_]+", "arn:aws[a-zA-Z-]*:lambda:[a-zA-Z0-9-]{1,64}:[0-9]{12}:capacity-provider:[a-zA-Z0-9-_]+"));
 
 pub(crate) static CAPACITY_PROVIDER_CONFIG: Shape = Shape::structure(
     "CapacityProviderConfig",
@@ -49,7 +52,7 @@ pub(crate) static CAPACITY_PROVIDER_CONFIG: Shape = Shape::structure(
         .required()],
 );
 
-pub(crate) static CODE_SIGNING_CONFIG_ARN: Shape = Shape::string("CodeSigningConfigArn", Bounds::new(Some(0), Some(200))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:code-signing-config:csc-[a-z0-9]{17}"));
+pub(crate) static CODE_SIGNING_CONFIG_ARN: Shape = Shape::string("CodeSigningConfigArn", Bounds::new(Some(0), Some(200))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}", "arn:(aws[a-zA-Z-]*)?:lambda:[a-zA-Z0-9-]{1,64}:[0-9]{12}:code-signing-config:csc-[a-z0-9]{17}"));
 
 pub(crate) static COLLECTION_NAME: Shape = Shape::string("CollectionName", Bounds::new(Some(1), Some(57)))
     .matching(pattern!("(^(?!(system\\x2e)))(^[_a-zA-Z0-9])([^$]*)", "[_a-zA-Z0-9][^$]*"));
@@ -149,7 +152,7 @@ pub(crate) static DELETE_FUNCTION_RESPONSE: Shape =
 
 pub(crate) static DESCRIPTION: Shape = Shape::string("Description", Bounds::new(Some(0), Some(256)));
 
-pub(crate) static DESTINATION_ARN: Shape = Shape::string("DestinationArn", Bounds::new(Some(0), Some(350))).matching(pattern!("$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)", "$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1})?:([0-9]{12})?:([^\\n\\r\\x{85}\\x{2028}\\x{2029}]*)"));
+pub(crate) static DESTINATION_ARN: Shape = Shape::string("DestinationArn", Bounds::new(Some(0), Some(350))).matching(pattern!("$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)", "$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-zA-Z0-9-]{1,64})?:([0-9]{12})?:([^\\n\\r\\x{85}\\x{2028}\\x{2029}]*)"));
 
 pub(crate) static DESTINATION_CONFIG: Shape = Shape::structure(
     "DestinationConfig",
@@ -220,7 +223,7 @@ pub(crate) static EPHEMERAL_STORAGE: Shape =
 pub(crate) static EPHEMERAL_STORAGE_SIZE: Shape =
     Shape::integer("EphemeralStorageSize", Bounds::new(Some(512), Some(10_240)));
 
-pub(crate) static EVENT_SOURCE_MAPPING_ARN: Shape = Shape::string("EventSourceMappingArn", Bounds::new(Some(85), Some(120))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"));
+pub(crate) static EVENT_SOURCE_MAPPING_ARN: Shape = Shape::string("EventSourceMappingArn", Bounds::new(Some(85), Some(120))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", "arn:(aws[a-zA-Z-]*)?:lambda:[a-zA-Z0-9-]{1,64}:[0-9]{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"));
 
 pub(crate) static EVENT_SOURCE_MAPPING_CONFIGURATION: Shape = Shape::structure(
     "EventSourceMappingConfiguration",
@@ -289,7 +292,7 @@ pub(crate) static EXECUTION_ENVIRONMENT_MEMORY_GIB_PER_VCPU: Shape =
 
 pub(crate) static EXECUTION_TIMEOUT: Shape = Shape::integer("ExecutionTimeout", Bounds::new(Some(1), Some(31_622_400)));
 
-pub(crate) static FILE_SYSTEM_ARN: Shape = Shape::string("FileSystemArn", Bounds::new(Some(0), Some(256))).matching(pattern!("arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}", "arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}"));
+pub(crate) static FILE_SYSTEM_ARN: Shape = Shape::string("FileSystemArn", Bounds::new(Some(0), Some(256))).matching(pattern!("arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}", "arn:aws[a-zA-Z-]*:elasticfilesystem:[a-zA-Z0-9-]{1,64}:[0-9]{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}"));
 
 pub(crate) static FILE_SYSTEM_CONFIG: Shape = Shape::structure(
     "FileSystemConfig",
@@ -321,7 +324,7 @@ pub(crate) static FILTER_LIST: Shape = Shape::list("FilterList", &FILTER, Bounds
 pub(crate) static FULL_DOCUMENT: Shape =
     Shape::string("FullDocument", Bounds::NONE).one_of(&["UpdateLookup", "Default"]);
 
-pub(crate) static FUNCTION_ARN: Shape = Shape::string("FunctionArn", Bounds::new(Some(0), Some(10_000))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?"));
+pub(crate) static FUNCTION_ARN: Shape = Shape::string("FunctionArn", Bounds::new(Some(0), Some(10_000))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?", "arn:(aws[a-zA-Z-]*)?:lambda:[a-zA-Z0-9-]{1,64}:[0-9]{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?"));
 
 pub(crate) static FUNCTION_CODE: Shape = Shape::structure(
     "FunctionCode",
@@ -394,7 +397,7 @@ pub(crate) static FUNCTION_CONFIGURATION: Shape = Shape::structure(
 
 pub(crate) static FUNCTION_LIST: Shape = Shape::list("FunctionList", &FUNCTION_CONFIGURATION, Bounds::NONE);
 
-pub(crate) static FUNCTION_NAME: Shape = Shape::string("FunctionName", Bounds::new(Some(1), Some(140))).matching(pattern!("(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?", "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:)?([0-9]{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"));
+pub(crate) static FUNCTION_NAME: Shape = Shape::string("FunctionName", Bounds::new(Some(1), Some(140))).matching(pattern!("(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?", "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-zA-Z0-9-]{1,64}:)?([0-9]{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"));
 
 pub(crate) static FUNCTION_RESPONSE_TYPE: Shape =
     Shape::string("FunctionResponseType", Bounds::NONE).one_of(&["ReportBatchItemFailures"]);
@@ -675,7 +678,7 @@ pub(crate) static LOGGING_CONFIG: Shape = Shape::structure(
 pub(crate) static LONG: Shape = Shape::long("Long", Bounds::NONE);
 
 pub(crate) static MASTER_REGION: Shape = Shape::string("MasterRegion", Bounds::NONE)
-    .matching(pattern!("ALL|[a-z]{2}(-gov)?-[a-z]+-\\d{1}", "ALL|[a-z]{2}(-gov)?-[a-z]+-[0-9]{1}"));
+    .matching(pattern!("ALL|[a-z]{2}(-gov)?-[a-z]+-\\d{1}", "ALL|[a-zA-Z0-9-]{1,64}"));
 
 pub(crate) static MAX_LIST_ITEMS: Shape = Shape::integer("MaxListItems", Bounds::new(Some(1), Some(10_000)));
 
@@ -698,9 +701,9 @@ pub(crate) static MEMORY_SIZE: Shape = Shape::integer("MemorySize", Bounds::new(
 pub(crate) static MINIMUM_NUMBER_OF_POLLERS: Shape =
     Shape::integer("MinimumNumberOfPollers", Bounds::new(Some(1), Some(200)));
 
-pub(crate) static NAME_SPACED_FUNCTION_ARN: Shape = Shape::string("NameSpacedFunctionArn", Bounds::new(Some(0), Some(10_000))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:[0-9]{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"));
+pub(crate) static NAME_SPACED_FUNCTION_ARN: Shape = Shape::string("NameSpacedFunctionArn", Bounds::new(Some(0), Some(10_000))).matching(pattern!("arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", "arn:(aws[a-zA-Z-]*)?:lambda:[a-zA-Z0-9-]{1,64}:[0-9]{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"));
 
-pub(crate) static NAMESPACED_FUNCTION_NAME: Shape = Shape::string("NamespacedFunctionName", Bounds::new(Some(1), Some(256))).matching(pattern!("(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-[0-9]{1}:)?([0-9]{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"));
+pub(crate) static NAMESPACED_FUNCTION_NAME: Shape = Shape::string("NamespacedFunctionName", Bounds::new(Some(1), Some(256))).matching(pattern!("(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-zA-Z0-9-]{1,64}:)?([0-9]{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"));
 
 pub(crate) static NULLABLE_BOOLEAN: Shape = Shape::boolean("NullableBoolean");
 
@@ -770,7 +773,11 @@ pub(crate) static ROLE_ARN: Shape = Shape::string("RoleArn", Bounds::NONE).match
 
 pub(crate) static RUNTIME: Shape = Shape::string("Runtime", Bounds::NONE);
 
-pub(crate) static RUNTIME_VERSION_ARN: Shape = Shape::string("RuntimeVersionArn", Bounds::new(Some(26), Some(2_048))).matching(pattern!("arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}::runtime:.+", "arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-[0-9]{1}::runtime:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]+"));
+pub(crate) static RUNTIME_VERSION_ARN: Shape = Shape::string("RuntimeVersionArn", Bounds::new(Some(26), Some(2_048)))
+    .matching(pattern!(
+        "arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}::runtime:.+",
+        "arn:(aws[a-zA-Z-]*):lambda:[a-zA-Z0-9-]{1,64}::runtime:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]+"
+    ));
 
 pub(crate) static RUNTIME_VERSION_CONFIG: Shape = Shape::structure(
     "RuntimeVersionConfig",
