@@ -1,7 +1,7 @@
 //! One runtime per protocol: requests to typed inputs, outputs and errors to answers, guided by the shape tables.
 //!
 //! [`decode`], [`encode`] and [`encode_error`] are the way in; [`Encoding`] says which runtime serves a request. The
-//! modules below know one body format each and meet in [`Value`](crate::Value).
+//! modules below know one body format each and meet in [`Value`].
 
 mod build;
 pub(crate) mod cbor;
