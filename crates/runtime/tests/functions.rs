@@ -110,6 +110,10 @@ async fn failures_have_the_payloads_and_lines_of_aws() {
     let none = fixture.function("provided.al2023", "any", &[]);
     let payload = r#"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: id Error: Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"}"#;
     check_failure(&fixture, none, FailureKind::Exited, payload).await;
+
+    let text = fixture.function("provided.al2023", "any", &[("bootstrap", "no program")]);
+    let payload = r#"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: id Error: fork/exec /var/task/bootstrap: exec format error"}"#;
+    check_failure(&fixture, text, FailureKind::Exited, payload).await;
     fixture.stop().await;
 }
 

@@ -131,3 +131,43 @@ fn it_holds_for_a_server_of_a_normal_user() {
         assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
     }
 }
+
+/// The part of a server that is killed, in a process of its own: runs a function that leaves a process behind it.
+#[tokio::test]
+#[ignore = "run by the test below"]
+async fn a_server_to_be_killed() {
+    let fixture = Fixture::new().await;
+    let marker = std::env::var("MILLSTREAM_TEST_MARKER").unwrap();
+    let code = format!(
+        "import subprocess, time\ndef handler(event, context):\n    subprocess.Popen(['/bin/sleep', '{marker}'], \
+         start_new_session=True)\n    return 1\n"
+    );
+    let spec = Arc::new(fixture.python(&code));
+    fixture.check(&spec, "0", "1").await;
+    let own = rustix::process::getpid();
+    rustix::process::kill_process(own, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
+fn nothing_of_a_function_outlives_the_server() {
+    // As seconds to sleep it is found in no other process's arguments.
+    let marker = (1_000_000_000 + u64::from(std::process::id())).to_string();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["a_server_to_be_killed", "--exact", "--ignored", "--nocapture"])
+        .env("MILLSTREAM_TEST_MARKER", &marker)
+        .output()
+        .unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(9), "{output:?}");
+    let clock = millstream_env::HostClock::real();
+    // The kernel needs a moment for the tree.
+    while is_running(&marker) {
+        assert!(clock.monotonic() < std::time::Duration::from_secs(10), "a process outlives the server");
+        std::thread::yield_now();
+    }
+}
+
+fn is_running(argument: &str) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let arguments = processes.filter_map(|process| fs::read_to_string(process.path().join("cmdline")).ok());
+    arguments.into_iter().any(|text| text.split('\0').any(|word| word == argument))
+}

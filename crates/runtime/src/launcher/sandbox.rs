@@ -1,10 +1,10 @@
 //! The inner stages: the init of the namespaces, and the function before it becomes its program.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Gid, Uid};
@@ -57,18 +57,33 @@ pub(crate) fn run_function(plan: &Plan, control: &File) -> ! {
         report(&mut control, &Ending::Failed(error));
         sys::exit(127)
     }
-    let error = Command::new(&plan.program)
-        .args(&plan.arguments)
-        .env_clear()
-        .envs(plan.variables.iter().map(|(name, value)| (name, value)))
-        .current_dir(&plan.working_directory)
-        .exec();
+    let error = execute(plan);
     report(&mut control, &not_executable(plan, &error));
     sys::exit(127)
 }
 
+/// Becomes the plan's program; returns only when that fails.
+fn execute(plan: &Plan) -> io::Error {
+    let text = |text: &[u8]| CString::new(text).map_err(io::Error::from);
+    let prepare = || -> io::Result<_> {
+        rustix::process::chdir(&plan.working_directory)?;
+        let program = text(plan.program.as_os_str().as_bytes())?;
+        let arguments = plan.arguments.iter().map(|argument| text(argument.as_bytes()));
+        let arguments: Vec<_> = std::iter::once(Ok(program.clone())).chain(arguments).collect::<io::Result<_>>()?;
+        let variables = plan.variables.iter().map(|(name, value)| text(format!("{name}={value}").as_bytes()));
+        Ok((program, arguments, variables.collect::<io::Result<Vec<_>>>()?))
+    };
+    match prepare() {
+        Ok((program, arguments, variables)) => sys::execute(&program, &arguments, &variables),
+        Err(error) => error,
+    }
+}
+
 fn not_executable(plan: &Plan, error: &io::Error) -> Ending {
-    Ending::NotExecutable(format!("{}: {error}", plan.program.display()))
+    // In the words of AWS's launcher, which is written in Go: `fork/exec /var/task/bootstrap: exec format error`.
+    let text = error.to_string().to_lowercase();
+    let reason = text.split(" (os error").next().unwrap_or_default();
+    Ending::NotExecutable(format!("fork/exec {}: {reason}", plan.program.display()))
 }
 
 fn confine_self(plan: &Plan) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! The few system calls for which there is no safe wrapper.
-#![expect(unsafe_code, reason = "fork, unshare, mount_setattr and _exit have no safe wrapper")]
+#![expect(unsafe_code, reason = "fork, execve, unshare, mount_setattr and _exit have no safe wrapper")]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 
 use rustix::process::Pid;
@@ -23,6 +23,20 @@ pub(crate) fn fork() -> io::Result<Fork> {
         0 => Ok(Fork::Child),
         pid => Ok(Fork::Parent(Pid::from_raw(pid).expect("a forked child has a positive id"))),
     }
+}
+
+/// Becomes `program`; returns only when that fails. Unlike the standard library's way, a file that is no program is an
+/// error and not a shell script.
+pub(crate) fn execute(program: &CStr, arguments: &[CString], variables: &[CString]) -> io::Error {
+    let pointers = |texts: &[CString]| -> Vec<*const libc::c_char> {
+        texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, variables) = (pointers(arguments), pointers(variables));
+    // SAFETY: resetting a signal to its default action installs no handler. Rust ignores this one, programs expect it.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    // SAFETY: both arrays end with a null pointer, and what they point to is borrowed through the call.
+    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), variables.as_ptr()) };
+    io::Error::last_os_error()
 }
 
 /// Ends this process at once, running nothing of its parent's exit handlers.
