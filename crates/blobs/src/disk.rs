@@ -147,7 +147,8 @@ fn blob_error(error: &io::Error) -> BlobError {
 
 #[cfg(test)]
 mod tests {
-    use millstream_env::RealDisk;
+    use millstream_env::{Random, RealDisk};
+    use millstream_testkit::SimDisk;
 
     use super::*;
 
@@ -186,5 +187,33 @@ mod tests {
         assert_eq!(blobs.get(digest).await, Err(BlobError::Damaged(digest)));
         blobs.put(Bytes::from_static(b"code")).await.unwrap();
         assert_eq!(blobs.get(digest).await.unwrap().unwrap(), Bytes::from_static(b"code"));
+    }
+
+    #[tokio::test]
+    async fn acknowledged_blobs_survive_power_cuts_and_no_half_ones_appear() {
+        for seed in 0..200 {
+            let (sim, random) = (SimDisk::new(seed), Random::seeded(seed));
+            let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+            disk.create_dir_all(Path::new("/data/blobs")).unwrap();
+            disk.sync_dir(Path::new("/")).unwrap();
+            disk.sync_dir(Path::new("/data")).unwrap();
+            let mut acknowledged = Vec::new();
+            for _ in 0..3 {
+                sim.power_off_after(u64::from(random.below(80)));
+                while !sim.is_off() {
+                    let Ok(blobs) = DiskBlobs::open(Path::new("/data/blobs"), &disk, Tasks::new()) else { break };
+                    let bytes = Bytes::from(random.u64().to_le_bytes().repeat(random.below(1000) as usize));
+                    acknowledged.extend(blobs.put(bytes).await.ok());
+                }
+                sim.restart();
+                let blobs = DiskBlobs::open(Path::new("/data/blobs"), &disk, Tasks::new()).unwrap();
+                for digest in &acknowledged {
+                    assert!(blobs.get(*digest).await.unwrap().is_some(), "seed {seed}: {digest} is gone");
+                }
+                for digest in blobs.list().await.unwrap() {
+                    assert!(blobs.get(digest).await.is_ok(), "seed {seed}: {digest} is half there");
+                }
+            }
+        }
     }
 }

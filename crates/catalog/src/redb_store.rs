@@ -6,7 +6,8 @@
 //! ```
 //!
 //! After an I/O error redb refuses everything until the file is opened again, and whether the last transaction is in it
-//! is only known then. The commit thread does that, so that a full or failing disk that recovers needs no restart.
+//! is only known then. The commit thread does that, at once and again before whatever comes next, so that a full or
+//! failing disk that recovers needs no restart.
 
 mod backend;
 mod commit;
@@ -85,6 +86,18 @@ impl RedbStore {
         }
     }
 
+    /// Reads; when the file has failed, once more after it was opened again.
+    async fn read<T>(&self, read: impl Fn(&CatalogFile) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match read(&self.file) {
+            Err(StoreError::Unavailable(_)) => {}
+            answer => return answer,
+        }
+        let (done, recovered) = oneshot::channel();
+        self.commands.send(Command::Recover(done)).await.map_err(|_| closed())?;
+        recovered.await.unwrap_or_else(|_| Err(closed()))?;
+        read(&self.file)
+    }
+
     async fn change(&self, key: &str, expect: Expect, value: Option<Bytes>) -> Result<Revision, StoreError> {
         check_sizes(key, value.as_deref().unwrap_or_default())?;
         let (answer, answered) = oneshot::channel();
@@ -96,7 +109,7 @@ impl RedbStore {
 
 impl MetaStore for RedbStore {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Versioned>, StoreError>> {
-        Box::pin(async move { self.file.get(key) })
+        Box::pin(self.read(move |file| file.get(key)))
     }
 
     fn put<'a>(&'a self, key: &'a str, expect: Expect, value: Bytes) -> BoxFuture<'a, Result<Revision, StoreError>> {
@@ -113,7 +126,7 @@ impl MetaStore for RedbStore {
         after: Option<&'a str>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
-        Box::pin(async move { self.file.list(prefix, after, limit) })
+        Box::pin(self.read(move |file| file.list(prefix, after, limit)))
     }
 
     fn watch(&self, prefix: &str) -> Watch {
@@ -125,5 +138,7 @@ fn closed() -> StoreError {
     StoreError::Unavailable("it is closed, or its file cannot be opened".to_owned())
 }
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,8 @@ const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 pub(super) enum Command {
     Change(Request),
+    /// Opens the file again if it has failed.
+    Recover(oneshot::Sender<Result<(), StoreError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -34,12 +36,11 @@ pub(super) struct Committer {
     watchers: Arc<Watchers>,
     /// The last revision that may have been given out; never goes back, also not after a failed commit.
     last_revision: u64,
-    failed: bool,
 }
 
 impl Committer {
     pub(super) fn new(file: Arc<CatalogFile>, watchers: Arc<Watchers>) -> Result<Self, StoreError> {
-        let mut committer = Self { file, watchers, last_revision: 0, failed: false };
+        let mut committer = Self { file, watchers, last_revision: 0 };
         committer.read_last_revision()?;
         Ok(committer)
     }
@@ -49,11 +50,15 @@ impl Committer {
         let mut closing = None;
         while closing.is_none() {
             let Some(first) = commands.blocking_recv() else { break };
-            let group;
-            (group, closing) = gather(first, &mut commands);
-            if !group.is_empty() {
-                self.commit(group);
+            let gathered = gather(first, &mut commands);
+            if !gathered.changes.is_empty() {
+                self.commit(gathered.changes);
             }
+            for waiting in gathered.recovering {
+                // The reader may have gone.
+                let _ = waiting.send(self.recover());
+            }
+            closing = gathered.closing;
         }
         commands.close();
         self.file.close();
@@ -67,7 +72,7 @@ impl Committer {
     }
 
     fn commit(&mut self, group: Vec<Request>) {
-        match self.recover().and_then(|()| self.write(&group)) {
+        match self.check_room().and_then(|()| self.recover()).and_then(|()| self.write(&group)) {
             Ok(results) => self.answer(group, results),
             Err(error) => {
                 for request in group {
@@ -77,18 +82,18 @@ impl Committer {
         }
     }
 
-    /// Opens the file again when the last commit failed, and refuses early when the disk is nearly full.
+    /// Opens the file again if it has failed. It then either holds the failed transaction or does not.
     fn recover(&mut self) -> Result<(), StoreError> {
-        if self.file.is_full() {
-            return Err(StoreError::Full);
-        }
-        if self.failed {
-            self.file.reopen()?;
+        if self.file.reopen_failed()? {
             self.read_last_revision()?;
-            self.failed = false;
             tracing::info!("the catalog works again");
         }
         Ok(())
+    }
+
+    /// Refuses early when the disk is nearly full.
+    fn check_room(&self) -> Result<(), StoreError> {
+        if self.file.is_full() { Err(StoreError::Full) } else { Ok(()) }
     }
 
     fn write(&mut self, group: &[Request]) -> Result<Vec<Result<Revision, StoreError>>, StoreError> {
@@ -115,11 +120,12 @@ impl Committer {
         written.inspect_err(|error| self.note_failure(error))
     }
 
-    /// redb is of no use after a failure until it is opened again: at once, for the readers, and else before the next
-    /// change. Opened again, the file either holds the failed transaction or does not.
+    /// Opens the file again at once, for the readers. When that fails too, whatever comes next tries it again.
     fn note_failure(&mut self, error: &StoreError) {
         tracing::error!(%error, "the catalog could not store changes");
-        self.failed = self.file.reopen().and_then(|()| self.read_last_revision()).is_err();
+        if let Err(error) = self.recover() {
+            tracing::error!(%error, "the catalog cannot be opened again at the moment");
+        }
     }
 
     fn read_last_revision(&mut self) -> Result<(), StoreError> {
@@ -143,23 +149,36 @@ impl Committer {
     }
 }
 
+/// What one round of the thread has to do.
+#[derive(Default)]
+struct Gathered {
+    changes: Vec<Request>,
+    recovering: Vec<oneshot::Sender<Result<(), StoreError>>>,
+    closing: Option<oneshot::Sender<()>>,
+}
+
 /// Everything that waits, up to the bounds of a group or the wish to close.
-fn gather(first: Command, commands: &mut mpsc::Receiver<Command>) -> (Vec<Request>, Option<oneshot::Sender<()>>) {
-    let mut group = Vec::new();
+fn gather(first: Command, commands: &mut mpsc::Receiver<Command>) -> Gathered {
+    let mut gathered = Gathered::default();
     let mut bytes = 0;
     let mut next = Some(first);
     while let Some(command) = next {
         match command {
-            Command::Close(done) => return (group, Some(done)),
+            Command::Close(done) => {
+                gathered.closing = Some(done);
+                break;
+            }
+            Command::Recover(done) => gathered.recovering.push(done),
             Command::Change(request) => {
                 bytes += request.value.as_ref().map_or(0, Bytes::len);
-                group.push(request);
+                gathered.changes.push(request);
             }
         }
-        let has_room = group.len() < GROUP_CHANGES_MAX && bytes < GROUP_BYTES_MAX;
+        let count = gathered.changes.len() + gathered.recovering.len();
+        let has_room = count < GROUP_CHANGES_MAX && bytes < GROUP_BYTES_MAX;
         next = if has_room { commands.try_recv().ok() } else { None };
     }
-    (group, None)
+    gathered
 }
 
 fn apply(

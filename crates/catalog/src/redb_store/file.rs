@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
@@ -34,6 +35,8 @@ pub(super) struct CatalogFile {
     /// `None` while closed, or while a failed file could not be opened again. Held for reading during each use, so that
     /// nobody reads through an old database while a new one writes.
     database: RwLock<Option<Database>>,
+    /// Something failed since the file was opened: it is to be opened again.
+    failed: AtomicBool,
 }
 
 impl CatalogFile {
@@ -47,8 +50,14 @@ impl CatalogFile {
         if let Some(folder) = path.parent().filter(|_| is_new) {
             disk.sync_dir(folder).map_err(|error| failed(&error))?;
         }
-        let catalog =
-            Self { path: path.to_owned(), disk: Arc::clone(disk), file, options, database: RwLock::new(None) };
+        let catalog = Self {
+            path: path.to_owned(),
+            disk: Arc::clone(disk),
+            file,
+            options,
+            database: RwLock::new(None),
+            failed: AtomicBool::new(false),
+        };
         let database = catalog.open_database().map_err(|error| failed(&error))?;
         match prepare(&database).map_err(|error| failed(&error))? {
             FORMAT_KNOWN => {}
@@ -62,7 +71,10 @@ impl CatalogFile {
     pub(super) fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
         let database = self.read_lock();
         let database = database.as_ref().ok_or_else(closed)?;
-        work(database).map_err(|error| store_error(&error))
+        work(database).map_err(|error| {
+            self.failed.store(true, Ordering::Release);
+            store_error(&error)
+        })
     }
 
     pub(super) fn get(&self, key: &str) -> Result<Option<Versioned>, StoreError> {
@@ -99,12 +111,16 @@ impl CatalogFile {
         self.disk.free_bytes(folder).is_ok_and(|free| free < self.options.free_bytes_min)
     }
 
-    /// Opens the file anew after a failure. Waits for readers in progress.
-    pub(super) fn reopen(&self) -> Result<(), StoreError> {
+    /// Opens the file anew if something failed; waits for readers in progress. `false` when there was no need.
+    pub(super) fn reopen_failed(&self) -> Result<bool, StoreError> {
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(false);
+        }
         let mut database = self.database.write().expect("no code panics while holding this lock");
         *database = None;
         *database = Some(self.open_database().map_err(|error| store_error(&error))?);
-        Ok(())
+        self.failed.store(false, Ordering::Release);
+        Ok(true)
     }
 
     pub(super) fn close(&self) {
