@@ -43,6 +43,8 @@ pub struct Options {
     pub environments_max: usize,
     /// Environments in their init phase at once.
     pub inits_max: usize,
+    /// Longest init phase of an environment. After one overrun a function's own timeout counts, if that is longer.
+    pub init_max: Duration,
     /// An environment unused for this long is stopped.
     pub idle_max: Duration,
     /// Lifetime of a function's credentials; environments are replaced at half of it.
@@ -74,6 +76,7 @@ impl Options {
             concurrency_max: 1000,
             environments_max: 256,
             inits_max: cores,
+            init_max: Duration::from_secs(10),
             idle_max: Duration::from_mins(10),
             credential_lifetime: Duration::from_hours(12),
             host_clock: HostClock::real(),

@@ -16,6 +16,9 @@ use crate::process::Spawner;
 /// AWS's limit of open files per environment.
 const DESCRIPTORS_MAX: u64 = 1024;
 
+/// AWS's limit of processes and threads per environment.
+const PROCESSES_MAX: u64 = 1024;
+
 /// `/tmp` of a probe.
 const PROBE_TMP_BYTES: u64 = 1024 * 1024;
 
@@ -136,6 +139,7 @@ impl Sandbox {
             tmp_bytes: needs.tmp_bytes,
             root_mount_point: self.root_mount_point.clone(),
             descriptors_max: DESCRIPTORS_MAX,
+            processes_max: PROCESSES_MAX,
         })
     }
 

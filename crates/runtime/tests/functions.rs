@@ -252,3 +252,59 @@ async fn a_function_that_takes_too_much_memory_is_killed() {
     assert!(log.contains("Status: error\tError Type: Runtime.ExitError\n"), "{log}");
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn a_slow_init_is_repeated_under_the_functions_own_time() {
+    let fixture = Fixture::with(|options| options.init_max = Duration::from_millis(700)).await;
+    let slow = Arc::new(fixture.python("import time\ntime.sleep(1)\ndef handler(event, context):\n    return 1\n"));
+    fixture.check(&slow, "0", "1").await;
+    assert!(fixture.logs.text().contains(" ms\tPhase: init\tStatus: timeout\n"), "{}", fixture.logs.text());
+    let mut endless = fixture.python("import time\ntime.sleep(1000)\n");
+    endless.timeout = Duration::from_secs(1);
+    let payload =
+        r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: id Error: Task timed out after 1.00 seconds"}"#;
+    check_failure(&fixture, endless, FailureKind::TimedOut, payload).await;
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn many_invocations_share_few_environments() {
+    let fixture = Fixture::with(|options| options.environments_max = 3).await;
+    let code =
+        "import os\ndef handler(event, context):\n    return [event, os.environ['AWS_LAMBDA_LOG_STREAM_NAME']]\n";
+    let specs = [Arc::new(fixture.python(code)), Arc::new(fixture.python(code))];
+    let mut running = Vec::new();
+    for n in 0..60 {
+        let (event, spec) = (n.to_string().into(), Arc::clone(&specs[n % 2]));
+        let request =
+            InvokeRequest { request_id: format!("r{n}"), invoked_arn: "arn".to_owned(), ..InvokeRequest::default() };
+        let runtime = fixture.runtime.clone();
+        // Half of the callers go away; their invocations run all the same and leave nothing behind.
+        let invocation = async move { runtime.invoke(spec, event, request).await };
+        running.push((n, Box::pin(invocation)));
+    }
+    let mut kept = Vec::new();
+    for (n, mut invocation) in running {
+        let pending = std::future::poll_fn(|context| std::task::Poll::Ready(invocation.as_mut().poll(context))).await;
+        assert!(pending.is_pending());
+        if n % 4 < 2 {
+            kept.push((n, invocation));
+        }
+    }
+    for (n, invocation) in kept {
+        let report = invocation.await;
+        assert!(text(&report).starts_with(&format!("[{n}, ")), "{}", text(&report));
+    }
+    assert!(fixture.runtime.live() <= 3);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn the_host_report_lists_what_runs_as_a_function() {
+    let fixture = Fixture::new().await;
+    let report = fixture.runtime.host_report().await;
+    assert!(report.isolation.usable, "{report:?}");
+    assert!(report.interpreters.iter().any(|found| found.family == millstream_runtime::Family::Python), "{report:?}");
+    assert!(report.interpreters.iter().all(|found| found.path.is_absolute() && !found.path.is_symlink()), "{report:?}");
+    fixture.stop().await;
+}

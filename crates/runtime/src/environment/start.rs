@@ -85,7 +85,10 @@ impl Environment {
 
     /// The first lines of the log: what serves this environment, and whether that is not what was asked for.
     fn announce(&self, program: &Program) {
-        let Program::Interpreter(choice) = program else { return };
+        let Program::Interpreter(choice) = program else {
+            self.capture.line(format!("INIT_START Runtime Version: {}\n", self.spec.runtime.replace('.', ":")));
+            return;
+        };
         let version = choice.interpreter.version;
         let name = match choice.interpreter.family {
             Family::Python => format!("python:{}.{}", version.major, version.minor),

@@ -9,9 +9,6 @@ use crate::api;
 use crate::machine::{Event, ExitCause};
 use crate::process::Process;
 
-/// Longest init phase (AWS: 10 seconds).
-const INIT_MAX: Duration = Duration::from_secs(10);
-
 /// How often the memory of a busy environment is looked at.
 const MEMORY_CHECK: Duration = Duration::from_millis(100);
 
@@ -96,7 +93,8 @@ impl Environment {
     }
 
     fn init_max(&self) -> Duration {
-        if self.host.is_slow(&self.spec) { INIT_MAX.max(self.spec.timeout) } else { INIT_MAX }
+        let init_max = self.host.options.init_max;
+        if self.host.is_slow(&self.spec) { init_max.max(self.spec.timeout) } else { init_max }
     }
 
     fn check(&self) {

@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) root_mount_point: PathBuf,
     /// Open files (AWS: 1024).
     pub(crate) descriptors_max: u64,
+    /// Processes and threads (AWS: 1024). Only for a user of its own: the kernel counts by user.
+    pub(crate) processes_max: u64,
 }
 
 /// What the supervisor reports, one JSON text per line. The first one counts.

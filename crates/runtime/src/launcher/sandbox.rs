@@ -95,6 +95,10 @@ fn confine_self(plan: &Plan) -> Result<(), String> {
     // The server has raised its own limit; functions get AWS's.
     rustix::process::setrlimit(Resource::Nofile, limit(plan.descriptors_max))
         .map_err(|e| failed("descriptor limit", &e))?;
+    if plan.user.is_some() {
+        rustix::process::setrlimit(Resource::Nproc, limit(plan.processes_max))
+            .map_err(|e| failed("process limit", &e))?;
+    }
     drop_user(plan)?;
     die_with_parent(None)?;
     rustix::thread::set_no_new_privs(true).map_err(|e| failed("no_new_privs", &e))?;
