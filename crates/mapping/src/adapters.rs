@@ -84,3 +84,61 @@ impl StreamChanges for Never {
         Box::pin(std::future::pending())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use millstream_catalog::MemoryStore;
+    use millstream_env::{HostClock, Random, ServiceClock, Tasks, Timestamp};
+    use millstream_log::memory::Options as LogOptions;
+    use millstream_log::{MemoryLog, Position, Record};
+    use millstream_wire::kinesis::CreateStreamInput;
+
+    use super::*;
+    use crate::event::ShardIdentity;
+    use crate::testing::{STREAM, context};
+
+    #[tokio::test]
+    async fn events_carry_the_sequence_numbers_of_the_stream() {
+        let clock = ServiceClock::real();
+        let parts = millstream_streams::Parts {
+            log: Arc::new(MemoryLog::new(LogOptions::default(), clock.clone(), HostClock::real())),
+            store: Arc::new(MemoryStore::new()),
+            clock,
+            random: Random::system(),
+            tasks: Tasks::new(),
+        };
+        let streams = Streams::open(parts, millstream_streams::Options::default()).await.unwrap();
+        let arn: Arn = STREAM.parse().unwrap();
+        let mut changes = Source::watch(&streams, &arn);
+        assert_eq!(streams.stream(&arn).await.unwrap(), None);
+        let input = CreateStreamInput {
+            stream_name: "lambda-stream".to_owned(),
+            shard_count: Some(2),
+            ..CreateStreamInput::default()
+        };
+        streams.create_stream(&context(), input).await.unwrap();
+        let info = loop {
+            match streams.stream(&arn).await.unwrap() {
+                Some(info) if info.active => break info,
+                _ => changes.changed().await,
+            }
+        };
+        assert_eq!(info.shards.len(), 2);
+        let stream = streams.lookup(&arn).await.unwrap().unwrap();
+        for (shard, info) in stream.shards().iter().zip(&info.shards) {
+            let identity = ShardIdentity { id: info.id, created_seconds: info.created_seconds };
+            for position in [0, 1, 77, 1 << 40] {
+                let record = Record {
+                    position: Position(position),
+                    arrival: Timestamp::from_millis(1_700_000_123_456),
+                    partition_key: Bytes::new(),
+                    data: Bytes::new(),
+                };
+                assert_eq!(identity.sequence_number(&record), shard.sequence_number(&record));
+            }
+        }
+    }
+}

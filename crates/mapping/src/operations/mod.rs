@@ -10,4 +10,6 @@ mod document;
 mod failure;
 mod get;
 mod list;
+#[cfg(test)]
+mod tests;
 mod update;
