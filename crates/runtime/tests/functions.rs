@@ -308,3 +308,29 @@ async fn the_host_report_lists_what_runs_as_a_function() {
     assert!(report.interpreters.iter().all(|found| found.path.is_absolute() && !found.path.is_symlink()), "{report:?}");
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn node_handlers_are_found_wherever_aws_finds_them() {
+    let fixture = Fixture::new().await;
+    let module = "export const handler = async () => import.meta.url.split('/').pop();";
+    let common = "exports.handler = async () => __filename.split('/').pop();";
+    let deep = "exports.a = { b: async () => require('helper') };";
+    let helper = ("node_modules/helper/index.js", "module.exports = 'helped';");
+    let check = async |handler: &str, files: &[(&str, &str)], expected: &str| {
+        let spec = Arc::new(fixture.function("nodejs20.x", handler, files));
+        fixture.check(&spec, "{}", expected).await;
+    };
+    let package = ("package.json", "{\"type\":\"module\"}");
+    check("index.handler", &[("index.js", module), package], "\"index.js\"").await;
+    check("index.handler", &[("index.mjs", module)], "\"index.mjs\"").await;
+    check("index.handler", &[("index.cjs", common)], "\"index.cjs\"").await;
+    check("index.handler", &[("index.js", common), ("index.mjs", module)], "\"index.js\"").await;
+    check("src/app.handler", &[("src/app.js", common)], "\"app.js\"").await;
+    check("src/app.a.b", &[("src/app.js", deep), helper], "\"helped\"").await;
+    let streaming = "export const handler = awslambda.streamifyResponse(async (event, stream) => { stream.write('[1'); stream.end(']'); });";
+    fixture.check(&Arc::new(fixture.node(streaming)), "{}", "[1]").await;
+    let text_error = "export const handler = (event, context, callback) => callback('plain');";
+    let payload = r#"{"errorType":"string","errorMessage":"plain","trace":[]}"#;
+    check_failure(&fixture, fixture.node(text_error), FailureKind::Handler, payload).await;
+    fixture.stop().await;
+}
