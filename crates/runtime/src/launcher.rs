@@ -11,9 +11,9 @@
 //!   reaps orphans. Its death is the death of everything inside.
 //! - The **function** takes off all rights, then executes its program.
 //!
-//! - [`plan`]: what the server tells the supervisor.
-//! - [`supervisor`], [`sandbox`], [`mounts`], [`confine`]: the stages.
-//! - [`sys`]: the few calls for which there is no safe wrapper.
+//! - `plan`: what the server tells the supervisor.
+//! - `supervisor`, `sandbox`, `mounts`, `confine`: the stages.
+//! - `sys`: the few calls for which there is no safe wrapper.
 
 pub(crate) mod confine;
 pub(crate) mod mounts;

@@ -3,13 +3,13 @@
 //! A [`Runtime`] keeps warm environments for functions and starts new ones on demand. An environment is a process in a
 //! sandbox of its own that speaks the Lambda Runtime API with this server, over a listener of its own.
 //!
-//! - [`spec`], [`options`], [`contract`]: what comes in; who gives credentials and takes log lines.
-//! - [`pool`]: which environment takes which invocation; pure.
-//! - [`machine`]: the life of one environment; pure. [`environment`] drives it, [`host`] drives the pool.
-//! - [`api`]: the Runtime API's HTTP face.
-//! - [`launcher`]: this program executed again as a sandbox; [`process`] and [`sandbox`] are its server side.
-//! - [`interpreters`], [`run_directory`]: what the host offers, and our bootstraps for it.
-//! - [`logs`], [`failures`], [`variables`]: AWS's log lines, error documents and environment variables.
+//! - `spec`, `options`, `contract`: what comes in; who gives credentials and takes log lines.
+//! - `pool`: which environment takes which invocation; pure.
+//! - `machine`: the life of one environment; pure. `environment` drives it, `host` drives the pool.
+//! - `api`: the Runtime API's HTTP face.
+//! - `launcher`: this program executed again as a sandbox; `process` and `sandbox` are its server side.
+//! - `interpreters`, `run_directory`: what the host offers, and our bootstraps for it.
+//! - `logs`, `failures`, `variables`: AWS's log lines, error documents and environment variables.
 //!
 //! What it does not do: it knows nothing of the Lambda API, of aliases, of queues or retries.
 
