@@ -20,6 +20,8 @@ pub mod origin;
 mod pipeline;
 mod routes;
 mod services;
+#[cfg(test)]
+mod testing;
 
 pub use metrics::Metrics;
 pub use pipeline::{Gateway, Parts};

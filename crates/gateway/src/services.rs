@@ -1,11 +1,17 @@
 //! The services behind the gateway.
 
+use millstream_functions::Functions;
 use millstream_iam::Iam;
+use millstream_mapping::Mappings;
 use millstream_streams::Streams;
+use millstream_telemetry::Logs;
 
 /// Their handles; clones are the same services.
 #[derive(Clone, Debug)]
 pub struct Services {
     pub iam: Iam,
     pub streams: Streams,
+    pub functions: Functions,
+    pub mappings: Mappings,
+    pub logs: Logs,
 }

@@ -24,7 +24,14 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match commands::run(Cli::parse().command) {
+    // Before anything else: this program is also the launcher of functions' sandboxes.
+    millstream_runtime::launcher::maybe_run();
+    let result = if commands::bootstrap::is_wanted() {
+        commands::bootstrap::run().map(|()| ExitCode::SUCCESS).map_err(Into::into)
+    } else {
+        commands::run(Cli::parse().command)
+    };
+    match result {
         Ok(code) => code,
         Err(error) => {
             commands::complain(&error);

@@ -122,7 +122,7 @@ impl Gateway {
     {
         let tables = &self.shared.tables;
         match target {
-            Target::Own => ("other", own::serve(call)),
+            Target::Own => ("other", own::serve(call).await),
             Target::Kinesis => ("kinesis", json::serve(call, &tables.kinesis, body).await),
             Target::Logs => ("logs", json::serve(call, &tables.logs, body).await),
             Target::Lambda => ("lambda", rest::serve(call, &tables.lambda, body).await),

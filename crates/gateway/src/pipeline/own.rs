@@ -9,11 +9,16 @@ use crate::answer::Answer;
 use crate::authenticate::Admission;
 use crate::listener::Peer;
 
-pub(super) fn serve(call: &Call<'_>) -> Answer {
+const CODE: &str = "/_millstream/code/";
+
+pub(super) async fn serve(call: &Call<'_>) -> Answer {
     if call.head.method != Method::GET && call.head.method != Method::HEAD {
         return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET is possible here\n");
     }
     let path = call.head.uri.path();
+    if let Some(token) = path.strip_prefix(CODE) {
+        return download(call, token).await;
+    }
     // A function has no business with the server's state.
     match path {
         "/health/live" if call.admission == Admission::Everybody => Answer::text(StatusCode::OK, "live\n"),
@@ -39,4 +44,12 @@ fn metrics(call: &Call<'_>) -> Answer {
     let parts = &call.shared.parts;
     let held = crate::body::IN_FLIGHT_BYTES_MAX.saturating_sub(parts.budget.available());
     Answer::new(StatusCode::OK, "text/plain; version=0.0.4", parts.metrics.text(held))
+}
+
+/// The archive behind a link that `GetFunction` gave out: the token is its own permission.
+async fn download(call: &Call<'_>, token: &str) -> Answer {
+    match call.shared.parts.services.functions.code_download(token).await {
+        Some(archive) => Answer::new(StatusCode::OK, "application/zip", archive),
+        None => Answer::text(StatusCode::FORBIDDEN, "this link is not valid, or not any more\n"),
+    }
 }

@@ -2,6 +2,8 @@
 
 pub(crate) mod iam;
 pub(crate) mod kinesis;
+pub(crate) mod lambda;
+pub(crate) mod logs;
 pub(crate) mod sts;
 
 use crate::operation::Table;
@@ -21,10 +23,10 @@ impl Tables {
     pub(crate) fn new(services: &Services) -> Self {
         Self {
             kinesis: kinesis::table(services),
-            lambda: Table::new(&millstream_wire::lambda::SERVICE),
+            lambda: lambda::table(services),
             iam: iam::table(services),
             sts: sts::table(services),
-            logs: Table::new(&millstream_wire::logs::SERVICE),
+            logs: logs::table(services),
         }
     }
 

@@ -109,7 +109,12 @@ impl Api {
     }
 
     /// The same, where a function of that name may be left from an earlier run: its code is replaced.
-    pub(crate) async fn function_or_existing(&self, name: &str, code: &FunctionCode<'_>, role: &str) -> anyhow::Result<()> {
+    pub(crate) async fn function_or_existing(
+        &self,
+        name: &str,
+        code: &FunctionCode<'_>,
+        role: &str,
+    ) -> anyhow::Result<()> {
         match self.function(name, code, role).await {
             Err(error) if is(&error, "ResourceConflictException") => {
                 self.lambda(Method::DELETE, &format!("/2015-03-31/functions/{name}"), None).await?;
@@ -168,7 +173,12 @@ impl Api {
     }
 
     /// The same, where the mapping may be left from an earlier run.
-    pub(crate) async fn mapping_or_existing(&self, function: &str, stream_arn: &str, batch_size: u32) -> anyhow::Result<String> {
+    pub(crate) async fn mapping_or_existing(
+        &self,
+        function: &str,
+        stream_arn: &str,
+        batch_size: u32,
+    ) -> anyhow::Result<String> {
         match self.mapping(function, stream_arn, batch_size).await {
             Err(error) if is(&error, "ResourceConflictException") => {
                 let path = format!("/2015-03-31/event-source-mappings?FunctionName={function}");

@@ -1,6 +1,12 @@
 //! One file per subcommand.
 
+mod api;
+mod bench;
+pub(crate) mod bootstrap;
+mod demo;
+mod doctor;
 mod env;
+mod histogram;
 mod serve;
 mod wait;
 
@@ -11,18 +17,27 @@ use clap::Subcommand;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show a whole pipeline, live: stream → function, with latencies, lag and a retry
+    Demo(demo::Arguments),
     /// Run a server until it is told to stop (Ctrl-C or SIGTERM)
     Serve(Box<serve::Arguments>),
     /// Wait until a server is ready
     Wait(wait::Arguments),
+    /// Measure a server under load
+    Bench(bench::Arguments),
+    /// Show what this machine offers to functions: isolation and interpreters
+    Doctor(doctor::Arguments),
     /// Print what a shell has to export so that AWS tools talk to a server
     Env(env::Arguments),
 }
 
 pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Wait(arguments) => wait::run(&arguments),
+        Command::Bench(arguments) => bench::run(arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
     }
 }

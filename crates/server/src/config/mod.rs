@@ -73,8 +73,7 @@ impl Config {
     }
 
     /// Everything in memory, on a free port of this machine only: for commands that bring their own server.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for `demo` and `bench`, which start a server in-process"))]
-    pub(crate) fn ephemeral() -> Self {
+    pub(crate) fn local() -> Self {
         Self {
             storage: Storage::Memory,
             listen: ([127, 0, 0, 1], 0).into(),

@@ -1,8 +1,10 @@
 //! The lines a person reads when a server has started: one fact each, then quiet.
 
+use millstream_runtime::Runtime;
+
 use crate::config::{Config, Storage};
 
-pub(super) fn tell(config: &Config, endpoint: &str) {
+pub(super) fn tell(config: &Config, endpoint: &str, runtime: &Runtime) {
     match &config.storage {
         Storage::Memory => tracing::info!("data: in memory only; nothing survives the end of this process"),
         Storage::Folder(path) => tracing::info!(path = %path.display(), "data: durable"),
@@ -13,6 +15,18 @@ pub(super) fn tell(config: &Config, endpoint: &str) {
             listen = %config.listen,
             "OPEN TO THE NETWORK: whoever reaches this address can act as the root of any account"
         );
+    }
+    let isolation = runtime.isolation();
+    if isolation.usable {
+        tracing::info!(isolation = isolation.summary, "functions: run");
+    } else {
+        tracing::warn!(reason = isolation.summary, "functions: refused");
+    }
+    if let Some(remark) = &isolation.remark {
+        tracing::warn!(remark, "functions: not the best isolation");
+    }
+    if isolation.usable && isolation.shares_network {
+        tracing::warn!("functions can act as account root: they can reach the main endpoint on this machine");
     }
     for origin in &config.allow_origins {
         tracing::info!(origin, "web pages of this origin may call");

@@ -2,42 +2,48 @@
 //!
 //! - [`data_folder`], [`run_directory`]: the two places on disk.
 //! - [`storage`]: catalog, log and blobs, in memory or on disk.
+//! - [`backend`]: the services, on top of it. [`adapters`] joins those that know each other only by a trait.
 //! - [`facts`]: the lines a person reads at the start.
 
+mod adapters;
+mod backend;
 mod data_folder;
 mod facts;
 mod run_directory;
 mod storage;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use millstream_env::{Disk, HostClock, OpenFiles, Random, RealDisk, ServiceClock, Tasks};
 use millstream_gateway::listener::{self, Listener};
-use millstream_gateway::{Gateway, Metrics, Services, body, origin};
-use millstream_iam::{AuthMode, Iam};
-use millstream_streams::Streams;
+use millstream_gateway::{Gateway, Metrics, body, origin};
+use millstream_runtime::HostReport;
 
 use crate::config::Config;
+use backend::{Backend, FunctionPlace};
+use run_directory::RunDirectory;
 use storage::Storage;
 
 /// How long requests may take to finish once the server stops.
 const REQUESTS_DEADLINE: Duration = Duration::from_secs(10);
-/// How long everything behind them may take.
-const SERVICES_DEADLINE: Duration = Duration::from_secs(10);
 /// Descriptors that are not connections: files, pipes and sockets of functions.
 const DESCRIPTORS_KEPT: u64 = 1024;
 
 /// A server that answers requests.
 #[derive(Debug)]
-pub(crate) struct RunningServer {
-    /// `http://ADDR:PORT`
-    pub(crate) endpoint: String,
+pub(crate) struct Server {
+    endpoint: String,
     gateway: Gateway,
     requests: Tasks,
-    tasks: Tasks,
+    /// Functions call until they are stopped themselves.
+    functions_requests: Tasks,
+    backend: Backend,
     storage: Storage,
+    run_directory: RunDirectory,
+    tasks: Tasks,
 }
 
 /// What is injected everywhere.
@@ -62,72 +68,84 @@ impl Outside {
     }
 }
 
-/// Starts servers.
-#[derive(Debug)]
-pub(crate) struct Server;
-
 impl Server {
     /// Puts the parts together, recovers what is stored, and answers requests once everything is ready.
-    pub(crate) async fn start(config: Config) -> anyhow::Result<RunningServer> {
+    pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
         let outside = Outside::real();
         let open_files = OpenFiles::raise().context("the limit on open files cannot be read")?;
-        let listening = listening(&config, open_files, &outside.host_clock).await?;
-        let address = listening.local_address()?;
+        let options = listener_options(open_files);
+        let listening = listen(config.listen, options, &outside.host_clock).await?;
+        // Functions' calls come from this machine, to a port that is theirs alone.
+        let functions_listening = listen(([127, 0, 0, 1], 0).into(), options, &outside.host_clock).await?;
         let storage = open_storage(&config, &outside).await?;
-        let iam = Iam::open(
-            Arc::clone(&storage.catalog),
-            outside.service_clock.clone(),
-            outside.host_clock.clone(),
-            outside.random.clone(),
-            AuthMode::Open,
-        )
-        .await?;
-        let streams = open_streams(&storage, &outside).await?;
-        let gateway = Gateway::new(millstream_gateway::Parts {
-            services: Services { iam, streams },
-            origin: origin::Options {
-                host_names: config.host_names.clone(),
-                allow_origins: config.allow_origins.clone(),
-            },
-            clock: outside.host_clock.clone(),
-            random: outside.random.clone(),
-            metrics: Arc::new(Metrics::default()),
-            budget: body::Budget::default(),
-        });
-        let requests = Tasks::new();
+        let run_directory = RunDirectory::make(&outside.disk, config.run_dir.as_deref(), &outside.random)?;
+        let place = FunctionPlace {
+            run_directory: run_directory.path().to_owned(),
+            endpoint: format!("http://{}", functions_listening.local_address()?),
+        };
+        let backend = Backend::start(&config, &outside, &storage, place).await?;
+        let gateway = new_gateway(&config, &outside, &backend);
+        let (requests, functions_requests) = (Tasks::new(), Tasks::new());
+        let endpoint = format!("http://{}", listening.local_address()?);
         requests.spawn(listening.serve(Arc::new(gateway.clone()), requests.clone()));
+        let for_functions = Arc::new(gateway.for_functions());
+        functions_requests.spawn(functions_listening.serve(for_functions, functions_requests.clone()));
+        facts::tell(&config, &endpoint, &backend.runtime);
         gateway.set_ready(true);
-        let endpoint = format!("http://{address}");
-        facts::tell(&config, &endpoint);
-        Ok(RunningServer { endpoint, gateway, requests, tasks: outside.tasks, storage })
+        let tasks = outside.tasks;
+        Ok(Self { endpoint, gateway, requests, functions_requests, backend, storage, run_directory, tasks })
     }
-}
 
-impl RunningServer {
+    /// `http://ADDR:PORT`
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What this machine offers to functions. Tries every interpreter.
+    pub(crate) async fn host_report(&self) -> HostReport {
+        self.backend.runtime.host_report().await
+    }
+
     /// Takes no more requests, finishes those that have arrived, stops everything behind them and closes the files.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.gateway.set_ready(false);
         if !self.requests.stop(REQUESTS_DEADLINE).await {
             tracing::warn!("some requests were cut off: they took too long to finish");
         }
-        if !self.tasks.stop(SERVICES_DEADLINE).await {
-            tracing::warn!("some work was cut off: it took too long to finish");
-        }
+        self.backend.stop().await;
+        self.functions_requests.stop(REQUESTS_DEADLINE).await;
+        self.tasks.stop(REQUESTS_DEADLINE).await;
         self.storage.close().await;
+        self.run_directory.remove();
         tracing::info!("stopped");
         Ok(())
     }
 }
 
-async fn listening(config: &Config, open_files: OpenFiles, clock: &HostClock) -> anyhow::Result<Listener> {
+fn listener_options(open_files: OpenFiles) -> listener::Options {
     let mut options = listener::Options::default();
     if let Some(soft) = open_files.soft {
         // One connection may need a second descriptor behind it.
         let connections = usize::try_from(soft.saturating_sub(DESCRIPTORS_KEPT) / 2).unwrap_or(usize::MAX);
         options.connections_max = options.connections_max.min(connections.max(64));
     }
-    let listener = Listener::bind(config.listen, options, clock.clone()).await;
-    listener.with_context(|| format!("cannot listen on {}; is another server running?", config.listen))
+    options
+}
+
+async fn listen(address: SocketAddr, options: listener::Options, clock: &HostClock) -> anyhow::Result<Listener> {
+    let listener = Listener::bind(address, options, clock.clone()).await;
+    listener.with_context(|| format!("cannot listen on {address}; is another server running?"))
+}
+
+fn new_gateway(config: &Config, outside: &Outside, backend: &Backend) -> Gateway {
+    Gateway::new(millstream_gateway::Parts {
+        services: backend.services.clone(),
+        origin: origin::Options { host_names: config.host_names.clone(), allow_origins: config.allow_origins.clone() },
+        clock: outside.host_clock.clone(),
+        random: outside.random.clone(),
+        metrics: Arc::new(Metrics::default()),
+        budget: body::Budget::default(),
+    })
 }
 
 async fn open_storage(config: &Config, outside: &Outside) -> anyhow::Result<Storage> {
@@ -139,15 +157,4 @@ async fn open_storage(config: &Config, outside: &Outside) -> anyhow::Result<Stor
     };
     let place = config.storage.clone();
     outside.tasks.blocking(move || Storage::open(&place, &environment)).await?
-}
-
-async fn open_streams(storage: &Storage, outside: &Outside) -> anyhow::Result<Streams> {
-    let parts = millstream_streams::Parts {
-        log: Arc::clone(&storage.log),
-        store: Arc::clone(&storage.catalog),
-        clock: outside.service_clock.clone(),
-        random: outside.random.clone(),
-        tasks: outside.tasks.clone(),
-    };
-    Ok(Streams::open(parts, millstream_streams::Options::default()).await?)
 }

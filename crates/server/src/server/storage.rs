@@ -21,6 +21,8 @@ pub(crate) struct Storage {
     pub(crate) code: SharedBlobs,
     /// Long events of asynchronous invocations.
     pub(crate) events: SharedBlobs,
+    /// Events of log groups.
+    pub(crate) logs: millstream_telemetry::Storage,
     durable: Option<Durable>,
 }
 
@@ -55,6 +57,7 @@ impl Storage {
             log: Arc::new(MemoryLog::new(millstream_log::memory::Options::default(), service_clock, host_clock)),
             code: Arc::new(MemoryBlobs::new()),
             events: Arc::new(MemoryBlobs::new()),
+            logs: millstream_telemetry::Storage::Memory,
             durable: None,
         }
     }
@@ -73,6 +76,7 @@ impl Storage {
             log: Arc::new(MemoryLog::new(millstream_log::memory::Options::default(), service_clock, host_clock)),
             code: blobs("code")?,
             events: blobs("events")?,
+            logs: millstream_telemetry::Storage::Disk { disk: Arc::clone(&disk), folder: path.join("logs") },
             catalog: Arc::<RedbStore>::clone(&catalog) as SharedStore,
             durable: Some(Durable { catalog, _folder: folder }),
         })

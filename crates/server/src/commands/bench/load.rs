@@ -9,8 +9,8 @@ use std::time::Duration;
 use base64_simd::{Out, STANDARD};
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue};
-use millstream_client::sigv4::{Signer, sha256};
 use millstream_client::Credentials;
+use millstream_client::sigv4::{Signer, sha256};
 use millstream_env::{HostClock, Random};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -88,7 +88,8 @@ pub(crate) async fn connection(
     stream.get_ref().set_nodelay(true)?;
     let mut noise = vec![0; NOISE_BYTES + load.record_bytes];
     random.fill(&mut noise);
-    let mut writer = RequestWriter { load: &load, noise, random, body: Vec::new(), head: Vec::new(), record: Vec::new() };
+    let mut writer =
+        RequestWriter { load: &load, noise, random, body: Vec::new(), head: Vec::new(), record: Vec::new() };
     let clock = pace.clock.clone();
     while pace.turn().await {
         writer.build(&clock)?;

@@ -21,8 +21,10 @@ use millstream_env::{HostClock, Random, Tasks};
 
 /// What to measure.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  millstream bench put\n  millstream bench put --connections 1 --records 1 --shards 1\n  \
-                        millstream bench pipeline --seconds 20 --batch-size 1000")]
+#[command(
+    after_help = "Examples:\n  millstream bench put\n  millstream bench put --connections 1 --records 1 --shards 1\n  \
+                        millstream bench pipeline --seconds 20 --batch-size 1000"
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     which: Which,

@@ -62,7 +62,11 @@ pub(crate) async fn run(world: &World, pipeline: &PipelineShape) -> anyhow::Resu
 async fn prepare(api: &Api, pipeline: &PipelineShape) -> anyhow::Result<()> {
     let role = api.role("bench-function", &["service-role/AWSLambdaKinesisExecutionRole"]).await?;
     let code = bootstrap::package()?;
-    let code = FunctionCode { runtime: "provided.al2023", handler: bootstrap::BENCH_HANDLER, file: ("bootstrap", &code, 0o755) };
+    let code = FunctionCode {
+        runtime: "provided.al2023",
+        handler: bootstrap::BENCH_HANDLER,
+        file: ("bootstrap", &code, 0o755),
+    };
     api.function(FUNCTION, &code, &role).await?;
     let stream = format!("arn:aws:kinesis:{}:000000000000:stream/{}", crate::commands::api::REGION, put::STREAM);
     api.mapping(FUNCTION, &stream, pipeline.batch_size).await?;
@@ -76,7 +80,10 @@ async fn arrivals(world: &World, quiet: bool, api: &Api, wanted: u64) -> anyhow:
     loop {
         for line in api.log_lines(FUNCTION, since).await? {
             since = since.max(line.timestamp);
-            let report = line.message.strip_prefix("demo ").and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+            let report = line
+                .message
+                .strip_prefix("demo ")
+                .and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
             if let Some(report) = report.filter(|_| seen.insert(line.event_id)) {
                 let batch = serde_json::from_value(report["latencies"].clone()).context("a report of the function")?;
                 latencies.merge(&batch);

@@ -40,13 +40,26 @@ impl Figures {
     pub(crate) fn table(&self) -> String {
         let mut lines = vec![
             ("records", format!("{} in {:.1} s, {} failed", self.records, self.elapsed.as_secs_f64(), self.failed)),
-            ("rate", format!("{:.0} records/s, {:.1} MB/s of payload", self.records_per_second(), self.megabytes_per_second())),
+            (
+                "rate",
+                format!(
+                    "{:.0} records/s, {:.1} MB/s of payload",
+                    self.records_per_second(),
+                    self.megabytes_per_second()
+                ),
+            ),
             (
                 self.latency_of,
-                format!("p50 {:.2} ms, p99 {:.2} ms", self.latencies.percentile_ms(50), self.latencies.percentile_ms(99)),
+                format!(
+                    "p50 {:.2} ms, p99 {:.2} ms",
+                    self.latencies.percentile_ms(50),
+                    self.latencies.percentile_ms(99)
+                ),
             ),
         ];
-        let cpu = |cpu: Duration| format!("{:.2} CPU-s, {:.2} per GiB of payload", cpu.as_secs_f64(), self.cpu_seconds_per_gib(cpu));
+        let cpu = |cpu: Duration| {
+            format!("{:.2} CPU-s, {:.2} per GiB of payload", cpu.as_secs_f64(), self.cpu_seconds_per_gib(cpu))
+        };
         lines.push(("server", cpu(self.server_cpu)));
         lines.push(("load generator", cpu(self.client_cpu)));
         lines.iter().map(|(name, value)| format!("  {name:<22} {value}\n")).collect()

@@ -37,26 +37,14 @@ pub(crate) async fn make_function(
 
 async fn make(api: &Api, language: Language, name: &str, role: &str) -> anyhow::Result<&'static str> {
     let binary;
-    let code = match language {
-        Language::Python => FunctionCode {
-            runtime: "python3.13",
-            handler: "handler.handler",
-            file: ("handler.py", include_bytes!("handler.py"), 0o644),
-        },
-        Language::Node => FunctionCode {
-            runtime: "nodejs22.x",
-            handler: "handler.handler",
-            file: ("handler.js", include_bytes!("handler.js"), 0o644),
-        },
+    let (runtime, handler, file): (_, _, (_, &[u8], _)) = match language {
+        Language::Python => ("python3.13", "handler.handler", ("handler.py", include_bytes!("handler.py"), 0o644)),
+        Language::Node => ("nodejs22.x", "handler.handler", ("handler.js", include_bytes!("handler.js"), 0o644)),
         Language::Compiled => {
             binary = bootstrap::package()?;
-            FunctionCode {
-                runtime: "provided.al2023",
-                handler: bootstrap::DEMO_HANDLER,
-                file: ("bootstrap", &binary, 0o755),
-            }
+            ("provided.al2023", bootstrap::DEMO_HANDLER, ("bootstrap", &binary, 0o755))
         }
     };
-    api.function_or_existing(name, &code, role).await?;
-    Ok(code.runtime)
+    api.function_or_existing(name, &FunctionCode { runtime, handler, file }, role).await?;
+    Ok(runtime)
 }

@@ -55,10 +55,10 @@ pub(crate) struct Arguments {
     language: Option<Language>,
 }
 
-pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     logging::start(LogFormat::default(), "error")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(demo(&arguments));
+    let result = runtime.block_on(demo(arguments));
     runtime.shutdown_background();
     result?;
     Ok(ExitCode::SUCCESS)
@@ -74,7 +74,10 @@ async fn demo(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = arguments.data_dir.clone().or_else(|| Some(temporary.as_ref()?.path().join("data")));
     let folder = folder.expect("a folder is either given or temporary");
     show::title();
-    show::fact("data", &format!("{}{}", folder.display(), if temporary.is_some() { " (removed at the end)" } else { "" }));
+    show::fact(
+        "data",
+        &format!("{}{}", folder.display(), if temporary.is_some() { " (removed at the end)" } else { "" }),
+    );
     let server = Server::start(Config { storage: Storage::Folder(folder), ..Config::local() }).await?;
     let result = tokio::select! {
         result = pipeline(arguments, &server) => result,
@@ -105,7 +108,8 @@ async fn pipeline(arguments: &Arguments, server: &Server) -> anyhow::Result<()> 
     // Numbers are unique to this run, so that what an earlier run left in a given folder is told from it.
     let run = Random::system().u64() >> 24;
     let tasks = Tasks::new();
-    let producer = tasks.spawn_dropped_on_cancel(produce(api.clone(), clock.clone(), arguments.rate, arguments.records, run));
+    let producer =
+        tasks.spawn_dropped_on_cancel(produce(api.clone(), clock.clone(), arguments.rate, arguments.records, run));
     let followed = follow(&api, &clock, arguments.records, run).await;
     tasks.cancel();
     if let Ok(Some(Err(error))) = producer.await {
@@ -148,7 +152,10 @@ async fn follow(api: &Api, clock: &HostClock, records: Option<u64>, run: u64) ->
             show::batch(&batch, moved_at.saturating_sub(started), done.len() as u64);
         }
         if clock.monotonic().saturating_sub(moved_at) > STALL_LIMIT {
-            bail!("nothing arrived in the function for {} s; `millstream doctor` tells what this host lacks", STALL_LIMIT.as_secs());
+            bail!(
+                "nothing arrived in the function for {} s; `millstream doctor` tells what this host lacks",
+                STALL_LIMIT.as_secs()
+            );
         }
         clock.sleep(LOG_PAUSE).await;
     }

@@ -56,7 +56,8 @@ fn line(batch: &Batch, since_start: Duration, lag: u64) -> String {
     let count = batch.numbers.len();
     let first = batch.numbers.first().copied().unwrap_or_default();
     let last = batch.numbers.last().copied().unwrap_or_default();
-    let which = if count == 1 { format!("1 record, #{first}") } else { format!("{count} records, #{first} to #{last}") };
+    let which =
+        if count == 1 { format!("1 record, #{first}") } else { format!("{count} records, #{first} to #{last}") };
     let shard = batch.shard.rsplit('-').next().map_or("", |digits| digits.get(8..).unwrap_or(digits));
     let slowest = batch.latencies_ms.iter().copied().fold(0.0, f64::max);
     let start = format!("{:>7.2} s  {shard:<5}  {which:<24}", since_start.as_secs_f64());

@@ -1,0 +1,173 @@
+//! The services behind the gateway, started in the order in which they need each other.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use millstream_env::Tasks;
+use millstream_functions::Functions;
+use millstream_gateway::Services;
+use millstream_iam::{AuthMode, Iam};
+use millstream_mapping::Mappings;
+use millstream_runtime::Runtime;
+use millstream_streams::Streams;
+use millstream_telemetry::Logs;
+
+use super::Outside;
+use super::adapters::{FunctionLogs, Identities, MappedFunctions};
+use super::storage::Storage;
+use crate::config::{Config, Isolation};
+
+/// How long each of the stages may take to stop.
+const STAGE_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Everything that works behind the gateway.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) services: Services,
+    pub(super) runtime: Runtime,
+    stages: Stages,
+}
+
+/// Task trees in the order in which they are stopped: each only uses what is stopped after it.
+#[derive(Debug, Default)]
+struct Stages {
+    mappings: Tasks,
+    functions: Tasks,
+    runtime: Tasks,
+    storage: Tasks,
+}
+
+/// What functions run with.
+#[derive(Debug)]
+pub(super) struct FunctionPlace {
+    /// A folder that functions' users may enter.
+    pub(super) run_directory: PathBuf,
+    /// The endpoint that is for functions.
+    pub(super) endpoint: String,
+}
+
+impl Backend {
+    pub(super) async fn start(
+        config: &Config,
+        outside: &Outside,
+        storage: &Storage,
+        place: FunctionPlace,
+    ) -> anyhow::Result<Self> {
+        let stages = Stages::default();
+        let iam = Iam::open(
+            Arc::clone(&storage.catalog),
+            outside.service_clock.clone(),
+            outside.host_clock.clone(),
+            outside.random.clone(),
+            AuthMode::Open,
+        )
+        .await?;
+        let streams = open_streams(outside, storage, &stages).await.context("streams cannot be opened")?;
+        let logs = open_logs(outside, storage, &stages).await.context("log groups cannot be opened")?;
+        let writer = logs.writer(Arc::new(Identities(iam.clone())));
+        let code_directory = place.run_directory.join("code");
+        let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
+        let functions = Functions::start(millstream_functions::Options {
+            catalog: Arc::clone(&storage.catalog),
+            code: Arc::clone(&storage.code),
+            events: Arc::clone(&storage.events),
+            code_directory,
+            strict_runtimes: config.strict_runtimes,
+            roles: Arc::new(Identities(iam.clone())),
+            executor: Arc::new(runtime.clone()),
+            service_clock: outside.service_clock.clone(),
+            host_clock: outside.host_clock.clone(),
+            random: outside.random.clone(),
+            tasks: stages.functions.clone(),
+        })
+        .await?;
+        let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions);
+        let services = Services { iam, streams, functions, mappings, logs };
+        Ok(Self { services, runtime, stages })
+    }
+
+    /// Stops everything in order, each stage by its deadline.
+    pub(super) async fn stop(self) {
+        let Stages { mappings, functions, runtime, storage } = self.stages;
+        for (name, tasks) in
+            [("mappings", mappings), ("functions", functions), ("environments", runtime), ("storage", storage)]
+        {
+            if !tasks.stop(STAGE_DEADLINE).await {
+                tracing::warn!(stage = name, "some work was cut off: it took too long to finish");
+            }
+        }
+    }
+}
+
+async fn open_streams(outside: &Outside, storage: &Storage, stages: &Stages) -> anyhow::Result<Streams> {
+    let parts = millstream_streams::Parts {
+        log: Arc::clone(&storage.log),
+        store: Arc::clone(&storage.catalog),
+        clock: outside.service_clock.clone(),
+        random: outside.random.clone(),
+        tasks: stages.storage.clone(),
+    };
+    Ok(Streams::open(parts, millstream_streams::Options::default()).await?)
+}
+
+async fn open_logs(outside: &Outside, storage: &Storage, stages: &Stages) -> anyhow::Result<Logs> {
+    let parts = millstream_telemetry::Parts {
+        store: Arc::clone(&storage.catalog),
+        storage: storage.logs.clone(),
+        clock: outside.service_clock.clone(),
+        host_clock: outside.host_clock.clone(),
+        random: outside.random.clone(),
+        tasks: stages.storage.clone(),
+    };
+    Ok(Logs::open(parts, millstream_telemetry::Options::default()).await?)
+}
+
+async fn start_runtime(
+    config: &Config,
+    outside: &Outside,
+    stages: &Stages,
+    place: FunctionPlace,
+    iam: &Iam,
+    logs: FunctionLogs,
+) -> anyhow::Result<Runtime> {
+    let credentials = Arc::new(Identities(iam.clone()));
+    let tasks = stages.runtime.clone();
+    let mut options = millstream_runtime::Options::new(place.run_directory, credentials, Arc::new(logs), tasks);
+    options.endpoint_url = Some(place.endpoint);
+    options.isolation = match config.isolation {
+        Isolation::Auto => millstream_runtime::Isolation::Auto,
+        Isolation::None => millstream_runtime::Isolation::None,
+    };
+    if let Some(uids) = &config.function_uids {
+        options.function_uids = uids.clone();
+    }
+    options.strict_runtimes = config.strict_runtimes;
+    options.host_clock = outside.host_clock.clone();
+    options.random = outside.random.clone();
+    Ok(Runtime::start(options).await?)
+}
+
+fn start_mappings(
+    outside: &Outside,
+    storage: &Storage,
+    stages: &Stages,
+    iam: &Iam,
+    streams: &Streams,
+    functions: &Functions,
+) -> Mappings {
+    let (mappings, service) = Mappings::new(millstream_mapping::Parts {
+        catalog: Arc::clone(&storage.catalog),
+        log: Arc::clone(&storage.log),
+        invoke: Arc::new(functions.clone()),
+        source: Arc::new(streams.clone()),
+        targets: Arc::new(MappedFunctions(functions.clone())),
+        permissions: Arc::new(iam.clone()),
+        clock: outside.service_clock.clone(),
+        host_clock: outside.host_clock.clone(),
+        random: outside.random.clone(),
+    });
+    stages.mappings.spawn(service.run(stages.mappings.clone()));
+    mappings
+}
