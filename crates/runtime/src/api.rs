@@ -91,8 +91,11 @@ async fn serve_connection(stream: TcpStream, calls: Arc<dyn Calls>) {
         let calls = Arc::clone(&calls);
         async move { Ok::<_, Infallible>(handle(request, &*calls).await) }
     });
+    let mut server = hyper::server::conn::http1::Builder::new();
+    // A client may close its side right after a result: that result counts.
+    server.half_close(true);
     // A broken connection is the function's business: it connects again or ends.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn handle(request: Request<Incoming>, calls: &dyn Calls) -> Response<Full<Bytes>> {

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use common::{Fixture, text};
-use millstream_runtime::Isolation;
+use millstream_runtime::{Isolation, Options, Runtime, StartError};
 
 /// Tries everything and returns what worked.
 const PROBE: &str = r#"
@@ -107,7 +107,24 @@ async fn landlock_alone_hides_everything_but_the_list_of_processes() {
     probe(Isolation::Landlock, &["processes"]).await;
 }
 
-/// Runs the two tests above again as a user without rights.
+#[tokio::test]
+async fn without_isolation_functions_run_only_for_a_normal_user() {
+    let folder = tempfile::tempdir().unwrap();
+    if rustix::process::getuid().is_root() {
+        let parts = (Arc::new(common::Issuer::default()), Arc::new(common::Lines::default()));
+        let tasks = millstream_env::Tasks::new();
+        let mut options = Options::new(folder.path().join("run"), parts.0, parts.1, tasks);
+        options.isolation = Isolation::None;
+        assert!(matches!(Runtime::start(options).await, Err(StartError::NoIsolationAsRoot)));
+        return;
+    }
+    let fixture = Fixture::with(|options| options.isolation = Isolation::None).await;
+    let spec = Arc::new(fixture.python("def handler(event, context):\n    return event\n"));
+    fixture.check(&spec, "[1]", "[1]").await;
+    fixture.stop().await;
+}
+
+/// Runs the tests above again as a user without rights.
 #[test]
 fn it_holds_for_a_server_of_a_normal_user() {
     if !rustix::process::getuid().is_root() {
@@ -124,7 +141,11 @@ fn it_holds_for_a_server_of_a_normal_user() {
     };
     let test = copy(&std::env::current_exe().unwrap(), "test");
     let launcher = copy(env!("CARGO_BIN_EXE_millstream-launcher").as_ref(), "launcher");
-    for name in ["namespaces_hide_everything", "landlock_alone_hides_everything_but_the_list_of_processes"] {
+    for name in [
+        "namespaces_hide_everything",
+        "landlock_alone_hides_everything_but_the_list_of_processes",
+        "without_isolation_functions_run_only_for_a_normal_user",
+    ] {
         let output = Command::new(&test)
             .args([name, "--exact", "--nocapture"])
             .env("MILLSTREAM_TEST_LAUNCHER", &launcher)

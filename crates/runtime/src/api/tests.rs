@@ -108,7 +108,7 @@ async fn chunked_bodies_and_their_trailers_are_read() {
 async fn a_broken_and_a_too_large_body_are_told_apart() {
     let head = "POST /2018-06-01/runtime/invocation/a/response HTTP/1.1\r\nHost: h\r\n";
     let (_, posted) = exchange(None, Answer::Truncated, format!("{head}Content-Length: 5\r\n\r\n[1").as_bytes()).await;
-    assert!(matches!(&posted[..], [Event::Response { body: Posted::Truncated, .. }] | []));
+    assert!(matches!(&posted[..], [Event::Response { body: Posted::Truncated, .. }]));
     let mut large = format!("{head}Content-Length: {}\r\n\r\n", INVOKE_RESPONSE_BYTES_MAX + 1).into_bytes();
     large.resize(large.len() + INVOKE_RESPONSE_BYTES_MAX + 1, b'1');
     let (_, posted) = exchange(None, Answer::TooLarge, &large).await;

@@ -191,7 +191,49 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
+    use millstream_env::Timestamp;
+    use millstream_types::{AccountId, Scope};
+
     use super::*;
+
+    /// Takes events while it has room.
+    #[derive(Debug)]
+    struct Narrow {
+        room: Mutex<usize>,
+        taken: Mutex<Vec<Bytes>>,
+    }
+
+    impl LogSink for Narrow {
+        fn write(&self, _: &Arc<LogTarget>, _: Timestamp, message: Bytes) -> bool {
+            let mut room = self.room.lock().unwrap();
+            let taken = *room > 0;
+            if taken {
+                *room -= 1;
+                self.taken.lock().unwrap().push(message);
+            }
+            taken
+        }
+    }
+
+    #[test]
+    fn lines_that_the_sink_does_not_take_are_counted() {
+        let sink = Arc::new(Narrow { room: Mutex::new(1), taken: Mutex::default() });
+        let target = LogTarget {
+            scope: Scope { account: AccountId::default_account(), region: "us-east-1".parse().unwrap() },
+            group: "g".to_owned(),
+            stream: "s".to_owned(),
+            role_arn: "r".to_owned(),
+        };
+        let capture = Capture::new(Arc::new(target), Arc::clone(&sink) as Arc<dyn LogSink>, HostClock::real());
+        for line in ["1\n", "2\n", "3\n"] {
+            capture.line(line.to_owned());
+        }
+        *sink.room.lock().unwrap() = 2;
+        // The caller's tail has everything all the same.
+        assert_eq!(capture.end(["4\n".to_owned()]), "1\n2\n3\n4\n");
+        let dropped = "[millstream] 2 log lines dropped: they came faster than they could be stored\n";
+        assert_eq!(*sink.taken.lock().unwrap(), ["1\n", dropped, "4\n"]);
+    }
 
     #[test]
     fn the_tail_keeps_the_last_bytes() {
