@@ -8,7 +8,7 @@ mod event;
 mod retry;
 mod worker;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -59,12 +59,16 @@ impl Queue {
     /// The queue as a former process left it. What was running then waits again.
     pub(crate) async fn load(catalog: SharedStore, bodies: SharedBlobs, clock: ServiceClock) -> Result<Self, Failure> {
         let mut state = State::default();
+        let mut referenced = HashSet::new();
         let mut after = None;
         loop {
             let page = catalog.list(EVENTS, after.as_deref(), PAGE_ITEMS_MAX).await?;
             for (key, found) in &page.items {
                 let event: QueuedEvent = decode(key, &found.value)?;
                 state.due.insert((event.attempts.next, key.clone()));
+                if let Body::Blob(digest) = event.body {
+                    referenced.insert(digest);
+                }
             }
             after = page.items.last().map(|(key, _)| key.clone());
             if !page.more {
@@ -72,6 +76,10 @@ impl Queue {
             }
         }
         state.count = state.due.len();
+        // Bodies whose events were never kept, or are forgotten already.
+        for digest in bodies.list().await?.into_iter().filter(|digest| !referenced.contains(digest)) {
+            bodies.delete(digest).await?;
+        }
         Ok(Self { catalog, bodies, clock, state: Mutex::new(state), changed: Notify::new() })
     }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use millstream_blobs::{BlobError, Digest, SharedBlobs};
 use millstream_env::{HostClock, Tasks};
 use millstream_wire::CommonError;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, RwLock, Semaphore};
 
 use crate::failure::Failure;
 use crate::record::Code;
@@ -39,6 +39,9 @@ pub(crate) struct CodeStore {
     tasks: Tasks,
     clock: HostClock,
     unpacking: Semaphore,
+    /// Held for writing while unused code is removed, so that the same code is not brought again at that moment. Made to
+    /// be held while waiting, unlike `state`.
+    removal: RwLock<()>,
     next_new: AtomicU64,
     state: Mutex<State>,
 }
@@ -64,6 +67,7 @@ impl CodeStore {
             tasks,
             clock,
             unpacking: Semaphore::new(UNPACKING_MAX),
+            removal: RwLock::new(()),
             next_new: AtomicU64::new(0),
             state: Mutex::default(),
         })
@@ -72,6 +76,7 @@ impl CodeStore {
     /// Checks an uploaded archive by unpacking it, and stores it.
     pub(crate) async fn add(&self, archive: Bytes) -> Result<Code, Failure> {
         let code = self.check(archive.clone()).await?;
+        let _stays = self.removal.read().await;
         self.blobs.put(archive).await?;
         Ok(code)
     }
@@ -101,8 +106,13 @@ impl CodeStore {
 
     /// Removes what has not been referred to for a while; `referenced` is everything that is now.
     pub(crate) async fn sweep(&self, referenced: &HashSet<Digest>) -> Result<(), BlobError> {
+        self.sweep_at(referenced, self.clock.monotonic()).await
+    }
+
+    async fn sweep_at(&self, referenced: &HashSet<Digest>, now: Duration) -> Result<(), BlobError> {
+        let _alone = self.removal.write().await;
         let stored = self.blobs.list().await?;
-        for digest in self.expired(referenced, stored) {
+        for digest in self.expired(referenced, stored, now) {
             self.blobs.delete(digest).await?;
             let path = self.path(digest);
             let removed = self.tasks.blocking(move || remove_folder(&path)).await;
@@ -114,8 +124,7 @@ impl CodeStore {
     }
 
     /// Forgets the digests whose time is over, and notes since when the others have been unreferenced.
-    fn expired(&self, referenced: &HashSet<Digest>, stored: Vec<Digest>) -> Vec<Digest> {
-        let now = self.clock.monotonic();
+    fn expired(&self, referenced: &HashSet<Digest>, stored: Vec<Digest>, now: Duration) -> Vec<Digest> {
         let mut state = self.lock();
         let mut candidates: HashSet<Digest> = stored.into_iter().collect();
         candidates.extend(state.unpacked.keys());
@@ -134,6 +143,7 @@ impl CodeStore {
 
     /// Unpacks once, whoever asks; from `archive`, or else from the blob.
     async fn unpacked(&self, digest: Digest, archive: Option<Bytes>) -> Result<(), Failure> {
+        let _stays = self.removal.read().await;
         let once = {
             let mut state = self.lock();
             state.unreferenced.remove(&digest);
@@ -263,13 +273,20 @@ mod tests {
         let kept = store.add(archive("kept")).await.unwrap().digest;
         let gone = store.add(archive("gone")).await.unwrap().digest;
         let referenced = HashSet::from([kept]);
-        store.sweep(&referenced).await.unwrap();
+        let noted = store.clock.monotonic();
+        store.sweep_at(&referenced, noted).await.unwrap();
+        store.sweep_at(&referenced, noted + UNREFERENCED_KEPT / 2).await.unwrap();
         assert!(store.path(gone).exists(), "its time is not over");
-        // As if noted before this process began.
-        let waited = store.lock().unreferenced.get_mut(&gone).map(|since| *since = Duration::ZERO);
-        assert!(waited.is_some());
-        let now = store.clock.monotonic();
-        assert_eq!(store.expired(&referenced, vec![gone]).is_empty(), now < UNREFERENCED_KEPT);
+        store.sweep_at(&referenced, noted + UNREFERENCED_KEPT).await.unwrap();
+        assert!(!store.path(gone).exists());
+        assert_eq!(store.blobs.list().await.unwrap(), [kept]);
         assert!(store.path(kept).exists());
+
+        // Used again in between, it has its whole time again.
+        let again = store.add(archive("gone")).await.unwrap().digest;
+        store.sweep_at(&referenced, noted).await.unwrap();
+        store.sweep_at(&HashSet::from([kept, again]), noted + UNREFERENCED_KEPT / 2).await.unwrap();
+        store.sweep_at(&referenced, noted + UNREFERENCED_KEPT).await.unwrap();
+        assert!(store.path(again).exists());
     }
 }

@@ -29,5 +29,5 @@ mod testing;
 
 pub use functions::{Functions, Options, StartError};
 pub use invoke::*;
-pub use operations::Described;
+pub use operations::{Described, LookupError};
 pub use parts::{ExecutionRoles, Executor};

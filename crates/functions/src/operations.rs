@@ -10,7 +10,7 @@ mod resolve;
 mod update_function;
 mod versions;
 
-pub use resolve::Described;
+pub use resolve::{Described, LookupError};
 pub(crate) use resolve::Resolved;
 
 #[cfg(test)]

@@ -89,7 +89,10 @@ pub(crate) fn is_native(runtime: &str) -> bool {
 }
 
 fn runs_here(runtime: &str) -> bool {
-    runtime.starts_with("python3") || runtime.starts_with("nodejs") || is_native(runtime)
+    let is_node = runtime.strip_prefix("nodejs").is_some_and(|version| {
+        version.starts_with(|first: char| first.is_ascii_digit()) && !version.ends_with("-edge")
+    });
+    is_node || runtime.starts_with("python3") || is_native(runtime)
 }
 
 #[cfg(test)]
@@ -125,7 +128,7 @@ mod tests {
 
     #[test]
     fn others_are_refused_with_what_can_be_done() {
-        for runtime in ["java21", "dotnet8", "ruby3.4", "go1.x", "python2.7"] {
+        for runtime in ["java21", "dotnet8", "ruby3.4", "go1.x", "python2.7", "nodejs4.3-edge"] {
             assert!(message(runtime, false).unwrap().contains("Supported here are python3.x"), "{runtime}");
         }
         let unknown = message("python9.9", false).unwrap();

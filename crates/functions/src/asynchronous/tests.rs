@@ -98,7 +98,9 @@ async fn what_was_accepted_survives_a_restart_with_its_attempts() {
     }
     assert_eq!(world.events.list().await.unwrap().len(), 2, "equal bodies are kept apart");
 
+    world.events.put(Bytes::from_static(b"left by a crash")).await.unwrap();
     let world = world.restarted().await;
+    assert_eq!(world.events.list().await.unwrap().len(), 2, "what no event refers to is removed");
     assert_eq!(world.functions.shared.queue.lock().count, 2);
     waits_for(&world, Duration::from_mins(1)).await;
     world.time.advance(Duration::from_mins(1));

@@ -41,13 +41,27 @@ pub struct Described {
     pub memory_mb: u32,
 }
 
+/// Functions cannot be read from the catalog at the moment. Trying again helps.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("functions cannot be read at the moment: {0}")]
+pub struct LookupError(String);
+
 impl Functions {
-    /// The function that `name` (any spelling without a qualifier) and `qualifier` (`$LATEST` or a number) stand for in
-    /// this scope; `None` when there is none, or while the catalog cannot be read.
-    pub async fn describe(&self, scope: &Scope, name: &str, qualifier: Option<&str>) -> Option<Described> {
+    /// The function that `name` (bare) and `qualifier` (`$LATEST` or a number) stand for in this scope; `None` when there
+    /// is none.
+    pub async fn lookup(
+        &self,
+        scope: &Scope,
+        name: &str,
+        qualifier: Option<&str>,
+    ) -> Result<Option<Described>, LookupError> {
         let target = Target { name: name.to_owned(), qualifier: qualifier.map(str::to_owned) };
-        let resolved = self.resolve(scope, &target).await.ok()?;
-        Some(Described {
+        let resolved = match self.resolve(scope, &target).await {
+            Ok(resolved) => resolved,
+            Err(Failure::ResourceNotFound(_)) => return Ok(None),
+            Err(failure) => return Err(LookupError(format!("{failure:?}"))),
+        };
+        Ok(Some(Described {
             function_arn: function_arn(scope, name, None),
             qualified_arn: target.arn(scope),
             version: resolved.number.map_or_else(|| LATEST.to_owned(), |number| number.to_string()),
@@ -55,6 +69,14 @@ impl Functions {
             timeout_seconds: resolved.version.configuration.timeout_seconds,
             memory_mb: resolved.version.configuration.memory_mb,
             name: target.name,
+        }))
+    }
+
+    /// As [`Functions::lookup`], for callers to whom a function that cannot be read is none; the log says which it was.
+    pub async fn describe(&self, scope: &Scope, name: &str, qualifier: Option<&str>) -> Option<Described> {
+        self.lookup(scope, name, qualifier).await.unwrap_or_else(|error| {
+            tracing::error!(function = name, %error, "a function is taken as missing");
+            None
         })
     }
 
