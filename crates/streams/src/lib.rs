@@ -25,6 +25,8 @@ mod registry;
 mod service;
 mod signer;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use names::{StreamName, StreamTarget};
 pub use operations::get_records::RecordsPage;

@@ -1,0 +1,193 @@
+//! What was begun is finished at the next start, wherever it was interrupted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use millstream_catalog::{Expect, MemoryStore, MetaStore, Page, Revision, SharedStore, StoreError, Versioned, Watch};
+use millstream_env::{BoxFuture, HostClock, ServiceClock};
+use millstream_log::{MemoryLog, ShardKey, SharedLog};
+use millstream_wire::kinesis::{IncreaseStreamRetentionPeriodInput, StreamStatus};
+
+use super::fixture::{Fixture, NAME, NOW, arn};
+
+/// A catalog that stops taking changes after some more of them. The one at the border happens unseen when `tears`.
+#[derive(Debug)]
+struct Crashing {
+    inner: SharedStore,
+    changes_left: AtomicUsize,
+    tears: bool,
+}
+
+impl Crashing {
+    /// Counts a change down: whether it happens, and whether its caller learns that. Opening the service is not counted.
+    fn admit(&self, key: &str) -> (bool, bool) {
+        if key == crate::model::SECRET_KEY {
+            return (true, true);
+        }
+        let take = |left: usize| left.checked_sub(1);
+        match self.changes_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take) {
+            Ok(1) if self.tears => (true, false),
+            Ok(_) => (true, true),
+            Err(_) => (false, false),
+        }
+    }
+}
+
+fn crashed<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unavailable("crashed".to_owned()))
+}
+
+impl MetaStore for Crashing {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Versioned>, StoreError>> {
+        self.inner.get(key)
+    }
+
+    fn put<'a>(&'a self, key: &'a str, expect: Expect, value: Bytes) -> BoxFuture<'a, Result<Revision, StoreError>> {
+        Box::pin(async move {
+            let (happens, seen) = self.admit(key);
+            let result = if happens { self.inner.put(key, expect, value).await } else { crashed() };
+            if seen { result } else { crashed() }
+        })
+    }
+
+    fn delete<'a>(&'a self, key: &'a str, revision: Revision) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let (happens, seen) = self.admit(key);
+            let result = if happens { self.inner.delete(key, revision).await } else { crashed() };
+            if seen { result } else { crashed() }
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        self.inner.list(prefix, after, limit)
+    }
+
+    fn watch(&self, prefix: &str) -> Watch {
+        self.inner.watch(prefix)
+    }
+}
+
+struct World {
+    store: SharedStore,
+    log: SharedLog,
+    clock: ServiceClock,
+    time: millstream_env::VirtualTime,
+}
+
+impl World {
+    fn new() -> Self {
+        let (clock, time) = ServiceClock::virtual_at(NOW);
+        let log = MemoryLog::new(millstream_log::memory::Options::default(), clock.clone(), HostClock::real());
+        Self { store: Arc::new(MemoryStore::new()), log: Arc::new(log), clock, time }
+    }
+
+    async fn start_over(&self, store: SharedStore) -> Fixture {
+        Fixture::over(self.clock.clone(), self.time.clone(), Arc::clone(&self.log), store).await
+    }
+
+    async fn start(&self) -> Fixture {
+        self.start_over(Arc::clone(&self.store)).await
+    }
+
+    /// A process that takes `changes` more changes of the catalog and then none; what it began is left as it is.
+    async fn crash_after(&self, changes: usize, tears: bool, work: impl AsyncFnOnce(&Fixture)) {
+        let crashing = Crashing { inner: Arc::clone(&self.store), changes_left: changes.into(), tears };
+        let fixture = self.start_over(Arc::new(crashing)).await;
+        work(&fixture).await;
+        // Lets the background steps run into the crash: on this runtime they run whenever this task yields.
+        for _ in 0..2000 {
+            tokio::task::yield_now().await;
+        }
+        fixture.tasks.cancel();
+        tokio::task::yield_now().await;
+    }
+}
+
+const SHARDS: i32 = 300;
+
+#[tokio::test]
+async fn an_interrupted_creation_is_finished() {
+    for tears in [false, true] {
+        for changes in 1..5 {
+            let world = World::new();
+            drop(world.start().await);
+            world.crash_after(changes, tears, async |fixture| drop(fixture.create(SHARDS).await)).await;
+            let fixture = world.start().await;
+            fixture.until(StreamStatus::Active).await;
+            let stream = fixture.streams.lookup(&arn()).await.unwrap().unwrap();
+            assert_eq!(stream.shards().len(), 300, "after {changes} changes");
+            assert!(stream.shards().iter().all(|shard| world.log.bounds(shard.key()).is_ok()));
+            fixture.put("a", b"x").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_deletion_is_finished_and_leaves_nothing() {
+    for tears in [false, true] {
+        for changes in 1..5 {
+            let world = World::new();
+            let fixture = world.start().await;
+            fixture.create(SHARDS).await.unwrap();
+            fixture.until(StreamStatus::Active).await;
+            let incarnation = fixture.streams.lookup(&arn()).await.unwrap().unwrap().incarnation();
+            fixture.tasks.cancel();
+            world.crash_after(changes, tears, async |fixture| drop(fixture.delete().await)).await;
+            let fixture = world.start().await;
+            fixture.until_gone().await;
+            assert_eq!(world.store.list("stream", None, 10).await.unwrap().items.len(), 1, "only the secret is left");
+            for shard in 0..300 {
+                assert!(world.log.bounds(ShardKey { stream: incarnation, shard }).is_err());
+            }
+            fixture.create(1).await.unwrap();
+            fixture.until(StreamStatus::Active).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_change_of_retention_is_finished() {
+    let world = World::new();
+    let fixture = world.start().await;
+    fixture.create(2).await.unwrap();
+    fixture.until(StreamStatus::Active).await;
+    fixture.tasks.cancel();
+    world
+        .crash_after(1, false, async |fixture| {
+            let input = IncreaseStreamRetentionPeriodInput {
+                stream_name: Some(NAME.to_owned()),
+                retention_period_hours: 48,
+                ..Default::default()
+            };
+            let call = fixture.streams.increase_stream_retention_period(&fixture.context, input);
+            // The call waits for what cannot be finished; its client goes away.
+            let waited = tokio::select! { biased; result = call => Some(result), () = yield_for_a_while() => None };
+            assert_eq!(waited, None);
+        })
+        .await;
+    let fixture = world.start().await;
+    fixture.until(StreamStatus::Active).await;
+    assert_eq!(fixture.describe().await.unwrap().retention_period_hours, 48);
+}
+
+async fn yield_for_a_while() {
+    for _ in 0..2000 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_that_overtakes_a_creation_leaves_nothing() {
+    let world = World::new();
+    let fixture = world.start().await;
+    fixture.create(SHARDS).await.unwrap();
+    fixture.delete().await.unwrap();
+    fixture.until_gone().await;
+    assert_eq!(world.store.list("stream", None, 10).await.unwrap().items.len(), 1);
+}

@@ -1,0 +1,8 @@
+//! The operations over a memory log and a memory catalog, as a client sees them.
+
+mod crashes;
+mod fixture;
+mod iterators;
+mod listing;
+mod puts;
+mod settings;
