@@ -5,14 +5,17 @@
 //!
 //! - [`contract`]: what every form promises.
 //! - [`memory`]: everything in memory, for `--ephemeral` and for tests.
+//! - [`disk`]: the embedded log: one shared, segmented log with group commit.
 //! - [`conformance`]: the suite, as a macro over a way to make a log.
 
 mod admission;
 pub mod contract;
+pub mod disk;
 pub mod memory;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
 pub use contract::*;
+pub use disk::DiskLog;
 pub use memory::MemoryLog;

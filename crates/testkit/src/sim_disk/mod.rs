@@ -76,6 +76,11 @@ impl SimDisk {
         self.lock().faults.all = fail;
     }
 
+    /// Takes back all faults that were set and have not come.
+    pub fn clear_faults(&self) {
+        self.lock().faults = state::Faults::default();
+    }
+
     /// The power goes off after `operations` more calls that change or sync something: that call and all later ones fail
     /// until [`SimDisk::restart`].
     pub fn power_off_after(&self, operations: u64) {

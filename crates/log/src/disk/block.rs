@@ -1,0 +1,198 @@
+//! A block on its way: open, closed, in flight.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use millstream_env::Timestamp;
+use tokio::sync::watch;
+
+use crate::admission::Admitted;
+use crate::contract::{AppendError, Sealed, ShardConfig};
+
+use super::buffer::{Arena, Frozen, Pool, Region};
+use super::format::block::{BlockHeader, Kind};
+use super::format::record::{self, RecordHeader};
+
+/// What became of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Pending,
+    Published,
+    Failed(AppendError),
+}
+
+/// What slots and waiting commits share with a block.
+#[derive(Debug)]
+pub(super) struct BlockTicket {
+    pub(super) number: u64,
+    /// Slots not settled, and one more while the block is open.
+    unsettled: AtomicUsize,
+    pub(super) outcome: watch::Sender<Outcome>,
+}
+
+impl BlockTicket {
+    /// Takes one away; true when it was the last: the block is closed and can be written.
+    pub(super) fn settle_one(&self) -> bool {
+        self.unsettled.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Waits until the block is published or has failed.
+    pub(super) async fn outcome(&self) -> Result<(), AppendError> {
+        let mut outcome = self.outcome.subscribe();
+        let decided = outcome.wait_for(|outcome| *outcome != Outcome::Pending).await;
+        match decided.map(|outcome| *outcome) {
+            Ok(Outcome::Published) => Ok(()),
+            Ok(Outcome::Failed(error)) => Err(error),
+            Ok(Outcome::Pending) | Err(_) => Err(AppendError::Unknown),
+        }
+    }
+}
+
+/// What becomes true when the block is published.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Effect {
+    /// Adjacent records of one shard; the offset is within the block.
+    Run {
+        ordinal: u32,
+        first: u64,
+        next: u64,
+        arrival: Timestamp,
+        last_arrival: Timestamp,
+        offset: u32,
+        length: u32,
+    },
+    Created {
+        ordinal: u32,
+    },
+    Configured {
+        ordinal: u32,
+        config: ShardConfig,
+        hidden_before: Timestamp,
+    },
+    Sealed {
+        ordinal: u32,
+        sealed: Sealed,
+    },
+    Deleted {
+        ordinal: u32,
+    },
+}
+
+/// A block that takes reservations, or waits to be written.
+#[derive(Debug)]
+pub(super) struct PendingBlock {
+    pub(super) ticket: Arc<BlockTicket>,
+    arena: Option<Arena>,
+    header: Option<Region>,
+    capacity: usize,
+    pub(super) effects: Vec<Effect>,
+    records: u32,
+    pub(super) payload_bytes: u64,
+    /// Given back when the block is decided.
+    admitted: Vec<Arc<Admitted>>,
+    pub(super) frozen: Option<Frozen>,
+}
+
+impl PendingBlock {
+    pub(super) fn open(pool: &Arc<Pool>, number: u64, capacity: usize) -> Self {
+        let mut arena = pool.arena(capacity);
+        let header = arena.carve(BlockHeader::BYTES).expect("a block is larger than its header");
+        let (outcome, _) = watch::channel(Outcome::Pending);
+        Self {
+            ticket: Arc::new(BlockTicket { number, unsettled: AtomicUsize::new(1), outcome }),
+            arena: Some(arena),
+            header: Some(header),
+            capacity,
+            effects: Vec::new(),
+            records: 0,
+            payload_bytes: 0,
+            admitted: Vec::new(),
+            frozen: None,
+        }
+    }
+
+    fn arena(&mut self) -> &mut Arena {
+        self.arena.as_mut().expect("there until frozen")
+    }
+
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        let arena = self.arena.as_ref().expect("there until frozen");
+        arena.remaining() >= bytes && arena.used() + bytes <= self.capacity
+    }
+
+    /// Takes `bytes`, which must be there. Returns the place and its offset in the block.
+    pub(super) fn carve(&mut self, bytes: usize) -> (Region, u32) {
+        let offset = u32::try_from(self.arena().used()).expect("blocks are below 4 GiB");
+        let region = self.arena().carve(bytes).expect("the caller made sure of the room");
+        self.records += 1;
+        self.ticket.unsettled.fetch_add(1, Ordering::Relaxed);
+        (region, offset)
+    }
+
+    /// Writes a record that says something about a shard.
+    pub(super) fn put_fact(&mut self, header: FactHeader, body: &[u8]) {
+        let length = RecordHeader::BYTES + body.len();
+        let (mut region, _) = self.carve(length);
+        encode_fact(region.bytes_mut(), header, body, self.ticket.number);
+        drop(region);
+        self.ticket.settle_one();
+    }
+
+    pub(super) fn admit(&mut self, admitted: &Arc<Admitted>) {
+        self.admitted.push(Arc::clone(admitted));
+    }
+
+    /// With padding.
+    pub(super) fn length(&mut self) -> u64 {
+        (self.arena().used() as u64).next_multiple_of(super::format::PAGE_BYTES as u64)
+    }
+
+    /// Completes the settled block.
+    pub(super) fn freeze(&mut self, kind: Kind, segment: u64, durable_upto: u64, now: Timestamp) -> Frozen {
+        let length = u32::try_from(self.length()).expect("blocks are below 4 GiB");
+        let arena = self.arena.take().expect("frozen once");
+        let header = BlockHeader {
+            kind,
+            length,
+            used: u32::try_from(arena.used()).expect("blocks are below 4 GiB"),
+            records: self.records,
+            segment,
+            number: self.ticket.number,
+            durable_upto,
+            time_ms: now.millis(),
+        };
+        let mut place = self.header.take().expect("frozen once");
+        header.encode(place.bytes_mut());
+        drop(place);
+        let frozen = arena.freeze().expect("all slots of the block are settled");
+        self.frozen = Some(frozen.clone());
+        frozen
+    }
+
+    pub(super) fn decide(self, outcome: Outcome) {
+        self.ticket.outcome.send_replace(outcome);
+    }
+}
+
+/// What a fact's record says beside its body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FactHeader {
+    pub(super) kind: record::Kind,
+    pub(super) ordinal: u32,
+    pub(super) position: u64,
+    pub(super) time: Timestamp,
+}
+
+/// Writes a fact into `place`, which is exactly as long as the record.
+pub(super) fn encode_fact(place: &mut [u8], fact: FactHeader, body: &[u8], number: u64) {
+    place[RecordHeader::BYTES..].copy_from_slice(body);
+    let header = RecordHeader {
+        length: u32::try_from(place.len()).expect("facts are short"),
+        ordinal: fact.ordinal,
+        kind: fact.kind,
+        key_bytes: 0,
+        position: fact.position,
+        arrival_ms: fact.time.millis(),
+    };
+    header.encode(place, number);
+}

@@ -1,0 +1,241 @@
+//! The engine: shards, segments and blocks behind one lock, and the carrying out of what the pipeline decides.
+//!
+//! Commands that touch memory only (close, publish, fail, build a checkpoint) are carried out at once under the lock.
+//! Those that touch the disk become [`Work`] for the committer threads or [`Chore`]s for the housekeeper; the engine has
+//! no threads of its own, so a simulation carries them out one by one in any order.
+
+mod append;
+mod commands;
+mod control;
+mod housekeeping;
+mod perform;
+
+pub(super) use control::unavailable;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use millstream_env::{Disk, DiskFile, HostClock, ServiceClock, Timestamp};
+
+use crate::admission::Admission;
+use crate::contract::{ShardError, ShardKey};
+
+use super::block::PendingBlock;
+use super::buffer::{Frozen, Pool};
+use super::index_file::{IndexFile, PageCache};
+use super::options::Options;
+use super::pipeline::{Command, Pipeline, Sizes};
+use super::recovery::Recovered;
+use super::segment_index::SegmentIndex;
+use super::shard::Shard;
+use super::tail_cache::TailCache;
+
+/// Blocks in flight at once: one is written while the other is synced.
+const IN_FLIGHT_MAX: usize = 2;
+
+pub(super) struct Engine {
+    pub(super) options: Options,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) clock: ServiceClock,
+    pub(super) admission: Admission,
+    pub(super) pool: Arc<Pool>,
+    pub(super) index_cache: Arc<PageCache>,
+    pub(super) store: u128,
+    state: Mutex<State>,
+    /// Something to do for committers, for the housekeeper; the pipeline came to rest.
+    pub(super) work_ready: Condvar,
+    pub(super) chores_ready: Condvar,
+    pub(super) at_rest: Condvar,
+    pub(super) counters: Counters,
+    /// Held as long as the engine lives.
+    _lock: Arc<dyn DiskFile>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    /// Data and partition keys stored.
+    pub(super) payload_bytes: AtomicU64,
+    /// Everything written to files.
+    pub(super) written_bytes: AtomicU64,
+    pub(super) blocks: AtomicU64,
+    pub(super) syncs: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn add(counter: &AtomicU64, value: u64) {
+        counter.fetch_add(value, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) ordinals: HashMap<ShardKey, u32>,
+    pub(super) shards: BTreeMap<u32, Shard>,
+    next_ordinal: u32,
+    pub(super) pipeline: Pipeline,
+    open: Option<PendingBlock>,
+    /// Closed or in flight, by number.
+    blocks: BTreeMap<u64, PendingBlock>,
+    pub(super) segments: BTreeMap<u64, Segment>,
+    pub(super) tail: TailCache,
+    work: VecDeque<Work>,
+    chores: VecDeque<Chore>,
+    /// Files to be removed once a new segment is in use.
+    obsolete: Vec<u64>,
+    /// Segments found at opening that want their end cut and their index written then.
+    unsealed: Vec<u64>,
+    /// Free space is below the minimum.
+    low_space: bool,
+    direct: bool,
+    life: Life,
+    pub(super) last_append: Timestamp,
+    expiry_due: Timestamp,
+}
+
+/// Whether the log is being closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// Nothing more is taken; what was taken is stored.
+    Closing,
+    /// The threads end.
+    Stopping,
+}
+
+/// A segment that readers may use.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) path: PathBuf,
+    pub(super) file: Option<Arc<dyn DiskFile>>,
+    pub(super) index: Index,
+    pub(super) end: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Index {
+    /// Grows with every published block.
+    Active(SegmentIndex),
+    /// Sealed; its file is not written yet.
+    Memory(Arc<SegmentIndex>),
+    File(Arc<IndexFile>),
+}
+
+/// What committers do.
+#[derive(Debug)]
+pub(super) enum Work {
+    Create { segment: u64, bytes: u64, direct: bool },
+    Write { segment: u64, number: u64, offset: u64, file: Arc<dyn DiskFile>, bytes: Frozen },
+    Sync { segment: u64, number: u64, file: Arc<dyn DiskFile> },
+}
+
+/// What the housekeeper does.
+#[derive(Debug)]
+pub(super) enum Chore {
+    /// Cut the file at its end and write its index.
+    Seal {
+        segment: u64,
+    },
+    Remove {
+        segment: u64,
+    },
+}
+
+impl Engine {
+    pub(super) fn new(
+        options: Options,
+        disk: Arc<dyn Disk>,
+        clock: ServiceClock,
+        host_clock: HostClock,
+        recovered: Recovered,
+        lock: Arc<dyn DiskFile>,
+    ) -> Arc<Self> {
+        let sizes = Sizes {
+            block: round(options.block_bytes as u64),
+            segment_min: round(options.segment_bytes_min),
+            // Offsets in a segment have 32 bits.
+            segment_max: round(options.segment_bytes_max.min(1 << 30)),
+            in_flight_max: IN_FLIGHT_MAX,
+        };
+        let block = usize::try_from(sizes.block).expect("a block fits into memory");
+        let (pipeline, commands) = Pipeline::new(sizes, recovered.last_block, recovered.next_segment);
+        let now = clock.now();
+        let state = State {
+            ordinals: recovered.shards.iter().map(|(ordinal, shard)| (shard.key, *ordinal)).collect(),
+            next_ordinal: recovered.next_ordinal,
+            pipeline,
+            open: None,
+            blocks: BTreeMap::new(),
+            segments: recovered.segments,
+            tail: TailCache::new(options.tail_cache_bytes_max),
+            work: VecDeque::new(),
+            chores: VecDeque::new(),
+            obsolete: recovered.obsolete,
+            unsealed: recovered.unsealed,
+            low_space: false,
+            direct: options.direct,
+            life: Life::Open,
+            last_append: now,
+            expiry_due: Timestamp::EPOCH,
+            shards: recovered.shards,
+        };
+        let engine = Arc::new(Self {
+            admission: Admission::new(options.admitted_bytes_max, options.admission_wait_max, host_clock),
+            pool: Pool::new(block, options.tail_cache_bytes_max / block + IN_FLIGHT_MAX + 1),
+            index_cache: recovered.index_cache,
+            store: recovered.store,
+            options,
+            disk,
+            clock,
+            state: Mutex::new(state),
+            work_ready: Condvar::new(),
+            chores_ready: Condvar::new(),
+            at_rest: Condvar::new(),
+            counters: Counters::default(),
+            _lock: lock,
+        });
+        engine.carry_out(&mut engine.lock(), commands);
+        engine
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics while holding this lock")
+    }
+
+    pub(super) fn carry_out(&self, state: &mut State, commands: Vec<Command>) {
+        commands::carry_out(self, state, commands);
+    }
+
+    pub(super) fn segment_path(&self, segment: u64) -> PathBuf {
+        super::files::segment_path(&self.options.folder, segment)
+    }
+
+    pub(super) fn index_path(&self, segment: u64) -> PathBuf {
+        super::files::index_path(&self.options.folder, segment)
+    }
+}
+
+fn round(bytes: u64) -> u64 {
+    bytes.max(1).next_multiple_of(16 * 1024)
+}
+
+impl State {
+    pub(super) fn shard(&self, key: ShardKey) -> Result<(u32, &Shard), ShardError> {
+        let ordinal = self.ordinals.get(&key).ok_or(ShardError::NoShard(key))?;
+        let shard = self.shards.get(ordinal).filter(|shard| shard.created);
+        Ok((*ordinal, shard.ok_or(ShardError::NoShard(key))?))
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Engine")
+            .field("folder", &self.options.folder)
+            .field("shards", &state.shards.len())
+            .field("segments", &state.segments.len())
+            .field("pipeline", &state.pipeline)
+            .finish_non_exhaustive()
+    }
+}

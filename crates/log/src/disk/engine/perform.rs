@@ -1,0 +1,102 @@
+//! Carrying out work on the disk, off the lock.
+
+use std::io;
+use std::sync::Arc;
+
+use millstream_env::{Access, DiskFile};
+
+use super::super::files::segments_folder;
+use super::super::pipeline::{Event, Failure};
+use super::super::segment_index::SegmentIndex;
+use super::{Counters, Engine, Index, Life, Segment, Work};
+
+impl Engine {
+    /// The next piece of work, if there is one.
+    #[cfg(test)]
+    pub(in crate::disk) fn take_work(&self) -> Option<Work> {
+        self.lock().work.pop_front()
+    }
+
+    /// Waits for work; `None` when the engine stops.
+    pub(in crate::disk) fn wait_for_work(&self) -> Option<Work> {
+        let mut state = self.lock();
+        loop {
+            if let Some(work) = state.work.pop_front() {
+                return Some(work);
+            }
+            if state.life == Life::Stopping {
+                return None;
+            }
+            state = self.work_ready.wait(state).expect("no code panics while holding this lock");
+        }
+    }
+
+    /// Does a piece of work and tells the pipeline.
+    pub(in crate::disk) fn perform(&self, work: Work) {
+        let event = match work {
+            Work::Create { segment, bytes, direct } => {
+                let created = self.create_segment(segment, bytes, direct);
+                let result = created.map(|(file, direct)| self.register(segment, file, direct));
+                Event::Created { segment, result: result.map_err(|error| failure("create", segment, &error)) }
+            }
+            Work::Write { segment, number, offset, file, bytes } => {
+                Counters::add(&self.counters.written_bytes, bytes.as_ref().len() as u64);
+                let result = file.write_all_at(bytes.as_ref(), offset);
+                Event::Written { segment, number, result: result.map_err(|error| failure("write", segment, &error)) }
+            }
+            Work::Sync { segment, number, file } => {
+                Counters::add(&self.counters.syncs, 1);
+                let result = file.sync();
+                Event::Synced { segment, number, result: result.map_err(|error| failure("sync", segment, &error)) }
+            }
+        };
+        self.tell(event);
+    }
+
+    pub(in crate::disk) fn tell(&self, event: Event) {
+        let state = &mut *self.lock();
+        let commands = state.pipeline.step(event);
+        self.carry_out(state, commands);
+    }
+
+    /// Makes the file, with its space, and makes its name durable.
+    fn create_segment(&self, segment: u64, bytes: u64, direct: bool) -> io::Result<(Arc<dyn DiskFile>, bool)> {
+        let path = self.segment_path(segment);
+        let (file, direct) = match self.disk.open(&path, Access::CreateNew, direct) {
+            Err(error) if direct && error.kind() == io::ErrorKind::InvalidInput => {
+                tracing::warn!("the file system cannot by-pass the page cache; writing through it, which is slower");
+                (self.disk.open(&path, Access::OpenOrCreate, false)?, false)
+            }
+            other => (other?, direct),
+        };
+        let made = match file.allocate(bytes) {
+            // Some file systems cannot reserve space; a full disk is then met when writing.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+            other => other,
+        };
+        let made =
+            made.and_then(|()| file.sync()).and_then(|()| self.disk.sync_dir(&segments_folder(&self.options.folder)));
+        if let Err(error) = made {
+            // What was made of it is of no use; opening again would clean it up as well.
+            if let Err(error) = self.disk.remove_file(&path) {
+                tracing::warn!(segment, %error, "a segment that could not be made is left behind");
+            }
+            return Err(error);
+        }
+        Ok((file, direct))
+    }
+
+    fn register(&self, segment: u64, file: Arc<dyn DiskFile>, direct: bool) {
+        let mut state = self.lock();
+        state.direct = direct;
+        let path = self.segment_path(segment);
+        let index = Index::Active(SegmentIndex::default());
+        state.segments.insert(segment, Segment { path, file: Some(file), index, end: 0 });
+    }
+}
+
+fn failure(what: &str, segment: u64, error: &io::Error) -> Failure {
+    let no_space = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    tracing::error!(what, segment, %error, "the log cannot store");
+    if no_space { Failure::NoSpace } else { Failure::Broken }
+}

@@ -1,0 +1,258 @@
+//! Opening a folder: find the segments, take the newest whole checkpoint, replay what follows it.
+//!
+//! A block that does not verify is a **torn tail** when nothing shows that it was acknowledged: the log ends before it.
+//! It is **damage** when something does: a later block of the segment whose `durable_upto` reaches it, or the next
+//! segment, whose header names the number at which it began. Of damaged blocks every record that verifies by itself is
+//! kept; for the rest the positions that are missing are found by what the same shard has next, in a block or in a
+//! checkpoint. A shard that has nothing later gets as many damaged positions as could have been lost, so that no position
+//! is given out twice.
+
+mod replay;
+mod scan;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use millstream_env::{Access, Disk};
+
+use crate::contract::{Position, ShardKey};
+
+use super::engine::{Index, Segment};
+use super::files::{index_path, segment_of, segment_path, segments_folder};
+use super::format::PAGE_BYTES;
+use super::format::segment::{BadHeader, SegmentHeader};
+use super::index_file::{IndexError, IndexFile, PageCache};
+use super::options::OpenError;
+use super::segment_index::SegmentIndex;
+use super::shard::Shard;
+use replay::Replay;
+use scan::{ScanEnd, SegmentScan};
+
+/// What opening found, for the log and the operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    pub segments: usize,
+    pub shards: usize,
+    /// Segments read record by record, because they were not sealed or had no usable index.
+    pub segments_scanned: usize,
+    /// The newest segment ended in something unfinished, which was never acknowledged.
+    pub torn_tail: Option<TornTail>,
+    /// Acknowledged records that cannot be served.
+    pub damaged: Vec<DamagedRecords>,
+    /// Blocks in which damage was found, though perhaps no record was lost.
+    pub damaged_blocks: Vec<(u64, u64)>,
+    /// Records of shards that no fact tells of any more.
+    pub orphaned_records: u64,
+}
+
+/// Where a torn tail was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    pub segment: u64,
+    pub offset: u64,
+}
+
+/// A range of positions of one shard, both inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DamagedRecords {
+    pub shard: ShardKey,
+    pub first: Position,
+    pub last: Position,
+}
+
+/// Everything the engine needs to go on.
+pub(super) struct Recovered {
+    pub(super) store: u128,
+    pub(super) shards: BTreeMap<u32, Shard>,
+    pub(super) next_ordinal: u32,
+    pub(super) segments: BTreeMap<u64, Segment>,
+    pub(super) last_block: u64,
+    pub(super) next_segment: u64,
+    pub(super) obsolete: Vec<u64>,
+    pub(super) unsealed: Vec<u64>,
+    pub(super) index_cache: Arc<PageCache>,
+    pub(super) report: RecoveryReport,
+}
+
+/// A segment file as its header tells it.
+struct Found {
+    id: u64,
+    first_block: u64,
+}
+
+pub(super) fn recover(
+    disk: &Arc<dyn Disk>,
+    folder: &Path,
+    store: u128,
+    index_cache: Arc<PageCache>,
+) -> Result<Recovered, OpenError> {
+    let path = segments_folder(folder);
+    let failed = |source: io::Error| OpenError::Disk { path: path.clone(), source };
+    let names = disk.list(&path).map_err(failed)?;
+    let mut ids: Vec<u64> = names.iter().filter_map(|name| segment_of(name, ".log")).collect();
+    ids.sort_unstable();
+    let mut obsolete: Vec<u64> =
+        names.iter().filter_map(|name| segment_of(name, ".idx")).filter(|id| !ids.contains(id)).collect();
+    let mut found = Vec::new();
+    for id in &ids {
+        match header(&**disk, folder, store, *id)? {
+            Some(first_block) => found.push(Found { id: *id, first_block }),
+            // Made, and not in use when the process ended; or damaged beyond its first pages, which block numbers tell.
+            None => obsolete.push(*id),
+        }
+    }
+    // A segment that begins no earlier than the next one was given up before its checkpoint was published.
+    let mut kept: Vec<Found> = Vec::new();
+    for segment in found {
+        while let Some(given_up) = kept.pop_if(|before| before.first_block >= segment.first_block) {
+            obsolete.push(given_up.id);
+        }
+        kept.push(segment);
+    }
+    let mut recovered = Recovered {
+        store,
+        shards: BTreeMap::new(),
+        next_ordinal: 0,
+        segments: BTreeMap::new(),
+        last_block: kept.last().map_or(0, |segment| segment.first_block - 1),
+        next_segment: ids.last().map_or(1, |id| id + 1).max(obsolete.iter().max().map_or(1, |id| id + 1)),
+        obsolete,
+        unsealed: Vec::new(),
+        index_cache,
+        report: RecoveryReport { segments: kept.len(), ..RecoveryReport::default() },
+    };
+    load(disk, folder, &kept, &mut recovered).map_err(failed)?;
+    Ok(recovered)
+}
+
+/// The first block of a segment, as its header or, when that is damaged, its checkpoint says.
+fn header(disk: &dyn Disk, folder: &Path, store: u128, id: u64) -> Result<Option<u64>, OpenError> {
+    let path = segment_path(folder, id);
+    let mut page = vec![0; 2 * PAGE_BYTES];
+    let read = disk.open(&path, Access::Read, false).and_then(|file| read_some(&*file, &mut page));
+    let got = read.map_err(|source| OpenError::Disk { path: path.clone(), source })?;
+    page.truncate(got);
+    match SegmentHeader::decode(&page) {
+        Ok(header) if header.store != store || header.segment != id => Err(OpenError::ForeignSegment { path }),
+        Ok(header) => Ok(Some(header.first_block)),
+        Err(BadHeader::Format(version)) => Err(OpenError::SegmentFormat { path, version }),
+        Err(BadHeader::Unreadable) => Ok(scan::checkpoint_number(page.get(PAGE_BYTES..).unwrap_or(&[]), id)),
+    }
+}
+
+/// Reads up to the end of the file.
+fn read_some(file: &dyn millstream_env::DiskFile, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    while got < bytes.len() {
+        match file.read_at(&mut bytes[got..], got as u64)? {
+            0 => break,
+            count => got += count,
+        }
+    }
+    Ok(got)
+}
+
+fn load(disk: &Arc<dyn Disk>, folder: &Path, kept: &[Found], recovered: &mut Recovered) -> io::Result<()> {
+    // Back to the newest segment whose checkpoint is whole; from there on everything is replayed.
+    let mut scans = Vec::new();
+    for (index, segment) in kept.iter().enumerate().rev() {
+        let last = kept.get(index + 1).map(|next| next.first_block - 1);
+        let scan =
+            SegmentScan::read(&**disk, &segment_path(folder, segment.id), segment.id, segment.first_block, last)?;
+        let whole = scan.has_whole_checkpoint();
+        scans.push((index, scan));
+        if whole {
+            break;
+        }
+    }
+    let scanned_from = scans.last().map_or(0, |(index, _)| *index);
+    for (index, segment) in kept[..scanned_from].iter().enumerate() {
+        let last = kept[index + 1].first_block - 1;
+        let sealed = open_sealed(disk, folder, segment, last, &recovered.index_cache)?;
+        if matches!(sealed.index, Index::Memory(_)) {
+            recovered.report.segments_scanned += 1;
+            recovered.unsealed.push(segment.id);
+        }
+        recovered.segments.insert(segment.id, sealed);
+    }
+    let mut replay = Replay::new();
+    for (index, scan) in scans.into_iter().rev() {
+        let segment = &kept[index];
+        recovered.report.segments_scanned += 1;
+        let newest = index + 1 == kept.len();
+        let empty = replay.segment(segment.first_block, &scan);
+        if newest && let ScanEnd::Torn { offset } = scan.end {
+            tracing::warn!(segment = segment.id, offset, "the log ended in an unfinished write, which is cut off");
+            recovered.report.torn_tail = Some(TornTail { segment: segment.id, offset });
+        }
+        if newest && empty {
+            // Nothing happened since it was begun: the next segment takes its number and its place.
+            recovered.obsolete.push(segment.id);
+            recovered.last_block = segment.first_block - 1;
+            continue;
+        }
+        recovered.last_block = scan.last_block.max(segment.first_block);
+        let index = replay.take_index();
+        let path = segment_path(folder, segment.id);
+        let end = index.end;
+        recovered.segments.insert(segment.id, Segment { path, file: None, index: Index::Memory(Arc::new(index)), end });
+        recovered.unsealed.push(segment.id);
+    }
+    replay.finish(recovered);
+    recovered.report.shards = recovered.shards.len();
+    Ok(())
+}
+
+/// A sealed segment by its index file; when that is of no use, by its records.
+fn open_sealed(
+    disk: &Arc<dyn Disk>,
+    folder: &Path,
+    segment: &Found,
+    last: u64,
+    cache: &Arc<PageCache>,
+) -> io::Result<Segment> {
+    let path = segment_path(folder, segment.id);
+    let file = IndexFile::open(Arc::clone(disk), index_path(folder, segment.id), segment.id, Arc::clone(cache));
+    match file {
+        Ok(file) if file.head.first_block == segment.first_block => {
+            let end = file.head.end;
+            Ok(Segment { path, file: None, index: Index::File(Arc::new(file)), end })
+        }
+        _ => {
+            tracing::warn!(segment = segment.id, "the index of a segment is missing or damaged: it is made again");
+            let index = index_of(&**disk, &path, segment.id, End::Block(last)).map_err(|error| match error {
+                IndexError::Disk(error) => error,
+                IndexError::Damaged => io::ErrorKind::InvalidData.into(),
+            })?;
+            let end = index.end;
+            Ok(Segment { path, file: None, index: Index::Memory(Arc::new(index)), end })
+        }
+    }
+}
+
+/// Where a sealed segment ends: behind it may be blocks that were given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    Offset(u64),
+    Block(u64),
+}
+
+/// Makes the index of a sealed segment from its records.
+pub(super) fn index_of(disk: &dyn Disk, path: &Path, id: u64, end: End) -> Result<SegmentIndex, IndexError> {
+    let mut head = vec![0; 2 * PAGE_BYTES];
+    let got = disk.open(path, Access::Read, false).and_then(|file| read_some(&*file, &mut head))?;
+    head.truncate(got);
+    let first_block = match SegmentHeader::decode(&head) {
+        Ok(header) => header.first_block,
+        Err(_) => scan::checkpoint_number(head.get(PAGE_BYTES..).unwrap_or(&[]), id).ok_or(IndexError::Damaged)?,
+    };
+    let scan = match end {
+        End::Offset(end) => SegmentScan::read_to(disk, path, id, first_block, end)?,
+        End::Block(last) => SegmentScan::read(disk, path, id, first_block, Some(last))?,
+    };
+    let mut replay = Replay::new();
+    replay.segment(first_block, &scan);
+    Ok(replay.take_index())
+}

@@ -1,0 +1,129 @@
+//! What the log knows of one shard while it is open.
+
+use millstream_env::Timestamp;
+use tokio::sync::watch;
+
+use crate::contract::{Bounds, Position, Sealed, ShardConfig, ShardKey, Stored};
+
+use super::format::fact::ShardFacts;
+
+/// Positions that cannot be served, both inclusive.
+pub(super) type DamagedRange = (u64, u64);
+
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) key: ShardKey,
+    pub(super) config: ShardConfig,
+    /// Records that arrived earlier were hidden by an earlier retention.
+    pub(super) hidden_before: Timestamp,
+    /// The position the next record gets, and the arrival of the last that got one.
+    reserved_next: u64,
+    reserved_arrival: Option<Timestamp>,
+    /// A seal is on its way, or done.
+    pub(super) sealing: Option<Sealed>,
+    /// One past the last durable position.
+    pub(super) next: u64,
+    pub(super) last_arrival: Option<Timestamp>,
+    pub(super) sealed: Option<Sealed>,
+    /// Its creation is durable.
+    pub(super) created: bool,
+    /// Nothing before is readable any more.
+    pub(super) horizon: u64,
+    pub(super) damaged: Vec<DamagedRange>,
+    wake: watch::Sender<u64>,
+}
+
+impl Shard {
+    pub(super) fn new(key: ShardKey, config: ShardConfig) -> Self {
+        Self::recovered(
+            ShardFacts { key, config, hidden_before: Timestamp::EPOCH, last_arrival: None, sealed: None },
+            0,
+            Vec::new(),
+        )
+    }
+
+    pub(super) fn recovered(facts: ShardFacts, next: u64, damaged: Vec<DamagedRange>) -> Self {
+        Self {
+            key: facts.key,
+            config: facts.config,
+            hidden_before: facts.hidden_before,
+            reserved_next: next,
+            reserved_arrival: facts.last_arrival,
+            sealing: facts.sealed,
+            next,
+            last_arrival: facts.last_arrival,
+            sealed: facts.sealed,
+            created: false,
+            horizon: 0,
+            damaged,
+            wake: watch::Sender::new(0),
+        }
+    }
+
+    /// What a checkpoint must say: the durable state.
+    pub(super) fn facts(&self) -> ShardFacts {
+        ShardFacts {
+            key: self.key,
+            config: self.config,
+            hidden_before: self.hidden_before,
+            last_arrival: self.last_arrival,
+            sealed: self.sealed,
+        }
+    }
+
+    /// The next place, without taking it.
+    pub(super) fn peek(&self, now: Timestamp) -> Stored {
+        let arrival = self.reserved_arrival.map_or(now, |last| last.max(now));
+        Stored { position: Position(self.reserved_next), arrival }
+    }
+
+    pub(super) fn take(&mut self, place: Stored) {
+        self.reserved_next = place.position.0 + 1;
+        self.reserved_arrival = Some(place.arrival);
+    }
+
+    pub(super) fn seal(&mut self, now: Timestamp) -> Sealed {
+        let sealed =
+            Sealed { closed_at: self.peek(now).arrival, last: self.reserved_next.checked_sub(1).map(Position) };
+        self.sealing = Some(sealed);
+        sealed
+    }
+
+    /// Everything unpublished is lost: its positions stay empty for ever.
+    pub(super) fn forget_unpublished(&mut self) {
+        self.sealing = self.sealed;
+        self.reserved_arrival = self.reserved_arrival.max(self.last_arrival);
+    }
+
+    pub(super) fn published(&mut self, next: u64, arrival: Timestamp) {
+        assert!(next > self.next, "positions are published in order");
+        self.next = next;
+        self.last_arrival = Some(arrival);
+    }
+
+    pub(super) fn cutoff(&self, now: Timestamp) -> Timestamp {
+        self.hidden_before.max(now.minus(self.config.retention))
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            horizon: Position(self.horizon),
+            next: Position(self.next),
+            last_arrival: self.last_arrival,
+            sealed: self.sealed,
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.wake.subscribe()
+    }
+
+    pub(super) fn wake(&self) {
+        self.wake.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(super) fn expired(&mut self, horizon: u64) {
+        self.horizon = self.horizon.max(horizon);
+        self.damaged.retain(|(_, last)| *last >= horizon);
+    }
+}

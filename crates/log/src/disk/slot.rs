@@ -1,0 +1,76 @@
+//! The reserved place of one record in a block.
+
+use std::sync::Arc;
+
+use millstream_types::Payload;
+
+use crate::contract::{AppendError, SlotMemory, Stored};
+
+use super::block::BlockTicket;
+use super::buffer::Region;
+use super::engine::Engine;
+use super::format::record::{Kind, RecordHeader};
+
+pub(super) struct DiskSlot {
+    pub(super) engine: Arc<Engine>,
+    pub(super) ticket: Arc<BlockTicket>,
+    pub(super) region: Option<Region>,
+    pub(super) ordinal: u32,
+    pub(super) key_bytes: u16,
+    pub(super) stored: Stored,
+    pub(super) filled: bool,
+}
+
+impl DiskSlot {
+    /// Completes the record and lets go of its bytes. The block may be written from here on.
+    fn complete(&mut self) {
+        let Some(mut region) = self.region.take() else { return };
+        let bytes = region.bytes_mut();
+        let kind = if self.filled { Kind::Data } else { Kind::Void };
+        if !self.filled {
+            // Recycled memory may hold other people's records.
+            bytes.fill(0);
+        }
+        let header = RecordHeader {
+            length: u32::try_from(bytes.len()).expect("blocks are below 4 GiB"),
+            ordinal: self.ordinal,
+            kind,
+            key_bytes: if self.filled { self.key_bytes } else { 0 },
+            position: self.stored.position.0,
+            arrival_ms: self.stored.arrival.millis(),
+        };
+        header.encode(bytes, self.ticket.number);
+        drop(region);
+        if self.ticket.settle_one() {
+            self.engine.settled(&self.ticket);
+        }
+    }
+}
+
+impl SlotMemory for DiskSlot {
+    fn fill(&mut self, payload: Payload<'_>) {
+        let start = RecordHeader::BYTES + self.key_bytes as usize;
+        if let Some(region) = &mut self.region {
+            payload.decode_into(&mut region.bytes_mut()[start..]);
+            self.filled = true;
+        }
+    }
+
+    fn stored(&self) -> Stored {
+        self.stored
+    }
+
+    fn settle(mut self: Box<Self>) -> Result<Stored, AppendError> {
+        self.complete();
+        if self.filled { Ok(self.stored) } else { Err(AppendError::Unavailable) }
+    }
+}
+
+impl Drop for DiskSlot {
+    fn drop(&mut self) {
+        if self.region.is_some() {
+            self.filled = false;
+            self.complete();
+        }
+    }
+}
