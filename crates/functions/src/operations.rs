@@ -10,8 +10,8 @@ mod resolve;
 mod update_function;
 mod versions;
 
-pub use resolve::{Described, LookupError};
 pub(crate) use resolve::Resolved;
+pub use resolve::{Described, LookupError};
 
 #[cfg(test)]
 mod tests;
