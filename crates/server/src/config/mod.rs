@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use crate::server::storage::LogLimits;
 pub(crate) use settings::{Auth, Isolation, LogFormat, Settings, refuse_unknown_variables};
 
 /// The port of the endpoint: the one people's AWS tools are already pointed at when they work locally.
@@ -18,6 +19,7 @@ pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:4566";
 pub(crate) struct Config {
     pub(crate) storage: Storage,
     pub(crate) listen: SocketAddr,
+    pub(crate) log_limits: LogLimits,
     pub(crate) isolation: Isolation,
     pub(crate) strict_runtimes: bool,
     /// User ids for functions when the server runs as root; `None` leaves the runtime's default.
@@ -43,6 +45,9 @@ impl Config {
         if ephemeral && settings.data_dir.is_some() {
             anyhow::bail!("--ephemeral keeps everything in memory, so --data-dir has no use beside it; leave one out");
         }
+        if ephemeral && (settings.log_bytes_max.is_some() || settings.disk_free_min.is_some()) {
+            anyhow::bail!("--log-bytes-max and --disk-free-min are about the disk, which --ephemeral does not use");
+        }
         if settings.auth == Some(Auth::Enforce) {
             anyhow::bail!("--auth enforce is not available in this version; only --auth open is");
         }
@@ -63,6 +68,10 @@ impl Config {
                 Storage::Folder(settings.data_dir.unwrap_or_else(|| PathBuf::from("millstream-data")))
             },
             listen,
+            log_limits: LogLimits {
+                bytes_max: settings.log_bytes_max.map(|size| size.0),
+                disk_free_min: settings.disk_free_min.map(|size| size.0),
+            },
             isolation: settings.isolation.unwrap_or_default(),
             strict_runtimes: settings.strict_runtimes.unwrap_or(false),
             function_uids: settings.function_uids.map(|uids| uids.0),
@@ -77,6 +86,7 @@ impl Config {
         Self {
             storage: Storage::Memory,
             listen: ([127, 0, 0, 1], 0).into(),
+            log_limits: LogLimits::default(),
             isolation: Isolation::default(),
             strict_runtimes: false,
             function_uids: None,

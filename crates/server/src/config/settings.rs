@@ -27,6 +27,14 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BOOL", env = "MILLSTREAM_EPHEMERAL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) ephemeral: Option<bool>,
 
+    /// Remove the oldest records beyond this size of the log, even before their retention ends [default: no limit]
+    #[arg(long, value_name = "SIZE", env = "MILLSTREAM_LOG_BYTES_MAX")]
+    pub(crate) log_bytes_max: Option<Size>,
+
+    /// Refuse new records while the disk has less free space than this [default: 2GiB]
+    #[arg(long, value_name = "SIZE", env = "MILLSTREAM_DISK_FREE_MIN")]
+    pub(crate) disk_free_min: Option<Size>,
+
     /// The address of the endpoint; port 0 takes a free one [default: 127.0.0.1:4566]
     #[arg(long, value_name = "ADDR:PORT", env = "MILLSTREAM_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
@@ -87,6 +95,8 @@ impl Settings {
             // A place given nearer decides the kind of storage too: `--ephemeral` beside a file with `data-dir`.
             data_dir: if self.ephemeral == Some(true) { self.data_dir } else { self.data_dir.or(file.data_dir) },
             ephemeral: self.ephemeral.or(file.ephemeral),
+            log_bytes_max: self.log_bytes_max.or(file.log_bytes_max),
+            disk_free_min: self.disk_free_min.or(file.disk_free_min),
             listen: self.listen.or(file.listen),
             auth: self.auth.or(file.auth),
             allow_open_network: self.allow_open_network.or(file.allow_open_network),
@@ -178,5 +188,32 @@ impl TryFrom<String> for Uids {
 impl fmt::Display for Uids {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.0.start(), self.0.end())
+    }
+}
+
+/// Bytes: a whole number, perhaps with `KiB`, `MiB`, `GiB` or `TiB`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(crate) struct Size(pub(crate) u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40), ("", 0)];
+        let (number, shift) = units
+            .iter()
+            .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))
+            .expect("every text ends with nothing");
+        let bytes = number.trim_end().parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+        bytes.map(Self).ok_or_else(|| format!("{text:?} is not a size such as 500MiB, 20GiB or a number of bytes"))
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }

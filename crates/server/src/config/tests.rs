@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use super::settings::Uids;
+use super::settings::{Size, Uids};
 use super::*;
 
 #[derive(Debug, Parser)]
@@ -44,6 +44,16 @@ fn contradictions_and_dangers_are_refused_with_a_hint() {
 fn ranges_of_user_ids_never_hold_root() {
     for (text, valid) in [("700000-700999", true), ("5-5", true), ("0-5", false), ("9-5", false), ("x", false)] {
         assert_eq!(text.parse::<Uids>().is_ok(), valid, "{text}");
+    }
+}
+
+#[test]
+fn sizes_have_binary_units() {
+    for (text, bytes) in [("0", 0), ("1024", 1024), ("3KiB", 3072), ("2 GiB", 2 << 30)] {
+        assert_eq!(text.parse::<Size>(), Ok(Size(bytes)), "{text}");
+    }
+    for text in ["", "GiB", "1.5GiB", "-1", "1GB", "99999999999TiB"] {
+        assert!(text.parse::<Size>().is_err(), "{text}");
     }
 }
 

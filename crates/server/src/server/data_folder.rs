@@ -1,6 +1,6 @@
 //! The data folder: private, one server's at a time, invisible to version control.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -11,7 +11,6 @@ const LOCK: &str = "LOCK";
 /// A data folder that this process holds until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct DataFolder {
-    path: PathBuf,
     _lock: Arc<dyn DiskFile>,
 }
 
@@ -36,11 +35,7 @@ impl DataFolder {
         if !names.iter().any(|name| name == ".gitignore") {
             disk.write_atomically(&path.join(".gitignore"), b"*\n")?;
         }
-        Ok(Self { path: path.to_owned(), _lock: lock })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+        Ok(Self { _lock: lock })
     }
 }
 
@@ -65,8 +60,8 @@ mod tests {
     fn a_new_folder_is_private_and_ignored() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("data");
-        let folder = DataFolder::open(&RealDisk, &path).unwrap();
-        assert_eq!(std::fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        let _folder = DataFolder::open(&RealDisk, &path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(RealDisk.read(&path.join(".gitignore")).unwrap(), b"*\n");
     }
 

@@ -9,6 +9,9 @@ pub(super) fn tell(config: &Config, endpoint: &str, runtime: &Runtime) {
         Storage::Memory => tracing::info!("data: in memory only; nothing survives the end of this process"),
         Storage::Folder(path) => tracing::info!(path = %path.display(), "data: durable"),
     }
+    if let (Storage::Folder(_), Some(bytes)) = (&config.storage, config.log_limits.bytes_max) {
+        tracing::warn!(bytes, "records may go before their retention ends: the log is kept below this size");
+    }
     tracing::info!("auth: open; any foreign access key is the root of its account, issued credentials are verified");
     if !config.listen.ip().is_loopback() {
         tracing::warn!(

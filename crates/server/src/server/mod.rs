@@ -10,7 +10,7 @@ mod backend;
 mod data_folder;
 mod facts;
 mod run_directory;
-mod storage;
+pub(crate) mod storage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -153,8 +153,9 @@ async fn open_storage(config: &Config, outside: &Outside) -> anyhow::Result<Stor
         disk: Arc::clone(&outside.disk),
         service_clock: outside.service_clock.clone(),
         host_clock: outside.host_clock.clone(),
+        random: outside.random.clone(),
         tasks: outside.tasks.clone(),
     };
-    let place = config.storage.clone();
-    outside.tasks.blocking(move || Storage::open(&place, &environment)).await?
+    let (place, limits) = (config.storage.clone(), config.log_limits);
+    outside.tasks.blocking(move || Storage::open(&place, limits, &environment)).await?
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use millstream_blobs::{DiskBlobs, MemoryBlobs, SharedBlobs};
 use millstream_catalog::{MemoryStore, RedbOptions, RedbStore, SharedStore};
-use millstream_env::{Disk, HostClock, ServiceClock, Tasks};
-use millstream_log::{MemoryLog, SharedLog};
+use millstream_env::{Disk, HostClock, Random, ServiceClock, Tasks};
+use millstream_log::{DiskLog, MemoryLog, SharedLog, disk};
 
 use super::data_folder::DataFolder;
 use crate::config;
@@ -29,7 +29,17 @@ pub(crate) struct Storage {
 #[derive(Debug)]
 struct Durable {
     catalog: Arc<RedbStore>,
+    log: DiskLog,
     _folder: DataFolder,
+}
+
+/// How much of the disk the log may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogLimits {
+    /// The oldest records go beyond this size, whatever their retention.
+    pub(crate) bytes_max: Option<u64>,
+    /// Writes are refused while less is free; `None` leaves the log's default.
+    pub(crate) disk_free_min: Option<u64>,
 }
 
 /// What storage is opened with.
@@ -38,15 +48,16 @@ pub(crate) struct Environment {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) service_clock: ServiceClock,
     pub(crate) host_clock: HostClock,
+    pub(crate) random: Random,
     pub(crate) tasks: Tasks,
 }
 
 impl Storage {
     /// Opens what is there, or makes it. Blocks while files are recovered.
-    pub(crate) fn open(place: &config::Storage, environment: &Environment) -> anyhow::Result<Self> {
+    pub(crate) fn open(place: &config::Storage, limits: LogLimits, environment: &Environment) -> anyhow::Result<Self> {
         match place {
             config::Storage::Memory => Ok(Self::in_memory(environment)),
-            config::Storage::Folder(path) => Self::in_folder(path, environment),
+            config::Storage::Folder(path) => Self::in_folder(path, limits, environment),
         }
     }
 
@@ -62,30 +73,46 @@ impl Storage {
         }
     }
 
-    fn in_folder(path: &Path, environment: &Environment) -> anyhow::Result<Self> {
-        let Environment { disk, service_clock, host_clock, tasks } = environment.clone();
+    fn in_folder(path: &Path, limits: LogLimits, environment: &Environment) -> anyhow::Result<Self> {
+        let Environment { disk, tasks, .. } = environment.clone();
         let folder = DataFolder::open(&*disk, path)?;
         let catalog = RedbStore::open(&path.join("catalog.redb"), &disk, RedbOptions::default())?;
         let catalog = Arc::new(catalog);
+        let log = open_log(path, limits, environment)?;
         let blobs = |name: &str| -> anyhow::Result<SharedBlobs> {
             let place = path.join(name);
             let blobs = DiskBlobs::open(&place, &disk, tasks.clone());
             Ok(Arc::new(blobs.with_context(|| format!("{} cannot be opened", place.display()))?))
         };
         Ok(Self {
-            log: Arc::new(MemoryLog::new(millstream_log::memory::Options::default(), service_clock, host_clock)),
+            log: Arc::new(log.clone()),
             code: blobs("code")?,
             events: blobs("events")?,
             logs: millstream_telemetry::Storage::Disk { disk: Arc::clone(&disk), folder: path.join("logs") },
             catalog: Arc::<RedbStore>::clone(&catalog) as SharedStore,
-            durable: Some(Durable { catalog, _folder: folder }),
+            durable: Some(Durable { catalog, log, _folder: folder }),
         })
     }
 
     /// Writes what is not yet written, and closes the files.
     pub(crate) async fn close(self) {
         if let Some(durable) = &self.durable {
+            durable.log.close().await;
             durable.catalog.close().await;
         }
     }
+}
+
+fn open_log(path: &Path, limits: LogLimits, environment: &Environment) -> anyhow::Result<DiskLog> {
+    let mut options = disk::Options::new(path.join("log"));
+    options.log_bytes_max = limits.bytes_max;
+    if let Some(bytes) = limits.disk_free_min {
+        options.disk_free_min = bytes;
+    }
+    let Environment { disk, service_clock, host_clock, random, tasks } = environment.clone();
+    let (log, report) = DiskLog::open(options, disk::Environment { disk, service_clock, host_clock, random, tasks })?;
+    if let Some(torn) = &report.torn_tail {
+        tracing::info!(?torn, "the last write before a crash was not complete and is cut off; it was not acknowledged");
+    }
+    Ok(log)
 }
