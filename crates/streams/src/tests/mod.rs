@@ -1,6 +1,7 @@
 //! The operations over a memory log and a memory catalog, as a client sees them.
 
 mod crashes;
+mod durable;
 mod fixture;
 mod iterators;
 mod listing;
