@@ -192,7 +192,7 @@ fn make_folders(disk: &dyn Disk, path: &std::path::Path) -> io::Result<()> {
         disk.create_dir_all(path)?;
     }
     // Also when they were there: an earlier process may have ended before this.
-    for folder in path.ancestors().skip(1).take(3).filter(|folder| !folder.as_os_str().is_empty()) {
+    for folder in path.ancestors().take(4).filter(|folder| !folder.as_os_str().is_empty()) {
         disk.sync_dir(folder)?;
     }
     Ok(())

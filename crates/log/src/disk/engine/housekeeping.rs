@@ -219,7 +219,9 @@ enum ExtentsSource {
 impl State {
     fn oldest_sealed(&self) -> Option<u64> {
         let (oldest, found) = self.segments.first_key_value()?;
-        if matches!(found.index, Index::Active(_)) { None } else { Some(*oldest) }
+        // The facts of the live shards must be in a durable checkpoint behind it.
+        let followed = self.segments.values().skip(1).any(|later| later.end > 0);
+        if matches!(found.index, Index::Active(_)) || !followed { None } else { Some(*oldest) }
     }
 
     fn extents_source(&self, segment: u64) -> Option<ExtentsSource> {

@@ -196,6 +196,8 @@ fn load(disk: &Arc<dyn Disk>, folder: &Path, kept: &[Found], recovered: &mut Rec
         recovered.last_block = scan.last_block.max(segment.first_block);
         let index = replay.take_index();
         let path = segment_path(folder, segment.id);
+        // What a killed process wrote and did not sync is read here all the same: from now on it counts, so it must stay.
+        disk.open(&path, Access::Write, false)?.sync()?;
         let end = index.end;
         recovered.segments.insert(segment.id, Segment { path, file: None, index: Index::Memory(Arc::new(index)), end });
         recovered.unsealed.push(segment.id);
