@@ -21,6 +21,9 @@ const RECORD_OPEN: &str = r#"{"kinesis":{"kinesisSchemaVersion":"1.0","partition
 const SEQUENCE_NUMBER: &str = r#","sequenceNumber":""#;
 const DATA: &str = r#"","data":""#;
 const ARRIVAL: &str = r#"","approximateArrivalTimestamp":"#;
+/// Every sequence number has as many: its highest digit in base 16 is the constant 2, so it lies between 4.9 and 7.4
+/// times 10^55.
+const SEQUENCE_NUMBER_DIGITS: usize = 56;
 
 /// The shard whose records an event carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +82,11 @@ impl EventFormat {
         RECORD_OPEN.len()
             + json_string_bytes(&record.partition_key)
             + SEQUENCE_NUMBER.len()
-            + 2 * self.shard.sequence_number(record).to_string().len()
+            + 2 * SEQUENCE_NUMBER_DIGITS
             + DATA.len()
             + STANDARD.encoded_length(record.data.len())
             + ARRIVAL.len()
-            + arrival_text(record.arrival).len()
+            + arrival_bytes(record.arrival)
             + self.middle.len()
             + self.end.len()
     }
@@ -157,6 +160,17 @@ fn arrival_text(arrival: Timestamp) -> String {
     }
 }
 
+/// Length of [`arrival_text`].
+fn arrival_bytes(arrival: Timestamp) -> usize {
+    let fraction = match arrival.millis() % 1000 {
+        0 => 0,
+        millis if millis % 100 == 0 => 2,
+        millis if millis % 10 == 0 => 3,
+        _ => 4,
+    };
+    arrival.seconds().checked_ilog10().map_or(1, |log| log as usize + 1) + fraction
+}
+
 /// Length of a UTF-8 text as a JSON string, quotes included.
 fn json_string_bytes(text: &[u8]) -> usize {
     if text.iter().all(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\') {
@@ -228,7 +242,12 @@ mod tests {
 
     #[test]
     fn arrival_times_have_no_trailing_zeros() {
-        let check = |millis, expected: &str| assert_eq!(arrival_text(Timestamp::from_millis(millis)), expected);
+        let check = |millis, expected: &str| {
+            assert_eq!(arrival_text(Timestamp::from_millis(millis)), expected);
+            assert_eq!(arrival_bytes(Timestamp::from_millis(millis)), expected.len());
+        };
+        check(0, "0");
+        check(9_990, "9.99");
         check(1_545_084_650_987, "1545084650.987");
         check(1_545_084_650_980, "1545084650.98");
         check(1_545_084_650_900, "1545084650.9");
