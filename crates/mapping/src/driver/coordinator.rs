@@ -222,6 +222,10 @@ impl Coordinator {
             record.pending.as_ref().is_some_and(|p| p.function != record.function || p.settings != record.settings);
         if !record.enabled || changes {
             self.stop_workers(tasks).await;
+            if tasks.is_cancelled() {
+                // Invocations may still be running: the next start ends the transition.
+                return Ok(false);
+            }
             if !self.shared.positions.flush().await {
                 return Err(Error::Flush);
             }
@@ -303,6 +307,9 @@ impl Coordinator {
         };
         if self.work.as_ref() != Some(&work) {
             self.take_up(record, work, tasks).await?;
+            if tasks.is_cancelled() {
+                return Ok(());
+            }
         }
         self.orders.send_if_modified(|order| std::mem::replace(order, Order::Run) != Order::Run);
         self.unblock();
