@@ -1,5 +1,7 @@
 //! Finds the caller of a request, and asks whether he may do what he asks for.
 
+use std::sync::Arc;
+
 use http::header::HOST;
 use http::request::Parts;
 use millstream_env::HostClock;
@@ -8,18 +10,18 @@ use millstream_types::Scope;
 use millstream_wire::CommonError;
 
 /// Who may call an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// Everybody whom the authenticator accepts.
     Everybody,
-    /// Sessions of execution environments that are alive, verified; nobody else. The endpoint of functions.
-    Functions,
+    /// Verified sessions of this execution environment; nobody else. The endpoint of its function.
+    Environment(Arc<str>),
 }
 
 /// The caller of a request, whose signature may be scoped to one of `services`.
 pub(crate) async fn authenticate(
     authenticator: &Authenticator,
-    admission: Admission,
+    admission: &Admission,
     clock: &HostClock,
     request: &Parts,
     body_sha256: &[u8; 32],
@@ -36,13 +38,16 @@ pub(crate) async fn authenticate(
     };
     let authenticated = authenticator.authenticate(&parts, clock.now()).await.map_err(refusal)?;
     match admission {
-        Admission::Functions if !is_function(&authenticated) => Err(CommonError::UnrecognizedClient),
+        Admission::Environment(environment) if !is_of(&authenticated, environment) => {
+            Err(CommonError::UnrecognizedClient)
+        }
         _ => Ok(authenticated),
     }
 }
 
-fn is_function(authenticated: &Authenticated) -> bool {
-    let bound = matches!(&authenticated.caller.principal, Principal::RoleSession { environment: Some(_), .. });
+fn is_of(authenticated: &Authenticated, wanted: &Arc<str>) -> bool {
+    let principal = &authenticated.caller.principal;
+    let bound = matches!(principal, Principal::RoleSession { environment: Some(bound), .. } if bound == wanted);
     authenticated.verified && bound
 }
 

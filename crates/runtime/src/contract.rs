@@ -54,6 +54,15 @@ pub enum IssueError {
     Unavailable(String),
 }
 
+/// Gives each environment an AWS endpoint of its own, which knows that environment's credentials and no others.
+pub trait FunctionEndpoints: Send + Sync + Debug {
+    /// Opens the endpoint of an environment: the URL that its function gets as `AWS_ENDPOINT_URL`.
+    fn open<'a>(&'a self, environment: &'a str) -> BoxFuture<'a, std::io::Result<String>>;
+
+    /// Closes the endpoint of an environment. One that was never opened is ignored.
+    fn close(&self, environment: &str);
+}
+
 /// Where an environment's log lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogTarget {

@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use contract::{Credentials, CredentialsIssuer, IssueError, IssueRequest, LogSink, LogTarget};
+pub use contract::{Credentials, CredentialsIssuer, FunctionEndpoints, IssueError, IssueRequest, LogSink, LogTarget};
 pub use interpreters::{Family, Interpreter, Version};
 pub use options::{Isolation, Options};
 pub use report::{HostReport, IsolationReport};

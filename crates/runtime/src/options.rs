@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use millstream_env::{HostClock, Random, Tasks};
 
-use crate::contract::{CredentialsIssuer, LogSink};
+use crate::contract::{CredentialsIssuer, FunctionEndpoints, LogSink};
 
 /// How functions are kept apart from the host and from each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub struct Options {
     pub isolation: Isolation,
     /// User ids for environments, one each, when the server runs as root.
     pub function_uids: RangeInclusive<u32>,
-    /// What functions get as `AWS_ENDPOINT_URL` unless they set it themselves.
-    pub endpoint_url: Option<String>,
+    /// Where functions find AWS, unless they set `AWS_ENDPOINT_URL` themselves; without it they get no such variable.
+    pub endpoints: Option<Arc<dyn FunctionEndpoints>>,
     /// Refuse a runtime whose exact interpreter is missing, instead of taking the nearest one.
     pub strict_runtimes: bool,
     /// Folders searched for interpreters before `PATH` and the usual places.
@@ -70,7 +70,7 @@ impl Options {
             launcher: PathBuf::from("/proc/self/exe"),
             isolation: Isolation::Auto,
             function_uids: 700_000..=700_999,
-            endpoint_url: None,
+            endpoints: None,
             strict_runtimes: false,
             interpreter_path: Vec::new(),
             concurrency_max: 1000,

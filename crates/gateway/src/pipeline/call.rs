@@ -54,7 +54,7 @@ impl Call<'_> {
         let parts = &self.shared.parts;
         let authenticator = parts.services.iam.authenticator();
         let services = [service];
-        let caller = authenticate(authenticator, self.admission, &parts.clock, &self.head, sha256, &services).await?;
+        let caller = authenticate(authenticator, &self.admission, &parts.clock, &self.head, sha256, &services).await?;
         Ok(context(caller, &self.head, &self.request_id))
     }
 

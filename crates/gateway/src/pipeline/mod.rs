@@ -10,6 +10,8 @@ mod own;
 mod query;
 mod records;
 mod rest;
+#[cfg(test)]
+mod tests;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -67,10 +69,11 @@ impl Gateway {
         Self { shared, admission: Admission::Everybody }
     }
 
-    /// The gateway of the functions' own endpoint, over the same services: it always enforces.
+    /// The gateway of one execution environment's own endpoint, over the same services: it always enforces, and knows that
+    /// environment's sessions only.
     #[must_use]
-    pub fn for_functions(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), admission: Admission::Functions }
+    pub fn for_environment(&self, environment: &str) -> Self {
+        Self { shared: Arc::clone(&self.shared), admission: Admission::Environment(environment.into()) }
     }
 
     /// Whether `/health/ready` says yes.
@@ -99,7 +102,7 @@ impl Gateway {
             Verdict::PassCors if head.method == Method::OPTIONS => ("other", Answer::preflight(&head)),
             Verdict::Pass | Verdict::PassCors => {
                 let is_kinesis = target == Target::Kinesis;
-                let call = Call { shared, admission: self.admission, head, request_id: request_id.clone() };
+                let call = Call { shared, admission: self.admission.clone(), head, request_id: request_id.clone() };
                 let (service, mut answer) = self.dispatch(&call, target, body).await;
                 if is_kinesis {
                     answer.set_id_2(&parts.random);

@@ -25,6 +25,12 @@ enum Program {
     Interpreter(Choice),
 }
 
+/// What a function connects to.
+struct Addresses<'a> {
+    runtime_api: &'a str,
+    endpoint: Option<String>,
+}
+
 impl Environment {
     /// Everything before the process: credentials, the Runtime API's listener, the plan.
     pub(super) async fn prepare(&self, user: Option<u32>) -> Result<(TcpListener, Plan), ExitCause> {
@@ -37,7 +43,8 @@ impl Environment {
             .await
             .map_err(|error| host_failure(&error))?;
         let address = listener.local_addr().map_err(|error| host_failure(&error))?.to_string();
-        let needs = self.needs(&layout, &program, &credentials, &address);
+        let endpoint = self.endpoint().await?;
+        let needs = self.needs(&layout, &program, &credentials, &Addresses { runtime_api: &address, endpoint });
         let plan = self.host.sandbox.plan(needs, user).map_err(ExitCause::Sandbox)?;
         Ok((listener, plan))
     }
@@ -122,7 +129,14 @@ impl Environment {
         })
     }
 
-    fn needs(&self, layout: &Layout, program: &Program, credentials: &Credentials, address: &str) -> Needs {
+    async fn endpoint(&self) -> Result<Option<String>, ExitCause> {
+        match &self.host.options.endpoints {
+            None => Ok(None),
+            Some(endpoints) => endpoints.open(&self.name).await.map(Some).map_err(|error| host_failure(&error)),
+        }
+    }
+
+    fn needs(&self, layout: &Layout, program: &Program, credentials: &Credentials, addresses: &Addresses<'_>) -> Needs {
         let folder = match program {
             Program::Interpreter(choice) => {
                 choice.interpreter.path.parent().map(|path| path.to_string_lossy().into_owned())
@@ -132,10 +146,10 @@ impl Environment {
         let variables = variables::all(&Facts {
             spec: &self.spec,
             layout,
-            runtime_api: address,
+            runtime_api: addresses.runtime_api,
             log_stream: &self.capture.target().stream,
             credentials,
-            endpoint_url: self.host.options.endpoint_url.as_deref(),
+            endpoint_url: addresses.endpoint.as_deref(),
             interpreter_folder: folder.as_deref(),
         });
         let runtime = Path::new(&layout.runtime);
@@ -173,6 +187,9 @@ impl Environment {
 
     /// Takes back what `prepare` has taken.
     pub(super) async fn clean_up(self: &Arc<Self>, user: Option<u32>) {
+        if let Some(endpoints) = &self.host.options.endpoints {
+            endpoints.close(&self.name);
+        }
         self.host.options.credentials.revoke(&self.name).await;
         self.host.directory.remove(&self.name);
         self.host.sandbox.give_back_user(user);

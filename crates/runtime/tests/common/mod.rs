@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_env::{BoxFuture, Random, Tasks, Timestamp};
 use millstream_runtime::{
-    Credentials, CredentialsIssuer, FunctionSpec, InvokeRequest, IssueError, IssueRequest, LogSink, LogTarget, Options,
-    Outcome, Runtime, RuntimeReport,
+    Credentials, CredentialsIssuer, FunctionEndpoints, FunctionSpec, InvokeRequest, IssueError, IssueRequest, LogSink,
+    LogTarget, Options, Outcome, Runtime, RuntimeReport,
 };
 use millstream_types::{AccountId, Scope};
 use tempfile::TempDir;
@@ -81,6 +81,18 @@ impl CredentialsIssuer for Issuer {
     }
 }
 
+/// An endpoint that nobody serves.
+#[derive(Debug)]
+struct FixedEndpoint;
+
+impl FunctionEndpoints for FixedEndpoint {
+    fn open<'a>(&'a self, _environment: &'a str) -> BoxFuture<'a, std::io::Result<String>> {
+        Box::pin(async { Ok("http://127.0.0.1:4567".to_owned()) })
+    }
+
+    fn close(&self, _environment: &str) {}
+}
+
 impl Fixture {
     pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
@@ -100,7 +112,7 @@ impl Fixture {
         // A copy, when the build folder is closed to the user of this test.
         let launcher = std::env::var_os("MILLSTREAM_TEST_LAUNCHER");
         options.launcher = launcher.unwrap_or_else(|| env!("CARGO_BIN_EXE_millstream-launcher").into()).into();
-        options.endpoint_url = Some("http://127.0.0.1:4567".to_owned());
+        options.endpoints = Some(Arc::new(FixedEndpoint));
         change(&mut options);
         let runtime = Runtime::start(options).await.unwrap();
         Self { runtime, logs, issuer, folder, tasks }

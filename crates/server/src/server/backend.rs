@@ -16,6 +16,7 @@ use millstream_telemetry::Logs;
 
 use super::Outside;
 use super::adapters::{FunctionLogs, Identities, MappedFunctions};
+use super::function_endpoints::Endpoints;
 use super::storage::Storage;
 use crate::config::{Config, Isolation};
 
@@ -44,8 +45,8 @@ struct Stages {
 pub(super) struct FunctionPlace {
     /// A folder that functions' users may enter.
     pub(super) run_directory: PathBuf,
-    /// The endpoint that is for functions.
-    pub(super) endpoint: String,
+    /// Where functions find AWS.
+    pub(super) endpoints: Arc<Endpoints>,
 }
 
 impl Backend {
@@ -135,7 +136,7 @@ async fn start_runtime(
     let credentials = Arc::new(Identities(iam.clone()));
     let tasks = stages.runtime.clone();
     let mut options = millstream_runtime::Options::new(place.run_directory, credentials, Arc::new(logs), tasks);
-    options.endpoint_url = Some(place.endpoint);
+    options.endpoints = Some(place.endpoints);
     options.isolation = match config.isolation {
         Isolation::Auto => millstream_runtime::Isolation::Auto,
         Isolation::None => millstream_runtime::Isolation::None,

@@ -3,12 +3,14 @@
 //! - [`data_folder`], [`run_directory`]: the two places on disk.
 //! - [`storage`]: catalog, log and blobs, in memory or on disk.
 //! - [`backend`]: the services, on top of it. [`adapters`] joins those that know each other only by a trait.
+//! - [`function_endpoints`]: where functions find AWS.
 //! - [`facts`]: the lines a person reads at the start.
 
 mod adapters;
 mod backend;
 mod data_folder;
 mod facts;
+mod function_endpoints;
 mod run_directory;
 pub(crate) mod storage;
 
@@ -24,6 +26,7 @@ use millstream_runtime::HostReport;
 
 use crate::config::Config;
 use backend::{Backend, FunctionPlace};
+use function_endpoints::Endpoints;
 use run_directory::RunDirectory;
 use storage::Storage;
 
@@ -75,21 +78,16 @@ impl Server {
         let open_files = OpenFiles::raise().context("the limit on open files cannot be read")?;
         let options = listener_options(open_files);
         let listening = listen(config.listen, options, &outside.host_clock).await?;
-        // Functions' calls come from this machine, to a port that is theirs alone.
-        let functions_listening = listen(([127, 0, 0, 1], 0).into(), options, &outside.host_clock).await?;
+        let (requests, functions_requests) = (Tasks::new(), Tasks::new());
+        let endpoints = Endpoints::new(options, outside.host_clock.clone(), functions_requests.clone());
         let storage = open_storage(&config, &outside).await?;
         let run_directory = RunDirectory::make(&outside.disk, config.run_dir.as_deref(), &outside.random)?;
-        let place = FunctionPlace {
-            run_directory: run_directory.path().to_owned(),
-            endpoint: format!("http://{}", functions_listening.local_address()?),
-        };
+        let place = FunctionPlace { run_directory: run_directory.path().to_owned(), endpoints: Arc::clone(&endpoints) };
         let backend = Backend::start(&config, &outside, &storage, place).await?;
         let gateway = new_gateway(&config, &outside, &backend);
-        let (requests, functions_requests) = (Tasks::new(), Tasks::new());
+        endpoints.serve(gateway.clone());
         let endpoint = format!("http://{}", listening.local_address()?);
         requests.spawn(listening.serve(Arc::new(gateway.clone()), requests.clone()));
-        let for_functions = Arc::new(gateway.for_functions());
-        functions_requests.spawn(functions_listening.serve(for_functions, functions_requests.clone()));
         facts::tell(&config, &endpoint, &backend.runtime);
         gateway.set_ready(true);
         let tasks = outside.tasks;
