@@ -1,3 +1,6 @@
+mod crash;
+mod damage;
+mod model;
 
 use std::sync::Arc;
 

@@ -158,7 +158,8 @@ fn load(disk: &Arc<dyn Disk>, folder: &Path, kept: &[Found], recovered: &mut Rec
     // Back to the newest segment whose checkpoint is whole; from there on everything is replayed.
     let mut scans = Vec::new();
     for (index, segment) in kept.iter().enumerate().rev() {
-        let last = kept.get(index + 1).map(|next| next.first_block - 1);
+        let followed = kept.get(index + 1).map(|next| next.first_block - 1);
+        let last = followed.or_else(|| sealed_at(disk, folder, segment, &recovered.index_cache));
         let scan =
             SegmentScan::read(&**disk, &segment_path(folder, segment.id), segment.id, segment.first_block, last)?;
         let whole = scan.has_whole_checkpoint();
@@ -196,8 +197,9 @@ fn load(disk: &Arc<dyn Disk>, folder: &Path, kept: &[Found], recovered: &mut Rec
         recovered.last_block = scan.last_block.max(segment.first_block);
         let index = replay.take_index();
         let path = segment_path(folder, segment.id);
-        // What a killed process wrote and did not sync is read here all the same: from now on it counts, so it must stay.
-        disk.open(&path, Access::Write, false)?.sync()?;
+        if newest {
+            make_durable(&**disk, &path, &scan)?;
+        }
         let end = index.end;
         recovered.segments.insert(segment.id, Segment { path, file: None, index: Index::Memory(Arc::new(index)), end });
         recovered.unsealed.push(segment.id);
@@ -205,6 +207,26 @@ fn load(disk: &Arc<dyn Disk>, folder: &Path, kept: &[Found], recovered: &mut Rec
     replay.finish(recovered);
     recovered.report.shards = recovered.shards.len();
     Ok(())
+}
+
+/// From now on everything that was found counts, so it must stay. A killed process may have left blocks that were never
+/// synced, or whose sync failed: then they are in the page cache, marked clean, and on no disk. So all that nothing proves
+/// to be durable is written again, in its own place, and synced.
+fn make_durable(disk: &dyn Disk, path: &Path, scan: &SegmentScan) -> io::Result<()> {
+    let file = disk.open(path, Access::Write, false)?;
+    let start = scan.unproven_from();
+    let mut bytes = vec![0; usize::try_from(scan.length.saturating_sub(start)).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, start)?;
+    file.write_all_at(&bytes, start)?;
+    file.sync()
+}
+
+/// The last block of the newest segment, when it was closed in order: it has an index then.
+fn sealed_at(disk: &Arc<dyn Disk>, folder: &Path, segment: &Found, cache: &Arc<PageCache>) -> Option<u64> {
+    let path = index_path(folder, segment.id);
+    let file = IndexFile::open(Arc::clone(disk), path, segment.id, Arc::clone(cache)).ok()?;
+    let whole = file.head.first_block == segment.first_block && file.head.blocks > 0;
+    whole.then(|| segment.first_block + u64::from(file.head.blocks) - 1)
 }
 
 /// A sealed segment by its index file; when that is of no use, by its records.

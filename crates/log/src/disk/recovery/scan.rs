@@ -59,6 +59,8 @@ pub(super) struct SegmentScan {
     /// End of the last block.
     pub(super) length: u64,
     pub(super) end: ScanEnd,
+    /// The highest block that a later one says was acknowledged.
+    proven: u64,
 }
 
 impl SegmentScan {
@@ -72,6 +74,16 @@ impl SegmentScan {
         let mut bytes = disk.read(path)?;
         bytes.truncate(usize::try_from(end).unwrap_or(usize::MAX));
         Ok(scan(&bytes, id, first_block, None))
+    }
+
+    /// Where the first block lies that may not be durable.
+    pub(super) fn unproven_from(&self) -> u64 {
+        match self.blocks.iter().position(|block| block.number > self.proven) {
+            // The header page belongs to the checkpoint.
+            Some(0) => 0,
+            Some(index) => u64::from(self.blocks[index].offset),
+            None => self.length,
+        }
     }
 
     pub(super) fn has_whole_checkpoint(&self) -> bool {
@@ -93,10 +105,12 @@ fn scan(bytes: &[u8], id: u64, first_block: u64, last: Option<u64>) -> SegmentSc
         last_block: first_block.saturating_sub(1),
         length: PAGE_BYTES as u64,
         end: ScanEnd::Clean,
+        proven: 0,
     };
     let (mut at, mut number) = (PAGE_BYTES, first_block);
     while last.is_none_or(|last| number <= last) {
         if let Some((header, records)) = whole_block(bytes, at, id, number) {
+            scan.proven = scan.proven.max(header.durable_upto);
             scan.blocks.push(ScannedBlock { number, offset: offset(at), records, damage: None });
             at += header.length as usize;
             number += 1;
