@@ -52,7 +52,8 @@ impl Targets for Functions {
         qualifier: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
         Box::pin(async move {
-            let described = self.describe(scope, function_name, qualifier).await;
+            let found = self.lookup(scope, function_name, qualifier).await;
+            let described = found.map_err(|error| Unavailable(error.to_string()))?;
             Ok(described.map(|function| function.role_arn))
         })
     }

@@ -72,14 +72,6 @@ impl Functions {
         }))
     }
 
-    /// As [`Functions::lookup`], for callers to whom a function that cannot be read is none; the log says which it was.
-    pub async fn describe(&self, scope: &Scope, name: &str, qualifier: Option<&str>) -> Option<Described> {
-        self.lookup(scope, name, qualifier).await.unwrap_or_else(|error| {
-            tracing::error!(function = name, %error, "a function is taken as missing");
-            None
-        })
-    }
-
     /// The function, or AWS's answer that it does not exist, under its plain ARN.
     pub(crate) async fn function(&self, scope: &Scope, target: &Target) -> Result<FunctionRecord, Failure> {
         let found = self.shared.records.function(scope, &target.name).await?;

@@ -47,7 +47,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BOOL", env = "MILLSTREAM_ALLOW_OPEN_NETWORK", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) allow_open_network: Option<bool>,
 
-    /// A web page that may call this server, such as https://app.example; may be repeated, `*` means any
+    /// A web page that may call this server, such as `https://app.example`; may be repeated, `*` means any
     #[arg(long, value_name = "ORIGIN", env = "MILLSTREAM_ALLOW_ORIGIN", value_delimiter = ',')]
     pub(crate) allow_origin: Vec<String>,
 

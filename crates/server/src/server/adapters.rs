@@ -5,12 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::StoreError;
 use millstream_env::{BoxFuture, Timestamp};
-use millstream_functions::{ExecutionRoles, Functions};
+use millstream_functions::ExecutionRoles;
 use millstream_iam::Iam;
-use millstream_mapping::contract::{Targets, Unavailable};
 use millstream_runtime::{Credentials, CredentialsIssuer, IssueError, IssueRequest, LogSink, LogTarget};
 use millstream_telemetry::{LogPermissions, LogWriter};
-use millstream_types::{Arn, Scope};
+use millstream_types::Arn;
 
 /// What others ask of identities.
 #[derive(Clone, Debug)]
@@ -80,23 +79,5 @@ impl LogSink for FunctionLogs {
         let LogTarget { scope, group, stream, role_arn } = (**target).clone();
         let target = millstream_telemetry::LogTarget { scope, group, stream, role_arn };
         self.0.write(&Arc::new(target), timestamp, message)
-    }
-}
-
-/// What mappings ask of functions.
-#[derive(Clone, Debug)]
-pub(super) struct MappedFunctions(pub(super) Functions);
-
-impl Targets for MappedFunctions {
-    fn execution_role<'a>(
-        &'a self,
-        scope: &'a Scope,
-        function_name: &'a str,
-        qualifier: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
-        Box::pin(async move {
-            let described = self.0.describe(scope, function_name, qualifier).await;
-            Ok(described.map(|function| function.role_arn))
-        })
     }
 }

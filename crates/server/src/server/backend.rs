@@ -15,7 +15,7 @@ use millstream_streams::Streams;
 use millstream_telemetry::Logs;
 
 use super::Outside;
-use super::adapters::{FunctionLogs, Identities, MappedFunctions};
+use super::adapters::{FunctionLogs, Identities};
 use super::function_endpoints::Endpoints;
 use super::storage::Storage;
 use crate::config::{Config, Isolation};
@@ -163,7 +163,7 @@ fn start_mappings(
         log: Arc::clone(&storage.log),
         invoke: Arc::new(functions.clone()),
         source: Arc::new(streams.clone()),
-        targets: Arc::new(MappedFunctions(functions.clone())),
+        targets: Arc::new(functions.clone()),
         permissions: Arc::new(iam.clone()),
         clock: outside.service_clock.clone(),
         host_clock: outside.host_clock.clone(),

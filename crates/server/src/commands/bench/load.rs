@@ -70,7 +70,7 @@ impl Pace {
             return false;
         }
         if self.next > now {
-            self.clock.sleep(self.next.min(self.end) - now).await;
+            self.clock.sleep(self.next.min(self.end).saturating_sub(now)).await;
         }
         self.next += self.interval;
         self.clock.monotonic() < self.end

@@ -18,7 +18,7 @@ use crate::commands::{bootstrap, print};
 const FUNCTION: &str = "bench";
 const SHARDS_DEFAULT: u32 = 4;
 /// The run fails when no record arrives for this long.
-const STALL_LIMIT: Duration = Duration::from_secs(60);
+const STALL_LIMIT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(world: &World, pipeline: &PipelineShape) -> anyhow::Result<()> {

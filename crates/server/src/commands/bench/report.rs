@@ -1,5 +1,6 @@
 //! What a person sees: a line of progress each second, and a summary.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -62,7 +63,11 @@ impl Figures {
         };
         lines.push(("server", cpu(self.server_cpu)));
         lines.push(("load generator", cpu(self.client_cpu)));
-        lines.iter().map(|(name, value)| format!("  {name:<22} {value}\n")).collect()
+        let mut table = String::new();
+        for (name, value) in lines {
+            let _infallible = writeln!(table, "  {name:<22} {value}");
+        }
+        table
     }
 
     /// The summary for scripts.

@@ -34,7 +34,7 @@ const FAILURES: u64 = 2;
 /// How often the function's log is read.
 const LOG_PAUSE: Duration = Duration::from_millis(100);
 /// The demo gives up when nothing arrives for this long.
-const STALL_LIMIT: Duration = Duration::from_secs(60);
+const STALL_LIMIT: Duration = Duration::from_mins(1);
 
 /// How the demo runs.
 #[derive(Args, Debug)]
