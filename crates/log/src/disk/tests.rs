@@ -1,6 +1,8 @@
 mod crash;
 mod damage;
+mod faults;
 mod model;
+mod sample;
 
 use std::sync::Arc;
 

@@ -104,7 +104,7 @@ impl Engine {
     /// The oldest segment, when nothing in it is wanted any more.
     fn expired_segment(&self, now: Timestamp) -> Option<u64> {
         let (segment, extents) = {
-            let mut state = self.lock();
+            let state = self.lock();
             let segment = state.oldest_sealed()?;
             if self.over_size(&state) {
                 tracing::warn!(segment, "the log is larger than its maximum: the oldest records are removed early");
@@ -113,8 +113,6 @@ impl Engine {
             if now < state.expiry_due {
                 return None;
             }
-            // Until something changes, or time has passed, the answer is the same.
-            state.expiry_due = now.plus(self.options.housekeeping_every);
             (segment, state.extents_source(segment)?)
         };
         let extents = match extents {
@@ -131,6 +129,7 @@ impl Engine {
             }
         }
         if due > Timestamp::EPOCH {
+            // Until then, or until a setting changes, the answer is the same.
             state.expiry_due = due;
             return None;
         }
