@@ -35,6 +35,11 @@ pub(crate) fn environment(root: &Path) -> Vec<(&'static str, PathBuf)> {
 /// Makes the virtual environment, the npm folder and the Rust client; does nothing where they are there already.
 pub(crate) fn prepare(stages: &mut Stages) -> Result<()> {
     stages.run("Python virtual environment", prepare_venv)?;
+    stages.run("golden answers, read by botocore", |root| {
+        run(Command::new(venv(root).join("bin/python"))
+            .args(["xtask/codegen/transcripts.py", "check"])
+            .current_dir(root))
+    })?;
     stages.run("npm folder", prepare_npm)?;
     stages.run("Rust SDK client", |root| {
         run(cargo(root)
