@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use millstream_env::Access;
+use millstream_env::{Access, DiskFile};
 
 use crate::contract::ReadError;
 
@@ -25,6 +25,8 @@ const READ_BYTES_MAX: u32 = 1024 * 1024;
 pub(super) struct SegmentView {
     pub(super) id: u64,
     path: PathBuf,
+    /// Opened when it is first needed.
+    file: OnceLock<Arc<dyn DiskFile>>,
     index: IndexView,
     /// Blocks of these runs that are in memory: number, start in the file.
     cached: BTreeMap<u64, Frozen>,
@@ -63,6 +65,7 @@ impl SegmentView {
         let mut view = Self {
             id,
             path: segment.path.clone(),
+            file: OnceLock::new(),
             index: IndexView::Absent,
             cached: BTreeMap::new(),
             blocks: Vec::new(),
@@ -165,6 +168,15 @@ impl Engine {
         }
     }
 
+    fn file_of<'s>(&self, segment: &'s SegmentView) -> io::Result<&'s Arc<dyn DiskFile>> {
+        if let Some(file) = segment.file.get() {
+            return Ok(file);
+        }
+        let file = self.disk.open(&segment.path, Access::Read, false)?;
+        file.advise_random();
+        Ok(segment.file.get_or_init(|| file))
+    }
+
     /// The bytes of runs, each with the checksum still to be looked at when it comes from the file. Reads neighbours
     /// together. `None` when the disk is needed and may not be waited for.
     pub(super) fn fetch(
@@ -203,8 +215,7 @@ impl Engine {
             count += 1;
         }
         let read = || {
-            let file = self.disk.open(&segment.path, Access::Read, false)?;
-            file.advise_random();
+            let file = self.file_of(segment)?;
             let mut buffer = vec![0; (end - first.run.offset) as usize];
             let mut got = 0;
             // A file that was cut short gives what it has; the checksums tell the rest.
