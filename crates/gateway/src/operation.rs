@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::ready;
 
 use millstream_env::BoxFuture;
 use millstream_iam::RequestContext;
@@ -26,7 +27,7 @@ impl Need {
 /// A request that is decoded and checked. Nothing is done before the call's future is polled, so that a denied call can
 /// simply be dropped.
 pub(crate) struct Prepared {
-    pub(crate) needs: Vec<Need>,
+    pub(crate) needs: BoxFuture<'static, Vec<Need>>,
     pub(crate) call: BoxFuture<'static, Result<Value, ApiError>>,
 }
 
@@ -68,9 +69,21 @@ impl Table {
         C: Fn(RequestContext, O::Input) -> F + Send + Sync + 'static,
         N: Fn(&RequestContext, &O::Input) -> Vec<Need> + Send + Sync + 'static,
     {
+        self.add_asking::<O, F, C, _, _>(move |context, input| ready(needs(context, input)), call);
+    }
+
+    /// As [`Table::add`], for needs that have to be looked up.
+    pub(crate) fn add_asking<O, F, C, N, M>(&mut self, needs: N, call: C)
+    where
+        O: Operation,
+        F: Future<Output = Result<O::Output, O::Error>> + Send + 'static,
+        C: Fn(RequestContext, O::Input) -> F + Send + Sync + 'static,
+        N: Fn(&RequestContext, &O::Input) -> M + Send + Sync + 'static,
+        M: Future<Output = Vec<Need>> + Send + 'static,
+    {
         let prepare = move |context: &RequestContext, value: Value| {
             let input = O::Input::from_value(value);
-            let needs = needs(context, &input);
+            let needs = Box::pin(needs(context, &input));
             let call = call(context.clone(), input);
             let call = async move { call.await.map(Typed::into_value).map_err(Into::into) };
             Prepared { needs, call: Box::pin(call) }

@@ -78,7 +78,7 @@ impl Call<'_> {
     /// Authorises and makes the call, with a value that passed the constraints of the input.
     pub(super) async fn run(&self, entry: &Entry, context: &RequestContext, input: Value) -> Result<Value, ApiError> {
         let prepared = (entry.prepare)(context, input);
-        self.authorize(context, &prepared.needs).await?;
+        self.authorize(context, &prepared.needs.await).await?;
         prepared.call.await
     }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
-use millstream_client::sigv4::sha256;
+use millstream_client::Credentials;
+use millstream_client::sigv4::{Signer, sha256};
+use millstream_env::HostClock;
 use proptest::prelude::*;
 
 use super::Gateway;
@@ -202,21 +203,40 @@ const TRUST: &str = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B
                      %22Principal%22%3A%7B%22Service%22%3A%22lambda.amazonaws.com%22%7D%2C%22Action%22%3A\
                      %22sts%3AAssumeRole%22%7D%5D%7D";
 
-/// A signed call of a function's session.
-async fn signed(gateway: &Gateway, credentials: &millstream_client::Credentials) -> Answered {
-    use millstream_client::sigv4::Signer;
-    let body = Bytes::from_static(br#"{"StreamName":"s"}"#);
-    let mut request = Request::post("/")
-        .header("host", "127.0.0.1:4566")
-        .header("content-type", JSON)
-        .header("x-amz-target", "Kinesis_20131202.DescribeStreamSummary")
-        .body(())
-        .unwrap();
-    let signer = Signer { credentials, region: "us-west-2", service: "kinesis" };
-    let now = millstream_env::HostClock::real().now();
-    let (uri, method) = (request.uri().path().to_owned(), request.method().clone());
-    signer.sign(method.as_str(), &uri, request.headers_mut(), &sha256(&body), now).unwrap();
-    ask(gateway, request.map(|()| Full::new(body))).await
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// A call to be signed.
+struct Call {
+    service: &'static str,
+    content_type: &'static str,
+    target: &'static str,
+    body: String,
+}
+
+impl Call {
+    async fn signed(self, gateway: &Gateway, credentials: &Credentials) -> Answered {
+        let Self { service, content_type, target, body } = self;
+        let mut request = Request::post("/")
+            .header("host", "127.0.0.1:4566")
+            .header("content-type", content_type)
+            .header("x-amz-target", target)
+            .body(())
+            .unwrap();
+        if target.is_empty() {
+            request.headers_mut().remove("x-amz-target");
+        }
+        let signer = Signer { credentials, region: "us-west-2", service };
+        let now = HostClock::real().now();
+        signer.sign("POST", "/", request.headers_mut(), &sha256(body.as_bytes()), now).unwrap();
+        ask(gateway, request.map(|()| Full::from(body))).await
+    }
+}
+
+/// A function's session asks about the stream `s`.
+async fn signed(gateway: &Gateway, credentials: &Credentials) -> Answered {
+    let target = "Kinesis_20131202.DescribeStreamSummary";
+    let call = Call { service: "kinesis", content_type: JSON, target, body: r#"{"StreamName":"s"}"#.to_owned() };
+    call.signed(gateway, credentials).await
 }
 
 #[tokio::test]
@@ -261,6 +281,29 @@ async fn the_endpoint_of_an_environment_takes_its_own_sessions_and_nobody_else()
     for gateway in [&functions, &fixture.gateway] {
         let answer = signed(gateway, &session.credentials).await;
         assert!(answer.text().contains("UnrecognizedClientException"), "revoked: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_is_authorised_under_its_path() {
+    let fixture = Fixture::new().await;
+    for (name, path) in [("r", "/"), ("inside", "/team/"), ("outside", "/")] {
+        let form = format!(
+            "Action=CreateRole&Version=2010-05-08&RoleName={name}&Path={path}&AssumeRolePolicyDocument={TRUST}"
+        );
+        assert_eq!(fixture.form("iam", &form).await.status, 200);
+    }
+    let document = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:GetRole","Resource":"arn:aws:iam::123456789012:role/team/*"}}"#;
+    let document: String = document.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let form = format!("Action=PutRolePolicy&Version=2010-05-08&RoleName=r&PolicyName=p&PolicyDocument={document}");
+    assert_eq!(fixture.form("iam", &form).await.status, 200);
+    let role = "arn:aws:iam::123456789012:role/r";
+    let session = fixture.iam.issue_role_session(role, "f", "e", Duration::from_hours(1)).await.unwrap();
+    for (name, status) in [("inside", 200), ("outside", 403), ("missing", 403)] {
+        let body = format!("Action=GetRole&Version=2010-05-08&RoleName={name}");
+        let call = Call { service: "iam", content_type: FORM, target: "", body };
+        let answer = call.signed(&fixture.gateway, &session.credentials).await;
+        assert_eq!(answer.status.as_u16(), status, "{name}: {answer:?}");
     }
 }
 

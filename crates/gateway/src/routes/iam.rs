@@ -1,20 +1,23 @@
 //! IAM: roles and policies.
 
-use millstream_iam::RequestContext;
+use millstream_iam::{Iam, Principal, RequestContext};
 use millstream_types::Arn;
-use millstream_wire::iam::{SERVICE, op};
+use millstream_wire::iam::{GetRoleRequest, SERVICE, op};
 
 use crate::operation::{Need, Table, call};
 use crate::services::Services;
 
 macro_rules! on_role {
     ($table:ident, $iam:ident: $($operation:ident => $method:ident;)*) => {
-        $($table.add::<op::$operation, _, _>(
-            |context, input| {
-                vec![Need::new(concat!("iam:", stringify!($operation)), role_arn(context, "/", &input.role_name))]
-            },
-            call!($iam.$method),
-        );)*
+        $({
+            let roles = $iam.clone();
+            $table.add_asking::<op::$operation, _, _, _, _>(
+                move |context, input| {
+                    role_needs(roles.clone(), context.clone(), concat!("iam:", stringify!($operation)), &input.role_name)
+                },
+                call!($iam.$method),
+            );
+        })*
     };
 }
 
@@ -62,6 +65,25 @@ pub(crate) fn table(services: &Services) -> Table {
         GetPolicyVersion => get_policy_version;
     }
     table
+}
+
+/// Permission for `action` on a role, whose ARN holds the path that a request does not name.
+fn role_needs(
+    iam: Iam,
+    context: RequestContext,
+    action: &'static str,
+    name: &str,
+) -> impl Future<Output = Vec<Need>> + Send + use<> {
+    let input = GetRoleRequest { role_name: name.to_owned() };
+    async move {
+        let bare = role_arn(&context, "/", &input.role_name).to_string();
+        // Root needs no permission. A role that is not there has no path.
+        let resource = match &context.caller.principal {
+            Principal::Root => bare,
+            _ => iam.get_role(&context, input).await.map_or(bare, |found| found.role.arn),
+        };
+        vec![Need::new(action, resource)]
+    }
 }
 
 fn role_arn(context: &RequestContext, path: &str, name: &str) -> Arn {
