@@ -1,12 +1,12 @@
 //! The record log: where the records of all shards live, durably and in order.
 //!
-//! [`ShardLog`] is the contract; every form of it runs the same [`conformance`] suite. Engines know only shard keys,
+//! [`ShardLog`] is the contract; every form of it runs the same `conformance` suite. Engines know only shard keys,
 //! positions and arrival times: sequence numbers, hash ranges, states and limits are made above.
 //!
 //! - [`contract`]: what every form promises.
 //! - [`memory`]: everything in memory, for `--ephemeral` and for tests.
 //! - [`disk`]: the embedded log: one shared, segmented log with group commit.
-//! - [`conformance`]: the suite, as a macro over a way to make a log.
+//! - `conformance`: the suite, as a macro over a way to make a log.
 
 mod admission;
 pub mod contract;

@@ -3,7 +3,7 @@
 //! - [`document`] holds a parsed policy, [`parse`] makes it from text and refuses what IAM refuses.
 //! - [`pattern`] compares actions and ARNs, with wildcards and variables; [`principal`] compares callers.
 //! - [`condition`] evaluates condition blocks against a [`ConditionContext`].
-//! - [`evaluate`] combines the policies that apply into a [`Decision`].
+//! - [`mod@evaluate`] combines the policies that apply into a [`Decision`].
 //!
 //! Service control policies are not modelled.
 

@@ -5,7 +5,7 @@
 //!              (engine, one short lock)             (two committer threads)
 //! ```
 //!
-//! - [`format`]: what is on the disk. `buffer`: the memory of blocks, the only unsafe code.
+//! - [`mod@format`]: what is on the disk. `buffer`: the memory of blocks, the only unsafe code.
 //! - [`pipeline`]: the pure machine that decides what is written, synced, published, sealed and failed.
 //! - [`engine`]: shards and blocks behind one lock; carries out the machine's commands. It has no threads of its own.
 //! - `read`: from the tail cache or the files. [`recovery`]: opening, torn tails, damage.

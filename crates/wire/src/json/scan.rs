@@ -1,6 +1,6 @@
 //! A pull scanner: the caller looks at the kind of the next value and takes it, skips it or steps into it.
 //!
-//! Strict RFC 8259, no copy unless a string holds escapes, nesting bounded by [`DEPTH_MAX`](crate::limits::DEPTH_MAX).
+//! Strict RFC 8259, no copy unless a string holds escapes, nesting bounded by [`DEPTH_MAX`].
 
 use std::borrow::Cow;
 
