@@ -24,5 +24,5 @@ mod services;
 mod testing;
 
 pub use metrics::Metrics;
-pub use pipeline::{Gateway, Parts};
+pub use pipeline::{Gateway, Health, Parts};
 pub use services::Services;

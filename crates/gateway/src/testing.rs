@@ -1,6 +1,6 @@
 //! Fixtures of this crate's tests: a gateway over real services in memory, whose functions echo their events.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use crate::body::Budget;
 use crate::metrics::Metrics;
 use crate::origin;
-use crate::pipeline::{Gateway, Parts};
+use crate::pipeline::{Gateway, Health, Parts};
 use crate::services::Services;
 
 /// A call of the root of account 123456789012 in us-west-2.
@@ -56,6 +56,7 @@ pub(crate) struct Fixture {
     pub(crate) iam: Iam,
     pub(crate) store: SharedStore,
     pub(crate) budget: Budget,
+    pub(crate) troubles: Arc<Mutex<Vec<String>>>,
     _folder: TempDir,
 }
 
@@ -141,6 +142,7 @@ impl Fixture {
             host_clock: host_clock.clone(),
             random: random.clone(),
         });
+        let troubles = Arc::<Mutex<Vec<String>>>::default();
         let gateway = Gateway::new(Parts {
             services: Services { iam: iam.clone(), streams, functions, mappings, logs },
             origin: origin::Options::default(),
@@ -148,8 +150,9 @@ impl Fixture {
             random,
             metrics: Arc::new(Metrics::default()),
             budget: budget.clone(),
+            health: Arc::new(Told(Arc::clone(&troubles))),
         });
-        Self { gateway, iam, store, budget, _folder: folder }
+        Self { gateway, iam, store, budget, troubles, _folder: folder }
     }
 
     /// A JSON call of the account's root.
@@ -203,6 +206,16 @@ impl Fixture {
                 return all;
             }
         }
+    }
+}
+
+/// Reports what it was told.
+#[derive(Debug)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Health for Told {
+    fn troubles(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
     }
 }
 

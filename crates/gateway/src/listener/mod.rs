@@ -1,8 +1,8 @@
 //! One port that speaks HTTP/1.1 and HTTP/2 with prior knowledge, with a bound on everything a peer can make it hold.
 //!
-//! - [`preface`]: tells the two protocols apart by their first bytes, under a timer.
-//! - [`activity`]: what a connection has done lately, and when that means that it has to go.
-//! - [`connection`]: serves one connection until its peer, a limit or the shutdown ends it.
+//! - `preface`: tells the two protocols apart by their first bytes, under a timer.
+//! - `activity`: what a connection has done lately, and when that means that it has to go.
+//! - `connection`: serves one connection until its peer, a limit or the shutdown ends it.
 //!
 //! The JavaScript SDK and the Java SDK speak HTTP/2 with prior knowledge to `http://` endpoints, hence the one port.
 //! What a request means is the [`Handler`]'s business; the listener knows nothing of AWS.

@@ -12,6 +12,7 @@ mod records;
 mod rest;
 #[cfg(test)]
 mod tests;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,6 +32,12 @@ use crate::routes::Tables;
 use crate::services::Services;
 use call::Call;
 
+/// Tells how things behind the gateway are.
+pub trait Health: Send + Sync + Debug {
+    /// What an operator has to know, one line each; empty when all is well.
+    fn troubles(&self) -> Vec<String>;
+}
+
 /// What a gateway is built from.
 #[derive(Debug)]
 pub struct Parts {
@@ -42,6 +49,7 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Shared by all gateways of a server.
     pub budget: Budget,
+    pub health: Arc<dyn Health>,
 }
 
 /// Answers the requests of one endpoint. Clones are the same gateway.

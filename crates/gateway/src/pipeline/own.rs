@@ -29,11 +29,15 @@ pub(super) async fn serve(call: &Call<'_>) -> Answer {
 }
 
 fn ready(call: &Call<'_>) -> Answer {
-    if call.shared.ready.load(Ordering::Relaxed) {
-        Answer::text(StatusCode::OK, "ready\n")
-    } else {
-        Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    if !call.shared.ready.load(Ordering::Relaxed) {
+        return Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n");
     }
+    let troubles = call.shared.parts.health.troubles();
+    if troubles.is_empty() {
+        return Answer::text(StatusCode::OK, "ready\n");
+    }
+    // Still ready: everything that is not damaged is served.
+    Answer::text(StatusCode::OK, format!("ready, but degraded\n- {}\n", troubles.join("\n- ")))
 }
 
 fn metrics(call: &Call<'_>) -> Answer {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, Request};
 use http_body_util::Full;
 use millstream_client::Credentials;
-use millstream_client::sigv4::{Signer, sha256};
+use millstream_client::sigv4::{Signer, encoding, sha256};
 use millstream_env::HostClock;
 use proptest::prelude::*;
 
@@ -126,7 +126,11 @@ async fn health_tells_what_is_so() {
     assert_eq!(own(&fixture.gateway, "/health/live").await.status, 200);
     assert_eq!(own(&fixture.gateway, "/health/ready").await.status, 503);
     fixture.gateway.set_ready(true);
-    assert_eq!(own(&fixture.gateway, "/health/ready").await.status, 200);
+    let answer = own(&fixture.gateway, "/health/ready").await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, "ready\n"));
+    fixture.troubles.lock().unwrap().push("a shard is damaged".to_owned());
+    let answer = own(&fixture.gateway, "/health/ready").await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, "ready, but degraded\n- a shard is damaged\n"));
     assert_eq!(own(&fixture.gateway, "/health/else").await.status, 404);
     assert_eq!(own(&fixture.gateway, "/_millstream/code/nonsense").await.status, 403);
     assert_eq!(own(&fixture.gateway.for_environment("e"), "/metrics").await.status, 404);
@@ -294,7 +298,7 @@ async fn a_role_is_authorised_under_its_path() {
         assert_eq!(fixture.form("iam", &form).await.status, 200);
     }
     let document = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:GetRole","Resource":"arn:aws:iam::123456789012:role/team/*"}}"#;
-    let document: String = document.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let document = encoding::encode(document.as_bytes());
     let form = format!("Action=PutRolePolicy&Version=2010-05-08&RoleName=r&PolicyName=p&PolicyDocument={document}");
     assert_eq!(fixture.form("iam", &form).await.status, 200);
     let role = "arn:aws:iam::123456789012:role/r";

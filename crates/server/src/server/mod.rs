@@ -84,7 +84,7 @@ impl Server {
         let run_directory = RunDirectory::make(&outside.disk, config.run_dir.as_deref(), &outside.random)?;
         let place = FunctionPlace { run_directory: run_directory.path().to_owned(), endpoints: Arc::clone(&endpoints) };
         let backend = Backend::start(&config, &outside, &storage, place).await?;
-        let gateway = new_gateway(&config, &outside, &backend);
+        let gateway = new_gateway(&config, &outside, &storage, &backend);
         endpoints.serve(gateway.clone());
         let endpoint = format!("http://{}", listening.local_address()?);
         requests.spawn(listening.serve(Arc::new(gateway.clone()), requests.clone()));
@@ -135,7 +135,7 @@ async fn listen(address: SocketAddr, options: listener::Options, clock: &HostClo
     listener.with_context(|| format!("cannot listen on {address}; is another server running?"))
 }
 
-fn new_gateway(config: &Config, outside: &Outside, backend: &Backend) -> Gateway {
+fn new_gateway(config: &Config, outside: &Outside, storage: &Storage, backend: &Backend) -> Gateway {
     Gateway::new(millstream_gateway::Parts {
         services: backend.services.clone(),
         origin: origin::Options { host_names: config.host_names.clone(), allow_origins: config.allow_origins.clone() },
@@ -143,6 +143,7 @@ fn new_gateway(config: &Config, outside: &Outside, backend: &Backend) -> Gateway
         random: outside.random.clone(),
         metrics: Arc::new(Metrics::default()),
         budget: body::Budget::default(),
+        health: Arc::new(storage.health()),
     })
 }
 

@@ -7,6 +7,7 @@ use anyhow::Context;
 use millstream_blobs::{DiskBlobs, MemoryBlobs, SharedBlobs};
 use millstream_catalog::{MemoryStore, RedbOptions, RedbStore, SharedStore};
 use millstream_env::{Disk, HostClock, Random, ServiceClock, Tasks};
+use millstream_gateway::Health;
 use millstream_log::{DiskLog, MemoryLog, SharedLog, disk};
 
 use super::data_folder::DataFolder;
@@ -24,6 +25,24 @@ pub(crate) struct Storage {
     /// Events of log groups.
     pub(crate) logs: millstream_telemetry::Storage,
     durable: Option<Durable>,
+}
+
+/// The state of the log on disk; nothing can be wrong in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct LogHealth(Option<DiskLog>);
+
+impl Health for LogHealth {
+    fn troubles(&self) -> Vec<String> {
+        let Some(health) = self.0.as_ref().map(DiskLog::health) else { return Vec::new() };
+        let refusing = health.refusing.map(|reason| format!("new records are refused: {reason}"));
+        let damaged = health.damaged.iter().map(|damaged| {
+            format!(
+                "records {} to {} of shard {:?} are damaged and cannot be read",
+                damaged.first.0, damaged.last.0, damaged.shard
+            )
+        });
+        refusing.into_iter().chain(damaged).collect()
+    }
 }
 
 #[derive(Debug)]
@@ -92,6 +111,10 @@ impl Storage {
             catalog: Arc::<RedbStore>::clone(&catalog) as SharedStore,
             durable: Some(Durable { catalog, log, _folder: folder }),
         })
+    }
+
+    pub(crate) fn health(&self) -> LogHealth {
+        LogHealth(self.durable.as_ref().map(|durable| durable.log.clone()))
     }
 
     /// Writes what is not yet written, and closes the files.
