@@ -32,6 +32,9 @@ pub(crate) struct LogLine {
     pub(crate) message: String,
 }
 
+/// Environments write at the same time: a line may become visible after newer ones of another environment.
+const LATE_LINES_MS: u64 = 5000;
+
 /// What a function is made of.
 #[derive(Debug)]
 pub(crate) struct FunctionCode<'a> {
@@ -190,9 +193,11 @@ impl Api {
         }
     }
 
-    /// The lines of a function's log from `start_time` on (inclusive, milliseconds). Empty while there is no log group.
-    pub(crate) async fn log_lines(&self, function: &str, start_time: u64) -> anyhow::Result<Vec<LogLine>> {
+    /// The lines of a function's log around and after the newest one seen (milliseconds); the caller knows from their ids
+    /// which are new. Empty while there is no log group.
+    pub(crate) async fn log_lines(&self, function: &str, newest_seen: u64) -> anyhow::Result<Vec<LogLine>> {
         let mut lines = Vec::new();
+        let start_time = newest_seen.saturating_sub(LATE_LINES_MS);
         let mut input = json!({ "logGroupName": format!("/aws/lambda/{function}"), "startTime": start_time });
         loop {
             let page = match self.client.json("logs", "Logs_20140328.FilterLogEvents", &input).await {
