@@ -33,6 +33,8 @@ pub const BLOCK_BYTES: usize = 4096;
 #[derive(Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
+    /// The life of the process that uses this handle, when it is bound to one.
+    process: Option<u64>,
 }
 
 /// What was done to the disk so far.
@@ -47,7 +49,14 @@ pub struct Counters {
 impl SimDisk {
     /// An empty disk of unlimited capacity.
     pub fn new(seed: u64) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(seed))) }
+        Self { state: Arc::new(Mutex::new(State::new(seed))), process: None }
+    }
+
+    /// The disk as a process sees it that runs from now on: after the next [`SimDisk::kill_process`] or
+    /// [`SimDisk::restart`] every call fails, so that threads which outlive their killed process do no harm.
+    #[must_use]
+    pub fn process(&self) -> Self {
+        Self { state: Arc::clone(&self.state), process: Some(self.lock().epoch) }
     }
 
     /// Bytes the disk holds at most; less than what is used now means full. `u64::MAX` is unlimited.
@@ -131,11 +140,19 @@ impl SimDisk {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no code panics while holding this lock")
     }
+
+    fn enter(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.lock();
+        match self.process {
+            Some(epoch) if epoch != state.epoch => Err(io::Error::other("this process was killed")),
+            _ => Ok(state),
+        }
+    }
 }
 
 impl Disk for SimDisk {
     fn open(&self, path: &Path, access: Access, direct: bool) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.lock();
+        let mut state = self.enter()?;
         if direct && state.refuse_direct {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -144,35 +161,35 @@ impl Disk for SimDisk {
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.lock().create_dir_all(path)
+        self.enter()?.create_dir_all(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.lock().list(path)
+        self.enter()?.list(path)
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        self.lock().exists(path)
+        self.enter()?.exists(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.lock().rename(from, to)
+        self.enter()?.rename(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.lock().remove_file(path)
+        self.enter()?.remove_file(path)
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.lock().remove_dir_all(path)
+        self.enter()?.remove_dir_all(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.lock().sync_dir(path)
+        self.enter()?.sync_dir(path)
     }
 
     fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
-        let state = self.lock();
+        let state = self.enter()?;
         state.check_power()?;
         Ok(state.capacity.saturating_sub(state.used()))
     }

@@ -103,6 +103,17 @@ fn locks_are_exclusive_until_dropped_or_restarted() {
 }
 
 #[test]
+fn a_killed_process_changes_nothing_any_more() {
+    let disk = SimDisk::new(1);
+    let process = disk.process();
+    process.create_dir_all(Path::new("/kept")).unwrap();
+    disk.kill_process();
+    assert!(process.create_dir_all(Path::new("/late")).is_err());
+    assert!(process.open(Path::new("/late"), Access::CreateNew, false).is_err());
+    assert!(disk.exists(Path::new("/kept")).unwrap() && !disk.exists(Path::new("/late")).unwrap());
+}
+
+#[test]
 fn direct_access_asks_for_alignment() {
     let disk = SimDisk::new(1);
     let f = disk.open(Path::new("/f"), Access::CreateNew, true).unwrap();

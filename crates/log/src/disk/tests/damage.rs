@@ -26,7 +26,7 @@ fn options() -> Options {
 
 fn open(disk: &SimDisk) -> Result<(Arc<DiskLog>, RecoveryReport), OpenError> {
     let (clock, _) = ServiceClock::virtual_at(START);
-    DiskLog::open(options(), environment(Arc::new(disk.clone()), clock)).map(|(log, report)| (Arc::new(log), report))
+    DiskLog::open(options(), environment(Arc::new(disk.process()), clock)).map(|(log, report)| (Arc::new(log), report))
 }
 
 type Written = BTreeMap<(u32, u64), Vec<u8>>;

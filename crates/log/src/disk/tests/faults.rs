@@ -14,7 +14,7 @@ use crate::disk::{DiskLog, Options};
 
 fn open(disk: &SimDisk, options: Options) -> (Arc<DiskLog>, SharedLog, VirtualTime) {
     let (clock, time) = ServiceClock::virtual_at(START);
-    let (log, _) = DiskLog::open(options, environment(Arc::new(disk.clone()), clock)).expect("it can be opened");
+    let (log, _) = DiskLog::open(options, environment(Arc::new(disk.process()), clock)).expect("it can be opened");
     let log = Arc::new(log);
     (log.clone(), log, time)
 }

@@ -74,7 +74,7 @@ async fn write_sample() {
     let disk = SimDisk::new(1);
     for part in 0..2 {
         let (clock, _) = ServiceClock::virtual_at(START);
-        let (log, _) = DiskLog::open(small("/data"), environment(Arc::new(disk.clone()), clock)).expect("opened");
+        let (log, _) = DiskLog::open(small("/data"), environment(Arc::new(disk.process()), clock)).expect("opened");
         let log = Arc::new(log);
         fill(&(log.clone() as SharedLog), part).await;
         if part == 0 {
