@@ -34,6 +34,8 @@ REGION_ARN = f"us-east-1:{ACCOUNT}"
 TEXTS = {
     "StreamARN": f"arn:aws:kinesis:{REGION_ARN}:stream/golden",
     "StreamId": "abcdefghij0123456789-abc",
+    "ConsumerARN": f"arn:aws:kinesis:{REGION_ARN}:stream/golden/consumer/golden:1700000000",
+    "ResourceARN": f"arn:aws:kinesis:{REGION_ARN}:stream/golden",
     "HashKey": "170141183460469231731687303715884105728",
     "SequenceNumber": "49590338271490256608559692538361571095921575989136588898",
     "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/golden",

@@ -5,6 +5,14 @@
 use crate::typed::enumeration;
 
 enumeration! {
+    pub enum ConsumerStatus {
+        Creating = "CREATING",
+        Deleting = "DELETING",
+        Active = "ACTIVE",
+    }
+}
+
+enumeration! {
     pub enum EncryptionType {
         None = "NONE",
         Kms = "KMS",
@@ -21,6 +29,27 @@ enumeration! {
         ReadProvisionedThroughputExceeded = "ReadProvisionedThroughputExceeded",
         IteratorAgeMilliseconds = "IteratorAgeMilliseconds",
         All = "ALL",
+    }
+}
+
+enumeration! {
+    pub enum MinimumThroughputBillingCommitmentInputStatus {
+        Enabled = "ENABLED",
+        Disabled = "DISABLED",
+    }
+}
+
+enumeration! {
+    pub enum MinimumThroughputBillingCommitmentOutputStatus {
+        Enabled = "ENABLED",
+        Disabled = "DISABLED",
+        EnabledUntilEarliestAllowedEnd = "ENABLED_UNTIL_EARLIEST_ALLOWED_END",
+    }
+}
+
+enumeration! {
+    pub enum ScalingType {
+        UniformScaling = "UNIFORM_SCALING",
     }
 }
 

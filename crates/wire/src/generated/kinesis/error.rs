@@ -146,12 +146,36 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum DeleteResourcePolicyError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum DeleteStreamError {
         AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
         InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
         LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
         ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum DeregisterStreamConsumerError {
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum DescribeAccountSettingsError {
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
     }
 }
 
@@ -171,10 +195,38 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum DescribeStreamConsumerError {
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum DescribeStreamSummaryError {
         AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
         InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
         LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum DisableEnhancedMonitoringError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum EnableEnhancedMonitoringError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
     }
 }
@@ -192,6 +244,16 @@ operation_error! {
         KMSOptInRequired(String) = KMS_OPT_IN_REQUIRED,
         KMSThrottling(String) = KMS_THROTTLING_EXCEPTION,
         ProvisionedThroughputExceeded(String) = PROVISIONED_THROUGHPUT_EXCEEDED_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum GetResourcePolicyError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
     }
 }
@@ -228,10 +290,30 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum ListStreamConsumersError {
+        ExpiredNextToken(String) = EXPIRED_NEXT_TOKEN_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum ListStreamsError {
         ExpiredNextToken(String) = EXPIRED_NEXT_TOKEN_EXCEPTION,
         InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
         LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum ListTagsForResourceError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
     }
 }
 
@@ -241,6 +323,17 @@ operation_error! {
         InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
         LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum MergeShardsError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
     }
 }
 
@@ -277,11 +370,138 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum PutResourcePolicyError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum RegisterStreamConsumerError {
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum RemoveTagsFromStreamError {
         AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
         InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
         LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
         ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum SplitShardError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum StartStreamEncryptionError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        KMSAccessDenied(String) = KMS_ACCESS_DENIED_EXCEPTION,
+        KMSDisabled(String) = KMS_DISABLED_EXCEPTION,
+        KMSInvalidState(String) = KMS_INVALID_STATE_EXCEPTION,
+        KMSNotFound(String) = KMS_NOT_FOUND_EXCEPTION,
+        KMSOptInRequired(String) = KMS_OPT_IN_REQUIRED,
+        KMSThrottling(String) = KMS_THROTTLING_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum StopStreamEncryptionError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum TagResourceError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UntagResourceError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UpdateAccountSettingsError {
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UpdateMaxRecordSizeError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UpdateShardCountError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UpdateStreamModeError {
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UpdateStreamWarmThroughputError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
     }
 }

@@ -32,12 +32,36 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: None,
     },
     OperationShape {
+        name: "DeleteResourcePolicy",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::DELETE_RESOURCE_POLICY_INPUT,
+        output: None,
+    },
+    OperationShape {
         name: "DeleteStream",
         method: "POST",
         uri: "/",
         status: 200,
         input: &shapes::DELETE_STREAM_INPUT,
         output: None,
+    },
+    OperationShape {
+        name: "DeregisterStreamConsumer",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::DEREGISTER_STREAM_CONSUMER_INPUT,
+        output: None,
+    },
+    OperationShape {
+        name: "DescribeAccountSettings",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::DESCRIBE_ACCOUNT_SETTINGS_INPUT,
+        output: Some(&shapes::DESCRIBE_ACCOUNT_SETTINGS_OUTPUT),
     },
     OperationShape {
         name: "DescribeLimits",
@@ -56,6 +80,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::DESCRIBE_STREAM_OUTPUT),
     },
     OperationShape {
+        name: "DescribeStreamConsumer",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::DESCRIBE_STREAM_CONSUMER_INPUT,
+        output: Some(&shapes::DESCRIBE_STREAM_CONSUMER_OUTPUT),
+    },
+    OperationShape {
         name: "DescribeStreamSummary",
         method: "POST",
         uri: "/",
@@ -64,12 +96,36 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::DESCRIBE_STREAM_SUMMARY_OUTPUT),
     },
     OperationShape {
+        name: "DisableEnhancedMonitoring",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::DISABLE_ENHANCED_MONITORING_INPUT,
+        output: Some(&shapes::ENHANCED_MONITORING_OUTPUT),
+    },
+    OperationShape {
+        name: "EnableEnhancedMonitoring",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::ENABLE_ENHANCED_MONITORING_INPUT,
+        output: Some(&shapes::ENHANCED_MONITORING_OUTPUT),
+    },
+    OperationShape {
         name: "GetRecords",
         method: "POST",
         uri: "/",
         status: 200,
         input: &shapes::GET_RECORDS_INPUT,
         output: Some(&shapes::GET_RECORDS_OUTPUT),
+    },
+    OperationShape {
+        name: "GetResourcePolicy",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::GET_RESOURCE_POLICY_INPUT,
+        output: Some(&shapes::GET_RESOURCE_POLICY_OUTPUT),
     },
     OperationShape {
         name: "GetShardIterator",
@@ -96,6 +152,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::LIST_SHARDS_OUTPUT),
     },
     OperationShape {
+        name: "ListStreamConsumers",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::LIST_STREAM_CONSUMERS_INPUT,
+        output: Some(&shapes::LIST_STREAM_CONSUMERS_OUTPUT),
+    },
+    OperationShape {
         name: "ListStreams",
         method: "POST",
         uri: "/",
@@ -104,12 +168,28 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::LIST_STREAMS_OUTPUT),
     },
     OperationShape {
+        name: "ListTagsForResource",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::LIST_TAGS_FOR_RESOURCE_INPUT,
+        output: Some(&shapes::LIST_TAGS_FOR_RESOURCE_OUTPUT),
+    },
+    OperationShape {
         name: "ListTagsForStream",
         method: "POST",
         uri: "/",
         status: 200,
         input: &shapes::LIST_TAGS_FOR_STREAM_INPUT,
         output: Some(&shapes::LIST_TAGS_FOR_STREAM_OUTPUT),
+    },
+    OperationShape {
+        name: "MergeShards",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::MERGE_SHARDS_INPUT,
+        output: None,
     },
     OperationShape {
         name: "PutRecord",
@@ -128,12 +208,108 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::PUT_RECORDS_OUTPUT),
     },
     OperationShape {
+        name: "PutResourcePolicy",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::PUT_RESOURCE_POLICY_INPUT,
+        output: None,
+    },
+    OperationShape {
+        name: "RegisterStreamConsumer",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::REGISTER_STREAM_CONSUMER_INPUT,
+        output: Some(&shapes::REGISTER_STREAM_CONSUMER_OUTPUT),
+    },
+    OperationShape {
         name: "RemoveTagsFromStream",
         method: "POST",
         uri: "/",
         status: 200,
         input: &shapes::REMOVE_TAGS_FROM_STREAM_INPUT,
         output: None,
+    },
+    OperationShape {
+        name: "SplitShard",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::SPLIT_SHARD_INPUT,
+        output: None,
+    },
+    OperationShape {
+        name: "StartStreamEncryption",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::START_STREAM_ENCRYPTION_INPUT,
+        output: None,
+    },
+    OperationShape {
+        name: "StopStreamEncryption",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::STOP_STREAM_ENCRYPTION_INPUT,
+        output: None,
+    },
+    OperationShape {
+        name: "TagResource",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::TAG_RESOURCE_INPUT,
+        output: None,
+    },
+    OperationShape {
+        name: "UntagResource",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::UNTAG_RESOURCE_INPUT,
+        output: None,
+    },
+    OperationShape {
+        name: "UpdateAccountSettings",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::UPDATE_ACCOUNT_SETTINGS_INPUT,
+        output: Some(&shapes::UPDATE_ACCOUNT_SETTINGS_OUTPUT),
+    },
+    OperationShape {
+        name: "UpdateMaxRecordSize",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::UPDATE_MAX_RECORD_SIZE_INPUT,
+        output: None,
+    },
+    OperationShape {
+        name: "UpdateShardCount",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::UPDATE_SHARD_COUNT_INPUT,
+        output: Some(&shapes::UPDATE_SHARD_COUNT_OUTPUT),
+    },
+    OperationShape {
+        name: "UpdateStreamMode",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::UPDATE_STREAM_MODE_INPUT,
+        output: None,
+    },
+    OperationShape {
+        name: "UpdateStreamWarmThroughput",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::UPDATE_STREAM_WARM_THROUGHPUT_INPUT,
+        output: Some(&shapes::UPDATE_STREAM_WARM_THROUGHPUT_OUTPUT),
     },
 ];
 
@@ -146,60 +322,170 @@ operation!(
     (),
     error::DecreaseStreamRetentionPeriodError
 );
-operation!(3, DeleteStream, super::DeleteStreamInput, (), error::DeleteStreamError);
-operation!(4, DescribeLimits, super::DescribeLimitsInput, super::DescribeLimitsOutput, error::DescribeLimitsError);
-operation!(5, DescribeStream, super::DescribeStreamInput, super::DescribeStreamOutput, error::DescribeStreamError);
+operation!(3, DeleteResourcePolicy, super::DeleteResourcePolicyInput, (), error::DeleteResourcePolicyError);
+operation!(4, DeleteStream, super::DeleteStreamInput, (), error::DeleteStreamError);
+operation!(5, DeregisterStreamConsumer, super::DeregisterStreamConsumerInput, (), error::DeregisterStreamConsumerError);
 operation!(
     6,
+    DescribeAccountSettings,
+    super::DescribeAccountSettingsInput,
+    super::DescribeAccountSettingsOutput,
+    error::DescribeAccountSettingsError
+);
+operation!(7, DescribeLimits, super::DescribeLimitsInput, super::DescribeLimitsOutput, error::DescribeLimitsError);
+operation!(8, DescribeStream, super::DescribeStreamInput, super::DescribeStreamOutput, error::DescribeStreamError);
+operation!(
+    9,
+    DescribeStreamConsumer,
+    super::DescribeStreamConsumerInput,
+    super::DescribeStreamConsumerOutput,
+    error::DescribeStreamConsumerError
+);
+operation!(
+    10,
     DescribeStreamSummary,
     super::DescribeStreamSummaryInput,
     super::DescribeStreamSummaryOutput,
     error::DescribeStreamSummaryError
 );
-operation!(7, GetRecords, super::GetRecordsInput, super::GetRecordsOutput, error::GetRecordsError);
 operation!(
-    8,
+    11,
+    DisableEnhancedMonitoring,
+    super::DisableEnhancedMonitoringInput,
+    super::EnhancedMonitoringOutput,
+    error::DisableEnhancedMonitoringError
+);
+operation!(
+    12,
+    EnableEnhancedMonitoring,
+    super::EnableEnhancedMonitoringInput,
+    super::EnhancedMonitoringOutput,
+    error::EnableEnhancedMonitoringError
+);
+operation!(13, GetRecords, super::GetRecordsInput, super::GetRecordsOutput, error::GetRecordsError);
+operation!(
+    14,
+    GetResourcePolicy,
+    super::GetResourcePolicyInput,
+    super::GetResourcePolicyOutput,
+    error::GetResourcePolicyError
+);
+operation!(
+    15,
     GetShardIterator,
     super::GetShardIteratorInput,
     super::GetShardIteratorOutput,
     error::GetShardIteratorError
 );
 operation!(
-    9,
+    16,
     IncreaseStreamRetentionPeriod,
     super::IncreaseStreamRetentionPeriodInput,
     (),
     error::IncreaseStreamRetentionPeriodError
 );
-operation!(10, ListShards, super::ListShardsInput, super::ListShardsOutput, error::ListShardsError);
-operation!(11, ListStreams, super::ListStreamsInput, super::ListStreamsOutput, error::ListStreamsError);
+operation!(17, ListShards, super::ListShardsInput, super::ListShardsOutput, error::ListShardsError);
 operation!(
-    12,
+    18,
+    ListStreamConsumers,
+    super::ListStreamConsumersInput,
+    super::ListStreamConsumersOutput,
+    error::ListStreamConsumersError
+);
+operation!(19, ListStreams, super::ListStreamsInput, super::ListStreamsOutput, error::ListStreamsError);
+operation!(
+    20,
+    ListTagsForResource,
+    super::ListTagsForResourceInput,
+    super::ListTagsForResourceOutput,
+    error::ListTagsForResourceError
+);
+operation!(
+    21,
     ListTagsForStream,
     super::ListTagsForStreamInput,
     super::ListTagsForStreamOutput,
     error::ListTagsForStreamError
 );
-operation!(13, PutRecord, super::PutRecordInput, super::PutRecordOutput, error::PutRecordError);
-operation!(14, PutRecords, super::PutRecordsInput, super::PutRecordsOutput, error::PutRecordsError);
-operation!(15, RemoveTagsFromStream, super::RemoveTagsFromStreamInput, (), error::RemoveTagsFromStreamError);
+operation!(22, MergeShards, super::MergeShardsInput, (), error::MergeShardsError);
+operation!(23, PutRecord, super::PutRecordInput, super::PutRecordOutput, error::PutRecordError);
+operation!(24, PutRecords, super::PutRecordsInput, super::PutRecordsOutput, error::PutRecordsError);
+operation!(25, PutResourcePolicy, super::PutResourcePolicyInput, (), error::PutResourcePolicyError);
+operation!(
+    26,
+    RegisterStreamConsumer,
+    super::RegisterStreamConsumerInput,
+    super::RegisterStreamConsumerOutput,
+    error::RegisterStreamConsumerError
+);
+operation!(27, RemoveTagsFromStream, super::RemoveTagsFromStreamInput, (), error::RemoveTagsFromStreamError);
+operation!(28, SplitShard, super::SplitShardInput, (), error::SplitShardError);
+operation!(29, StartStreamEncryption, super::StartStreamEncryptionInput, (), error::StartStreamEncryptionError);
+operation!(30, StopStreamEncryption, super::StopStreamEncryptionInput, (), error::StopStreamEncryptionError);
+operation!(31, TagResource, super::TagResourceInput, (), error::TagResourceError);
+operation!(32, UntagResource, super::UntagResourceInput, (), error::UntagResourceError);
+operation!(
+    33,
+    UpdateAccountSettings,
+    super::UpdateAccountSettingsInput,
+    super::UpdateAccountSettingsOutput,
+    error::UpdateAccountSettingsError
+);
+operation!(34, UpdateMaxRecordSize, super::UpdateMaxRecordSizeInput, (), error::UpdateMaxRecordSizeError);
+operation!(
+    35,
+    UpdateShardCount,
+    super::UpdateShardCountInput,
+    super::UpdateShardCountOutput,
+    error::UpdateShardCountError
+);
+operation!(36, UpdateStreamMode, super::UpdateStreamModeInput, (), error::UpdateStreamModeError);
+operation!(
+    37,
+    UpdateStreamWarmThroughput,
+    super::UpdateStreamWarmThroughputInput,
+    super::UpdateStreamWarmThroughputOutput,
+    error::UpdateStreamWarmThroughputError
+);
 
 #[cfg(test)]
 pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<AddTagsToStream>(&super::SERVICE);
     visitor.visit::<CreateStream>(&super::SERVICE);
     visitor.visit::<DecreaseStreamRetentionPeriod>(&super::SERVICE);
+    visitor.visit::<DeleteResourcePolicy>(&super::SERVICE);
     visitor.visit::<DeleteStream>(&super::SERVICE);
+    visitor.visit::<DeregisterStreamConsumer>(&super::SERVICE);
+    visitor.visit::<DescribeAccountSettings>(&super::SERVICE);
     visitor.visit::<DescribeLimits>(&super::SERVICE);
     visitor.visit::<DescribeStream>(&super::SERVICE);
+    visitor.visit::<DescribeStreamConsumer>(&super::SERVICE);
     visitor.visit::<DescribeStreamSummary>(&super::SERVICE);
+    visitor.visit::<DisableEnhancedMonitoring>(&super::SERVICE);
+    visitor.visit::<EnableEnhancedMonitoring>(&super::SERVICE);
     visitor.visit::<GetRecords>(&super::SERVICE);
+    visitor.visit::<GetResourcePolicy>(&super::SERVICE);
     visitor.visit::<GetShardIterator>(&super::SERVICE);
     visitor.visit::<IncreaseStreamRetentionPeriod>(&super::SERVICE);
     visitor.visit::<ListShards>(&super::SERVICE);
+    visitor.visit::<ListStreamConsumers>(&super::SERVICE);
     visitor.visit::<ListStreams>(&super::SERVICE);
+    visitor.visit::<ListTagsForResource>(&super::SERVICE);
     visitor.visit::<ListTagsForStream>(&super::SERVICE);
+    visitor.visit::<MergeShards>(&super::SERVICE);
     visitor.visit::<PutRecord>(&super::SERVICE);
     visitor.visit::<PutRecords>(&super::SERVICE);
+    visitor.visit::<PutResourcePolicy>(&super::SERVICE);
+    visitor.visit::<RegisterStreamConsumer>(&super::SERVICE);
     visitor.visit::<RemoveTagsFromStream>(&super::SERVICE);
+    visitor.visit::<SplitShard>(&super::SERVICE);
+    visitor.visit::<StartStreamEncryption>(&super::SERVICE);
+    visitor.visit::<StopStreamEncryption>(&super::SERVICE);
+    visitor.visit::<TagResource>(&super::SERVICE);
+    visitor.visit::<UntagResource>(&super::SERVICE);
+    visitor.visit::<UpdateAccountSettings>(&super::SERVICE);
+    visitor.visit::<UpdateMaxRecordSize>(&super::SERVICE);
+    visitor.visit::<UpdateShardCount>(&super::SERVICE);
+    visitor.visit::<UpdateStreamMode>(&super::SERVICE);
+    visitor.visit::<UpdateStreamWarmThroughput>(&super::SERVICE);
 }

@@ -27,8 +27,39 @@ pub(crate) static CHILD_SHARD: Shape = Shape::structure(
 
 pub(crate) static CHILD_SHARD_LIST: Shape = Shape::list("ChildShardList", &CHILD_SHARD, Bounds::NONE);
 
+pub(crate) static CONSUMER: Shape = Shape::structure(
+    "Consumer",
+    &[
+        Member::new("ConsumerARN", &CONSUMER_ARN).required(),
+        Member::new("ConsumerCreationTimestamp", &TIMESTAMP).required(),
+        Member::new("ConsumerName", &CONSUMER_NAME).required(),
+        Member::new("ConsumerStatus", &CONSUMER_STATUS).required(),
+    ],
+);
+
+pub(crate) static CONSUMER_ARN: Shape = Shape::string("ConsumerARN", Bounds::new(Some(1), Some(2_048))).matching(pattern!("^(arn):aws.*:kinesis:.*:\\d{12}:.*stream\\/[a-zA-Z0-9_.-]+\\/consumer\\/[a-zA-Z0-9_.-]+:[0-9]+", "^(arn):aws[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*:kinesis:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*:[0-9]{12}:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*stream\\/[a-zA-Z0-9_.-]+\\/consumer\\/[a-zA-Z0-9_.-]+:[0-9]+"));
+
 pub(crate) static CONSUMER_COUNT_OBJECT: Shape =
     Shape::integer("ConsumerCountObject", Bounds::new(Some(0), Some(1_000_000)));
+
+pub(crate) static CONSUMER_DESCRIPTION: Shape = Shape::structure(
+    "ConsumerDescription",
+    &[
+        Member::new("ConsumerARN", &CONSUMER_ARN).required(),
+        Member::new("ConsumerCreationTimestamp", &TIMESTAMP).required(),
+        Member::new("ConsumerName", &CONSUMER_NAME).required(),
+        Member::new("ConsumerStatus", &CONSUMER_STATUS).required(),
+        Member::new("StreamARN", &STREAM_ARN).required(),
+    ],
+);
+
+pub(crate) static CONSUMER_LIST: Shape = Shape::list("ConsumerList", &CONSUMER, Bounds::NONE);
+
+pub(crate) static CONSUMER_NAME: Shape = Shape::string("ConsumerName", Bounds::new(Some(1), Some(128)))
+    .matching(pattern!("[a-zA-Z0-9_.-]+", "[a-zA-Z0-9_.-]+"));
+
+pub(crate) static CONSUMER_STATUS: Shape =
+    Shape::string("ConsumerStatus", Bounds::NONE).one_of(&["CREATING", "DELETING", "ACTIVE"]);
 
 pub(crate) static CREATE_STREAM_INPUT: Shape = Shape::structure(
     "CreateStreamInput",
@@ -54,6 +85,11 @@ pub(crate) static DECREASE_STREAM_RETENTION_PERIOD_INPUT: Shape = Shape::structu
     ],
 );
 
+pub(crate) static DELETE_RESOURCE_POLICY_INPUT: Shape = Shape::structure(
+    "DeleteResourcePolicyInput",
+    &[Member::new("ResourceARN", &RESOURCE_ARN).required(), Member::new("StreamId", &STREAM_ID)],
+);
+
 pub(crate) static DELETE_STREAM_INPUT: Shape = Shape::structure(
     "DeleteStreamInput",
     &[
@@ -62,6 +98,23 @@ pub(crate) static DELETE_STREAM_INPUT: Shape = Shape::structure(
         Member::new("StreamId", &STREAM_ID),
         Member::new("StreamName", &STREAM_NAME),
     ],
+);
+
+pub(crate) static DEREGISTER_STREAM_CONSUMER_INPUT: Shape = Shape::structure(
+    "DeregisterStreamConsumerInput",
+    &[
+        Member::new("ConsumerARN", &CONSUMER_ARN),
+        Member::new("ConsumerName", &CONSUMER_NAME),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+    ],
+);
+
+pub(crate) static DESCRIBE_ACCOUNT_SETTINGS_INPUT: Shape = Shape::structure("DescribeAccountSettingsInput", &[]);
+
+pub(crate) static DESCRIBE_ACCOUNT_SETTINGS_OUTPUT: Shape = Shape::structure(
+    "DescribeAccountSettingsOutput",
+    &[Member::new("MinimumThroughputBillingCommitment", &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT)],
 );
 
 pub(crate) static DESCRIBE_LIMITS_INPUT: Shape = Shape::structure("DescribeLimitsInput", &[]);
@@ -74,6 +127,21 @@ pub(crate) static DESCRIBE_LIMITS_OUTPUT: Shape = Shape::structure(
         Member::new("OpenShardCount", &SHARD_COUNT_OBJECT).required(),
         Member::new("ShardLimit", &SHARD_COUNT_OBJECT).required(),
     ],
+);
+
+pub(crate) static DESCRIBE_STREAM_CONSUMER_INPUT: Shape = Shape::structure(
+    "DescribeStreamConsumerInput",
+    &[
+        Member::new("ConsumerARN", &CONSUMER_ARN),
+        Member::new("ConsumerName", &CONSUMER_NAME),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+    ],
+);
+
+pub(crate) static DESCRIBE_STREAM_CONSUMER_OUTPUT: Shape = Shape::structure(
+    "DescribeStreamConsumerOutput",
+    &[Member::new("ConsumerDescription", &CONSUMER_DESCRIPTION).required()],
 );
 
 pub(crate) static DESCRIBE_STREAM_INPUT: Shape = Shape::structure(
@@ -107,6 +175,26 @@ pub(crate) static DESCRIBE_STREAM_SUMMARY_OUTPUT: Shape = Shape::structure(
     &[Member::new("StreamDescriptionSummary", &STREAM_DESCRIPTION_SUMMARY).required()],
 );
 
+pub(crate) static DISABLE_ENHANCED_MONITORING_INPUT: Shape = Shape::structure(
+    "DisableEnhancedMonitoringInput",
+    &[
+        Member::new("ShardLevelMetrics", &METRICS_NAME_LIST).required(),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("StreamName", &STREAM_NAME),
+    ],
+);
+
+pub(crate) static ENABLE_ENHANCED_MONITORING_INPUT: Shape = Shape::structure(
+    "EnableEnhancedMonitoringInput",
+    &[
+        Member::new("ShardLevelMetrics", &METRICS_NAME_LIST).required(),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("StreamName", &STREAM_NAME),
+    ],
+);
+
 pub(crate) static ENCRYPTION_TYPE: Shape = Shape::string("EncryptionType", Bounds::NONE).one_of(&["NONE", "KMS"]);
 
 pub(crate) static ENHANCED_METRICS: Shape =
@@ -114,6 +202,16 @@ pub(crate) static ENHANCED_METRICS: Shape =
 
 pub(crate) static ENHANCED_MONITORING_LIST: Shape =
     Shape::list("EnhancedMonitoringList", &ENHANCED_METRICS, Bounds::NONE);
+
+pub(crate) static ENHANCED_MONITORING_OUTPUT: Shape = Shape::structure(
+    "EnhancedMonitoringOutput",
+    &[
+        Member::new("CurrentShardLevelMetrics", &METRICS_NAME_LIST),
+        Member::new("DesiredShardLevelMetrics", &METRICS_NAME_LIST),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamName", &STREAM_NAME),
+    ],
+);
 
 pub(crate) static ERROR_CODE: Shape = Shape::string("ErrorCode", Bounds::NONE);
 
@@ -141,6 +239,14 @@ pub(crate) static GET_RECORDS_OUTPUT: Shape = Shape::structure(
         Member::new("Records", &RECORD_LIST).required(),
     ],
 );
+
+pub(crate) static GET_RESOURCE_POLICY_INPUT: Shape = Shape::structure(
+    "GetResourcePolicyInput",
+    &[Member::new("ResourceARN", &RESOURCE_ARN).required(), Member::new("StreamId", &STREAM_ID)],
+);
+
+pub(crate) static GET_RESOURCE_POLICY_OUTPUT: Shape =
+    Shape::structure("GetResourcePolicyOutput", &[Member::new("Policy", &POLICY).required()]);
 
 pub(crate) static GET_SHARD_ITERATOR_INPUT: Shape = Shape::structure(
     "GetShardIteratorInput",
@@ -198,6 +304,25 @@ pub(crate) static LIST_SHARDS_INPUT_LIMIT: Shape =
 pub(crate) static LIST_SHARDS_OUTPUT: Shape =
     Shape::structure("ListShardsOutput", &[Member::new("NextToken", &NEXT_TOKEN), Member::new("Shards", &SHARD_LIST)]);
 
+pub(crate) static LIST_STREAM_CONSUMERS_INPUT: Shape = Shape::structure(
+    "ListStreamConsumersInput",
+    &[
+        Member::new("MaxResults", &LIST_STREAM_CONSUMERS_INPUT_LIMIT),
+        Member::new("NextToken", &NEXT_TOKEN),
+        Member::new("StreamARN", &STREAM_ARN).required(),
+        Member::new("StreamCreationTimestamp", &TIMESTAMP),
+        Member::new("StreamId", &STREAM_ID),
+    ],
+);
+
+pub(crate) static LIST_STREAM_CONSUMERS_INPUT_LIMIT: Shape =
+    Shape::integer("ListStreamConsumersInputLimit", Bounds::new(Some(1), Some(10_000)));
+
+pub(crate) static LIST_STREAM_CONSUMERS_OUTPUT: Shape = Shape::structure(
+    "ListStreamConsumersOutput",
+    &[Member::new("Consumers", &CONSUMER_LIST), Member::new("NextToken", &NEXT_TOKEN)],
+);
+
 pub(crate) static LIST_STREAMS_INPUT: Shape = Shape::structure(
     "ListStreamsInput",
     &[
@@ -219,6 +344,14 @@ pub(crate) static LIST_STREAMS_OUTPUT: Shape = Shape::structure(
         Member::new("StreamSummaries", &STREAM_SUMMARY_LIST),
     ],
 );
+
+pub(crate) static LIST_TAGS_FOR_RESOURCE_INPUT: Shape = Shape::structure(
+    "ListTagsForResourceInput",
+    &[Member::new("ResourceARN", &RESOURCE_ARN).required(), Member::new("StreamId", &STREAM_ID)],
+);
+
+pub(crate) static LIST_TAGS_FOR_RESOURCE_OUTPUT: Shape =
+    Shape::structure("ListTagsForResourceOutput", &[Member::new("Tags", &TAG_LIST)]);
 
 pub(crate) static LIST_TAGS_FOR_STREAM_INPUT: Shape = Shape::structure(
     "ListTagsForStreamInput",
@@ -242,6 +375,17 @@ pub(crate) static LIST_TAGS_FOR_STREAM_OUTPUT: Shape = Shape::structure(
 pub(crate) static MAX_RECORD_SIZE_IN_KIB: Shape =
     Shape::integer("MaxRecordSizeInKiB", Bounds::new(Some(1_024), Some(10_240)));
 
+pub(crate) static MERGE_SHARDS_INPUT: Shape = Shape::structure(
+    "MergeShardsInput",
+    &[
+        Member::new("AdjacentShardToMerge", &SHARD_ID).required(),
+        Member::new("ShardToMerge", &SHARD_ID).required(),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("StreamName", &STREAM_NAME),
+    ],
+);
+
 pub(crate) static METRICS_NAME: Shape = Shape::string("MetricsName", Bounds::NONE).one_of(&[
     "IncomingBytes",
     "IncomingRecords",
@@ -258,6 +402,31 @@ pub(crate) static METRICS_NAME_LIST: Shape =
 
 pub(crate) static MILLIS_BEHIND_LATEST: Shape = Shape::long("MillisBehindLatest", Bounds::new(Some(0), None));
 
+pub(crate) static MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT: Shape = Shape::structure(
+    "MinimumThroughputBillingCommitmentInput",
+    &[Member::new("Status", &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT_STATUS).required()],
+);
+
+pub(crate) static MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT_STATUS: Shape =
+    Shape::string("MinimumThroughputBillingCommitmentInputStatus", Bounds::NONE).one_of(&["ENABLED", "DISABLED"]);
+
+pub(crate) static MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT: Shape = Shape::structure(
+    "MinimumThroughputBillingCommitmentOutput",
+    &[
+        Member::new("EarliestAllowedEndAt", &TIMESTAMP),
+        Member::new("EndedAt", &TIMESTAMP),
+        Member::new("StartedAt", &TIMESTAMP),
+        Member::new("Status", &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT_STATUS).required(),
+    ],
+);
+
+pub(crate) static MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT_STATUS: Shape =
+    Shape::string("MinimumThroughputBillingCommitmentOutputStatus", Bounds::NONE).one_of(&[
+        "ENABLED",
+        "DISABLED",
+        "ENABLED_UNTIL_EARLIEST_ALLOWED_END",
+    ]);
+
 pub(crate) static NATURAL_INTEGER_OBJECT: Shape = Shape::integer("NaturalIntegerObject", Bounds::new(Some(0), None));
 
 pub(crate) static NEXT_TOKEN: Shape = Shape::string("NextToken", Bounds::new(Some(1), Some(1_048_576)));
@@ -269,6 +438,8 @@ pub(crate) static ON_DEMAND_STREAM_COUNT_OBJECT: Shape =
     Shape::integer("OnDemandStreamCountObject", Bounds::new(Some(0), Some(1_000_000)));
 
 pub(crate) static PARTITION_KEY: Shape = Shape::string("PartitionKey", Bounds::new(Some(1), Some(256)));
+
+pub(crate) static POLICY: Shape = Shape::string("Policy", Bounds::NONE);
 
 pub(crate) static POSITIVE_INTEGER_OBJECT: Shape = Shape::integer("PositiveIntegerObject", Bounds::new(Some(1), None));
 
@@ -338,6 +509,15 @@ pub(crate) static PUT_RECORDS_RESULT_ENTRY: Shape = Shape::structure(
 pub(crate) static PUT_RECORDS_RESULT_ENTRY_LIST: Shape =
     Shape::list("PutRecordsResultEntryList", &PUT_RECORDS_RESULT_ENTRY, Bounds::new(Some(1), Some(500)));
 
+pub(crate) static PUT_RESOURCE_POLICY_INPUT: Shape = Shape::structure(
+    "PutResourcePolicyInput",
+    &[
+        Member::new("Policy", &POLICY).required(),
+        Member::new("ResourceARN", &RESOURCE_ARN).required(),
+        Member::new("StreamId", &STREAM_ID),
+    ],
+);
+
 pub(crate) static RECORD: Shape = Shape::structure(
     "Record",
     &[
@@ -351,6 +531,19 @@ pub(crate) static RECORD: Shape = Shape::structure(
 
 pub(crate) static RECORD_LIST: Shape = Shape::list("RecordList", &RECORD, Bounds::NONE);
 
+pub(crate) static REGISTER_STREAM_CONSUMER_INPUT: Shape = Shape::structure(
+    "RegisterStreamConsumerInput",
+    &[
+        Member::new("ConsumerName", &CONSUMER_NAME).required(),
+        Member::new("StreamARN", &STREAM_ARN).required(),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("Tags", &TAG_MAP),
+    ],
+);
+
+pub(crate) static REGISTER_STREAM_CONSUMER_OUTPUT: Shape =
+    Shape::structure("RegisterStreamConsumerOutput", &[Member::new("Consumer", &CONSUMER).required()]);
+
 pub(crate) static REMOVE_TAGS_FROM_STREAM_INPUT: Shape = Shape::structure(
     "RemoveTagsFromStreamInput",
     &[
@@ -361,7 +554,11 @@ pub(crate) static REMOVE_TAGS_FROM_STREAM_INPUT: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static RESOURCE_ARN: Shape = Shape::string("ResourceARN", Bounds::new(Some(1), Some(2_048))).matching(pattern!("arn:aws.*:kinesis:.*:\\d{12}:.*stream/\\S+", "arn:aws[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*:kinesis:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*:[0-9]{12}:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*stream/[^\\t\\n\\x0B\\f\\r ]+"));
+
 pub(crate) static RETENTION_PERIOD_HOURS: Shape = Shape::integer("RetentionPeriodHours", Bounds::NONE);
+
+pub(crate) static SCALING_TYPE: Shape = Shape::string("ScalingType", Bounds::NONE).one_of(&["UNIFORM_SCALING"]);
 
 pub(crate) static SEQUENCE_NUMBER: Shape =
     Shape::string("SequenceNumber", Bounds::NONE).matching(pattern!("0|([1-9]\\d{0,128})", "0|([1-9][0-9]{0,128})"));
@@ -421,6 +618,39 @@ pub(crate) static SHARD_ITERATOR_TYPE: Shape = Shape::string("ShardIteratorType"
 ]);
 
 pub(crate) static SHARD_LIST: Shape = Shape::list("ShardList", &SHARD, Bounds::NONE);
+
+pub(crate) static SPLIT_SHARD_INPUT: Shape = Shape::structure(
+    "SplitShardInput",
+    &[
+        Member::new("NewStartingHashKey", &HASH_KEY).required(),
+        Member::new("ShardToSplit", &SHARD_ID).required(),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("StreamName", &STREAM_NAME),
+    ],
+);
+
+pub(crate) static START_STREAM_ENCRYPTION_INPUT: Shape = Shape::structure(
+    "StartStreamEncryptionInput",
+    &[
+        Member::new("EncryptionType", &ENCRYPTION_TYPE).required(),
+        Member::new("KeyId", &KEY_ID).required(),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("StreamName", &STREAM_NAME),
+    ],
+);
+
+pub(crate) static STOP_STREAM_ENCRYPTION_INPUT: Shape = Shape::structure(
+    "StopStreamEncryptionInput",
+    &[
+        Member::new("EncryptionType", &ENCRYPTION_TYPE).required(),
+        Member::new("KeyId", &KEY_ID).required(),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("StreamName", &STREAM_NAME),
+    ],
+);
 
 pub(crate) static STREAM_ARN: Shape = Shape::string("StreamARN", Bounds::new(Some(1), Some(2_048))).matching(pattern!("arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+", "arn:aws[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*:kinesis:[^\\n\\r\\x{85}\\x{2028}\\x{2029}]*:[0-9]{12}:stream/[^\\t\\n\\x0B\\f\\r ]+"));
 
@@ -501,9 +731,96 @@ pub(crate) static TAG_LIST: Shape = Shape::list("TagList", &TAG, Bounds::new(Som
 
 pub(crate) static TAG_MAP: Shape = Shape::map("TagMap", &TAG_KEY, &TAG_VALUE, Bounds::new(Some(1), Some(200)));
 
+pub(crate) static TAG_RESOURCE_INPUT: Shape = Shape::structure(
+    "TagResourceInput",
+    &[
+        Member::new("ResourceARN", &RESOURCE_ARN).required(),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("Tags", &TAG_MAP).required(),
+    ],
+);
+
 pub(crate) static TAG_VALUE: Shape = Shape::string("TagValue", Bounds::new(Some(0), Some(256)));
 
 pub(crate) static TIMESTAMP: Shape = Shape::timestamp("Timestamp");
+
+pub(crate) static UNTAG_RESOURCE_INPUT: Shape = Shape::structure(
+    "UntagResourceInput",
+    &[
+        Member::new("ResourceARN", &RESOURCE_ARN).required(),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("TagKeys", &TAG_KEY_LIST).required(),
+    ],
+);
+
+pub(crate) static UPDATE_ACCOUNT_SETTINGS_INPUT: Shape = Shape::structure(
+    "UpdateAccountSettingsInput",
+    &[Member::new("MinimumThroughputBillingCommitment", &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_INPUT).required()],
+);
+
+pub(crate) static UPDATE_ACCOUNT_SETTINGS_OUTPUT: Shape = Shape::structure(
+    "UpdateAccountSettingsOutput",
+    &[Member::new("MinimumThroughputBillingCommitment", &MINIMUM_THROUGHPUT_BILLING_COMMITMENT_OUTPUT)],
+);
+
+pub(crate) static UPDATE_MAX_RECORD_SIZE_INPUT: Shape = Shape::structure(
+    "UpdateMaxRecordSizeInput",
+    &[
+        Member::new("MaxRecordSizeInKiB", &MAX_RECORD_SIZE_IN_KIB).required(),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+    ],
+);
+
+pub(crate) static UPDATE_SHARD_COUNT_INPUT: Shape = Shape::structure(
+    "UpdateShardCountInput",
+    &[
+        Member::new("ScalingType", &SCALING_TYPE).required(),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("StreamName", &STREAM_NAME),
+        Member::new("TargetShardCount", &POSITIVE_INTEGER_OBJECT).required(),
+    ],
+);
+
+pub(crate) static UPDATE_SHARD_COUNT_OUTPUT: Shape = Shape::structure(
+    "UpdateShardCountOutput",
+    &[
+        Member::new("CurrentShardCount", &POSITIVE_INTEGER_OBJECT),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamName", &STREAM_NAME),
+        Member::new("TargetShardCount", &POSITIVE_INTEGER_OBJECT),
+    ],
+);
+
+pub(crate) static UPDATE_STREAM_MODE_INPUT: Shape = Shape::structure(
+    "UpdateStreamModeInput",
+    &[
+        Member::new("StreamARN", &STREAM_ARN).required(),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("StreamModeDetails", &STREAM_MODE_DETAILS).required(),
+        Member::new("WarmThroughputMiBps", &NATURAL_INTEGER_OBJECT),
+    ],
+);
+
+pub(crate) static UPDATE_STREAM_WARM_THROUGHPUT_INPUT: Shape = Shape::structure(
+    "UpdateStreamWarmThroughputInput",
+    &[
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("StreamName", &STREAM_NAME),
+        Member::new("WarmThroughputMiBps", &NATURAL_INTEGER_OBJECT).required(),
+    ],
+);
+
+pub(crate) static UPDATE_STREAM_WARM_THROUGHPUT_OUTPUT: Shape = Shape::structure(
+    "UpdateStreamWarmThroughputOutput",
+    &[
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamName", &STREAM_NAME),
+        Member::new("WarmThroughput", &WARM_THROUGHPUT_OBJECT),
+    ],
+);
 
 pub(crate) static WARM_THROUGHPUT_OBJECT: Shape = Shape::structure(
     "WarmThroughputObject",

@@ -8,7 +8,11 @@ use std::collections::BTreeMap;
 
 use crate::typed::structure;
 
-use super::enums::{EncryptionType, MetricsName, ShardFilterType, ShardIteratorType, StreamMode, StreamStatus};
+use super::enums::{
+    ConsumerStatus, EncryptionType, MetricsName, MinimumThroughputBillingCommitmentInputStatus,
+    MinimumThroughputBillingCommitmentOutputStatus, ScalingType, ShardFilterType, ShardIteratorType, StreamMode,
+    StreamStatus,
+};
 
 structure! {
     #[derive(Default)]
@@ -26,6 +30,25 @@ structure! {
         hash_key_range: HashKeyRange,
         parent_shards: Vec<String>,
         shard_id: String,
+    }
+}
+
+structure! {
+    pub struct Consumer {
+        consumer_arn: String,
+        consumer_creation_timestamp: Timestamp,
+        consumer_name: String,
+        consumer_status: ConsumerStatus,
+    }
+}
+
+structure! {
+    pub struct ConsumerDescription {
+        consumer_arn: String,
+        consumer_creation_timestamp: Timestamp,
+        consumer_name: String,
+        consumer_status: ConsumerStatus,
+        stream_arn: String,
     }
 }
 
@@ -53,11 +76,42 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct DeleteResourcePolicyInput {
+        resource_arn: String,
+        stream_id: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct DeleteStreamInput {
         enforce_consumer_deletion: Option<bool>,
         stream_arn: Option<String>,
         stream_id: Option<String>,
         stream_name: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct DeregisterStreamConsumerInput {
+        consumer_arn: Option<String>,
+        consumer_name: Option<String>,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct DescribeAccountSettingsInput {
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct DescribeAccountSettingsOutput {
+        minimum_throughput_billing_commitment: Option<MinimumThroughputBillingCommitmentOutput>,
     }
 }
 
@@ -74,6 +128,22 @@ structure! {
         on_demand_stream_count_limit: i32,
         open_shard_count: i32,
         shard_limit: i32,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct DescribeStreamConsumerInput {
+        consumer_arn: Option<String>,
+        consumer_name: Option<String>,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+    }
+}
+
+structure! {
+    pub struct DescribeStreamConsumerOutput {
+        consumer_description: ConsumerDescription,
     }
 }
 
@@ -111,8 +181,38 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct DisableEnhancedMonitoringInput {
+        shard_level_metrics: Vec<MetricsName>,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+        stream_name: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct EnableEnhancedMonitoringInput {
+        shard_level_metrics: Vec<MetricsName>,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+        stream_name: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct EnhancedMetrics {
         shard_level_metrics: Option<Vec<MetricsName>>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct EnhancedMonitoringOutput {
+        current_shard_level_metrics: Option<Vec<MetricsName>>,
+        desired_shard_level_metrics: Option<Vec<MetricsName>>,
+        stream_arn: Option<String>,
+        stream_name: Option<String>,
     }
 }
 
@@ -133,6 +233,21 @@ structure! {
         millis_behind_latest: Option<i64>,
         next_shard_iterator: Option<String>,
         records: Vec<Record>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetResourcePolicyInput {
+        resource_arn: String,
+        stream_id: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetResourcePolicyOutput {
+        policy: String,
     }
 }
 
@@ -197,6 +312,25 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct ListStreamConsumersInput {
+        max_results: Option<i32>,
+        next_token: Option<String>,
+        stream_arn: String,
+        stream_creation_timestamp: Option<Timestamp>,
+        stream_id: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListStreamConsumersOutput {
+        consumers: Option<Vec<Consumer>>,
+        next_token: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct ListStreamsInput {
         exclusive_start_stream_name: Option<String>,
         limit: Option<i32>,
@@ -216,6 +350,21 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct ListTagsForResourceInput {
+        resource_arn: String,
+        stream_id: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListTagsForResourceOutput {
+        tags: Option<Vec<Tag>>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct ListTagsForStreamInput {
         exclusive_start_tag_key: Option<String>,
         limit: Option<i32>,
@@ -230,6 +379,32 @@ structure! {
     pub struct ListTagsForStreamOutput {
         has_more_tags: bool,
         tags: Vec<Tag>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct MergeShardsInput {
+        adjacent_shard_to_merge: String,
+        shard_to_merge: String,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+        stream_name: Option<String>,
+    }
+}
+
+structure! {
+    pub struct MinimumThroughputBillingCommitmentInput {
+        status: MinimumThroughputBillingCommitmentInputStatus,
+    }
+}
+
+structure! {
+    pub struct MinimumThroughputBillingCommitmentOutput {
+        earliest_allowed_end_at: Option<Timestamp>,
+        ended_at: Option<Timestamp>,
+        started_at: Option<Timestamp>,
+        status: MinimumThroughputBillingCommitmentOutputStatus,
     }
 }
 
@@ -295,12 +470,37 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct PutResourcePolicyInput {
+        policy: String,
+        resource_arn: String,
+        stream_id: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct Record {
         approximate_arrival_timestamp: Option<Timestamp>,
         @secret data: Bytes,
         encryption_type: Option<EncryptionType>,
         partition_key: String,
         sequence_number: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct RegisterStreamConsumerInput {
+        consumer_name: String,
+        stream_arn: String,
+        stream_id: Option<String>,
+        tags: Option<BTreeMap<String, String>>,
+    }
+}
+
+structure! {
+    pub struct RegisterStreamConsumerOutput {
+        consumer: Consumer,
     }
 }
 
@@ -338,6 +538,37 @@ structure! {
         shard_id: Option<String>,
         timestamp: Option<Timestamp>,
         r#type: ShardFilterType,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct SplitShardInput {
+        new_starting_hash_key: String,
+        shard_to_split: String,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+        stream_name: Option<String>,
+    }
+}
+
+structure! {
+    pub struct StartStreamEncryptionInput {
+        encryption_type: EncryptionType,
+        key_id: String,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+        stream_name: Option<String>,
+    }
+}
+
+structure! {
+    pub struct StopStreamEncryptionInput {
+        encryption_type: EncryptionType,
+        key_id: String,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+        stream_name: Option<String>,
     }
 }
 
@@ -397,6 +628,94 @@ structure! {
     pub struct Tag {
         key: String,
         value: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct TagResourceInput {
+        resource_arn: String,
+        stream_id: Option<String>,
+        tags: BTreeMap<String, String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UntagResourceInput {
+        resource_arn: String,
+        stream_id: Option<String>,
+        tag_keys: Vec<String>,
+    }
+}
+
+structure! {
+    pub struct UpdateAccountSettingsInput {
+        minimum_throughput_billing_commitment: MinimumThroughputBillingCommitmentInput,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateAccountSettingsOutput {
+        minimum_throughput_billing_commitment: Option<MinimumThroughputBillingCommitmentOutput>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateMaxRecordSizeInput {
+        max_record_size_in_kib: i32,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+    }
+}
+
+structure! {
+    pub struct UpdateShardCountInput {
+        scaling_type: ScalingType,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+        stream_name: Option<String>,
+        target_shard_count: i32,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateShardCountOutput {
+        current_shard_count: Option<i32>,
+        stream_arn: Option<String>,
+        stream_name: Option<String>,
+        target_shard_count: Option<i32>,
+    }
+}
+
+structure! {
+    pub struct UpdateStreamModeInput {
+        stream_arn: String,
+        stream_id: Option<String>,
+        stream_mode_details: StreamModeDetails,
+        warm_throughput_mibps: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateStreamWarmThroughputInput {
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+        stream_name: Option<String>,
+        warm_throughput_mibps: i32,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateStreamWarmThroughputOutput {
+        stream_arn: Option<String>,
+        stream_name: Option<String>,
+        warm_throughput: Option<WarmThroughputObject>,
     }
 }
 
