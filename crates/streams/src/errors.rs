@@ -104,6 +104,12 @@ answers! {
         AccessDenied => AccessDenied, InUse => ResourceInUse;
     DecreaseStreamRetentionPeriodError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
         AccessDenied => AccessDenied, InUse => ResourceInUse;
+    SplitShardError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
+        InUse => ResourceInUse, LimitExceeded => LimitExceeded, Validation => Validation;
+    MergeShardsError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
+        InUse => ResourceInUse, Validation => Validation;
+    UpdateShardCountError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse, LimitExceeded => LimitExceeded, Validation => Validation;
     DescribeLimitsError:;
     AddTagsToStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
         AccessDenied => AccessDenied, InUse => ResourceInUse;
@@ -141,6 +147,7 @@ target_answers! {
     DeleteStreamError, DescribeStreamError, DescribeStreamSummaryError, ListShardsError, PutRecordError,
     PutRecordsError, GetShardIteratorError, GetRecordsError, IncreaseStreamRetentionPeriodError,
     DecreaseStreamRetentionPeriodError, AddTagsToStreamError, RemoveTagsFromStreamError, ListTagsForStreamError,
+    SplitShardError, MergeShardsError, UpdateShardCountError,
 }
 
 macro_rules! validation_answers {

@@ -8,6 +8,7 @@
 //! - `registry`: streams in memory, so that a put reads no catalog; kept fresh by the catalog's changes.
 //! - `lifecycle`: the steps that span several keys and shards. The intent to take them stands in the stream's header,
 //!   so that whatever was interrupted is finished at the next start.
+//! - `reshard`: what replaces which shards, and the rounds in which it happens.
 //! - `iterator`, `signer`: shard iterators and page tokens carry all they need, are signed, and survive a restart.
 //! - `operations`: one file for each operation or closely related group.
 //!
@@ -22,6 +23,7 @@ mod model;
 mod names;
 mod operations;
 mod registry;
+mod reshard;
 mod service;
 mod signer;
 mod stream;

@@ -7,6 +7,7 @@
 //! ```text
 //!   Create:    log shards -> pages -> header ACTIVE
 //!   Configure: log shards -> header ACTIVE
+//!   Reshard:   see `reshard`
 //!   Delete:    log shards -> pages -> header gone
 //! ```
 
@@ -26,7 +27,7 @@ use crate::registry::Stored;
 use crate::service::{OpenError, Streams};
 
 /// Shards of the log that are worked on at once: enough that they share a sync, few enough that others get their turn.
-const SHARDS_AT_ONCE: usize = 64;
+pub(crate) const SHARDS_AT_ONCE: usize = 64;
 /// Waits between failed tries: doubled from the first to the last.
 const RETRY_WAIT: Duration = Duration::from_millis(100);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -111,10 +112,11 @@ impl Streams {
     /// Does all the steps of the present intent. `false` when there is none.
     async fn finish_step(&self, name: &StreamName) -> Result<bool, Internal> {
         let Some(stored) = self.inner.registry.header(name).await? else { return Ok(false) };
-        let done = match stored.header.intent {
+        let done = match stored.header.intent.clone() {
             None => return Ok(false),
             Some(Intent::Create) => self.finish_create(name, stored).await,
             Some(Intent::Configure) => self.finish_configure(name, stored).await,
+            Some(Intent::Reshard(round)) => self.finish_reshard(name, stored, &round).await,
             Some(Intent::Delete) => self.finish_delete(name, stored).await,
         };
         match done {
@@ -127,7 +129,8 @@ impl Streams {
     async fn finish_create(&self, name: &StreamName, stored: Stored) -> Result<(), StepError> {
         let Stored { revision, mut header } = stored;
         let config = ShardConfig { retention: header.retention() };
-        self.for_each_shard(&header, |key| self.inner.parts.log.create(key, config)).await?;
+        let all = (0..header.shards_made).collect();
+        self.for_each_shard(header.id, all, |key| self.inner.parts.log.create(key, config)).await?;
         for (page, content) in (0..).zip(initial_pages(&header)) {
             let key = model::page_key(name, header.id, page);
             self.inner.registry.put_once(&key, model::encode(&content)).await?;
@@ -141,7 +144,9 @@ impl Streams {
     async fn finish_configure(&self, name: &StreamName, stored: Stored) -> Result<(), StepError> {
         let Stored { revision, mut header } = stored;
         let config = ShardConfig { retention: header.retention() };
-        self.for_each_shard(&header, |key| self.inner.parts.log.configure(key, config)).await?;
+        let pages = self.inner.registry.pages(name, header.id).await?;
+        let present = pages.values().flat_map(|page| &page.page.shards).map(|shard| shard.index).collect();
+        self.for_each_shard(header.id, present, |key| self.inner.parts.log.configure(key, config)).await?;
         header.status = Status::Active;
         header.intent = None;
         self.inner.registry.put(name, Expect::Revision(revision), &header).await?;
@@ -150,7 +155,8 @@ impl Streams {
 
     async fn finish_delete(&self, name: &StreamName, stored: Stored) -> Result<(), StepError> {
         let Stored { revision, header } = stored;
-        self.for_each_shard(&header, |key| self.inner.parts.log.delete(key)).await?;
+        let all = (0..header.shards_made).collect();
+        self.for_each_shard(header.id, all, |key| self.inner.parts.log.delete(key)).await?;
         for (key, kept) in self.inner.registry.list_all(&model::pages_prefix(name, header.id)).await? {
             self.inner.registry.store().delete(&key, kept.revision).await?;
         }
@@ -158,22 +164,34 @@ impl Streams {
         Ok(())
     }
 
-    async fn for_each_shard<'a, F>(&'a self, header: &Header, work: impl Fn(ShardKey) -> F) -> Result<(), StepError>
+    pub(crate) async fn for_each_shard<'a, F>(
+        &'a self,
+        stream: u64,
+        shards: Vec<u32>,
+        work: impl Fn(ShardKey) -> F,
+    ) -> Result<(), StepError>
     where
         F: Future<Output = Result<(), millstream_log::ShardError>> + Send + 'a,
     {
-        let keys = (0..header.shards_made).map(|shard| ShardKey { stream: header.id, shard });
-        stream::iter(keys.map(work)).buffer_unordered(SHARDS_AT_ONCE).try_collect::<()>().await?;
+        let keys = shards.into_iter().map(|shard| ShardKey { stream, shard });
+        stream::iter(keys.map(work).collect::<Vec<_>>())
+            .buffer_unordered(SHARDS_AT_ONCE)
+            .try_collect::<()>()
+            .await?;
         Ok(())
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-enum StepError {
+pub(crate) enum StepError {
     #[error("catalog: {0}")]
     Store(#[from] StoreError),
     #[error("log: {0}")]
     Shard(#[from] millstream_log::ShardError),
+    #[error("catalog: {0}")]
+    Unreadable(#[from] model::Unreadable),
+    #[error("the stream's pages lack a shard that its header names")]
+    Inconsistent,
 }
 
 /// The pages of a stream that was never resharded: a function of its header, so that every try writes the same.

@@ -11,8 +11,10 @@ use millstream_catalog::{Expect, MetaStore, Revision, SharedStore, StoreError, V
 use tokio::sync::watch;
 
 use crate::errors::{Internal, LookupError};
+use crate::lifecycle::StepError;
 use crate::model::{self, Header, Page, Status};
 use crate::names::StreamName;
+use crate::reshard;
 use crate::stream::Stream;
 
 /// Streams kept in memory at most; beyond it all are forgotten and read again when needed.
@@ -57,6 +59,22 @@ impl StreamWatch {
 pub(crate) struct Stored {
     pub(crate) revision: Revision,
     pub(crate) header: Header,
+}
+
+/// A page and the revision under which it can be changed; none for a page that is not there yet.
+#[derive(Debug)]
+pub(crate) struct KeptPage {
+    number: u32,
+    revision: Option<Revision>,
+    pub(crate) page: Page,
+    /// Differs from what the catalog holds.
+    pub(crate) changed: bool,
+}
+
+impl KeptPage {
+    pub(crate) fn new(number: u32) -> Self {
+        Self { number, revision: None, page: Page::new(Vec::new()), changed: false }
+    }
 }
 
 impl Registry {
@@ -191,16 +209,41 @@ impl Registry {
         }
     }
 
+    /// All pages of an incarnation, by number.
+    pub(crate) async fn pages(&self, name: &StreamName, id: u64) -> Result<HashMap<u32, KeptPage>, StepError> {
+        let mut pages = HashMap::new();
+        for (key, kept) in self.list_all(&model::pages_prefix(name, id)).await? {
+            let number = model::page_of_key(&key).ok_or(StepError::Inconsistent)?;
+            let page = model::decode(&key, &kept.value)?;
+            pages.insert(number, KeptPage { number, revision: Some(kept.revision), page, changed: false });
+        }
+        Ok(pages)
+    }
+
+    /// Writes a page where nobody changed it since it was read.
+    pub(crate) async fn put_page(&self, name: &StreamName, id: u64, kept: &KeptPage) -> Result<(), StoreError> {
+        let expect = kept.revision.map_or(Expect::Absent, Expect::Revision);
+        self.store.put(&model::page_key(name, id, kept.number), expect, model::encode(&kept.page)).await?;
+        Ok(())
+    }
+
+    /// The header and its pages belong together only when the header is still the same after the pages were read.
     async fn read(&self, name: &StreamName) -> Result<Option<Stream>, Internal> {
-        let Some(Stored { header, .. }) = self.header(name).await? else { return Ok(None) };
-        let mut shards = Vec::new();
-        if matches!(header.status, Status::Active | Status::Updating) {
-            for (key, kept) in self.list_all(&model::pages_prefix(name, header.id)).await? {
-                let page: Page = model::decode(&key, &kept.value).map_err(|e| Internal(e.to_string()))?;
-                shards.extend(page.shards);
+        for _ in 0..CHANGE_TRIES_MAX {
+            let Some(Stored { header, revision }) = self.header(name).await? else { return Ok(None) };
+            let mut shards = Vec::new();
+            if matches!(header.status, Status::Active | Status::Updating) {
+                for (key, kept) in self.list_all(&model::pages_prefix(name, header.id)).await? {
+                    let page: Page = model::decode(&key, &kept.value).map_err(|e| Internal(e.to_string()))?;
+                    shards.extend(page.shards);
+                }
+            }
+            if self.header(name).await?.is_some_and(|now| now.revision == revision) {
+                let shards = reshard::shown(&header, shards);
+                return Ok(Some(Stream::new(name.clone(), header, shards)));
             }
         }
-        Ok(Some(Stream::new(name.clone(), header, shards)))
+        Err(Internal(format!("{name} is changed by others all the time")))
     }
 
     pub(crate) fn forget(&self, name: &StreamName) {

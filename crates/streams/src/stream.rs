@@ -103,6 +103,13 @@ impl Stream {
         self.shards.iter().filter(move |shard| shard.parents().any(|id| id == parent))
     }
 
+    /// When a shard began to take records. A child is created, by its sequence numbers, a second after its parents ended,
+    /// but it takes records from their end on.
+    pub(crate) fn opened_at(&self, shard: &Shard) -> Timestamp {
+        let ends = shard.parents().filter_map(|id| self.shard(id)?.closed_at());
+        ends.max().map_or(shard.created(), |end| end.min(shard.created()))
+    }
+
     /// Closed so long ago that nothing of it can be left: such a shard is not shown any more.
     pub(crate) fn is_expired(&self, shard: &Shard, now: Timestamp) -> bool {
         shard.closed_at().is_some_and(|closed| closed.plus(self.retention()) < now)
@@ -152,6 +159,10 @@ impl Shard {
     /// Whole seconds, as sequence numbers carry it.
     pub fn created(&self) -> Timestamp {
         Timestamp::from_seconds(self.stored.created)
+    }
+
+    pub(crate) fn stored(&self) -> StoredShard {
+        self.stored
     }
 
     /// When the shard stopped taking records; `None` while it is open.

@@ -34,3 +34,8 @@ pub(crate) fn pages_prefix(stream: &StreamName, id: u64) -> String {
 pub(crate) fn page_key(stream: &StreamName, id: u64, page: u32) -> String {
     format!("{}{page:08}", pages_prefix(stream, id))
 }
+
+/// The number of the page that is kept under `key`.
+pub(crate) fn page_of_key(key: &str) -> Option<u32> {
+    key.rsplit_once('/')?.1.parse().ok()
+}

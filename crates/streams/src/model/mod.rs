@@ -7,8 +7,10 @@
 //! ```
 //!
 //! What stands in a header's [`Intent`] has been promised and may be half done: `lifecycle` finishes it. While a stream
-//! is being created or deleted its pages may be incomplete and nobody reads them.
+//! is being created or deleted its pages may be incomplete and nobody reads them. While it is resharded its pages may be
+//! half changed: the [`Round`] in the header says which shards to show as they were.
 
+mod hash_key;
 mod header;
 mod keys;
 mod page;
@@ -18,8 +20,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use header::{Header, Intent, Mode, Status};
-pub(crate) use keys::{header_key, header_prefix, headers_prefix, name_of_header_key, page_key, pages_prefix};
+pub(crate) use header::{Header, Intent, Mode, Round, Status, Step};
+pub(crate) use keys::{
+    header_key, header_prefix, headers_prefix, name_of_header_key, page_key, page_of_key, pages_prefix,
+};
 pub(crate) use page::{Page, SHARDS_PER_PAGE, StoredShard};
 pub(crate) use secret::{SECRET_KEY, Secret};
 

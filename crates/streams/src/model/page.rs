@@ -19,9 +19,9 @@ pub(crate) struct Page {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredShard {
     pub(crate) index: u32,
-    #[serde(with = "hash_key")]
+    #[serde(with = "super::hash_key")]
     start: u128,
-    #[serde(with = "hash_key")]
+    #[serde(with = "super::hash_key")]
     end: u128,
     /// Seconds since the epoch, as sequence numbers carry it.
     pub(crate) created: u64,
@@ -60,25 +60,25 @@ impl StoredShard {
         self.closed_ms.map(Timestamp::from_millis)
     }
 
-    /// For the tests of what reads closed shards: nothing closes one yet.
+    /// What replaces `parents`; `created_seconds` is beyond what their sequence numbers carry.
+    pub(crate) fn child(index: u32, range: HashKeyRange, created_seconds: u64, parents: [Option<u32>; 2]) -> Self {
+        let [parent, adjacent_parent] = parents;
+        Self { parent, adjacent_parent, ..Self::initial(index, range, created_seconds) }
+    }
+
+    pub(crate) fn close(&mut self, at: Timestamp) {
+        self.closed_ms = Some(at.millis());
+    }
+
+    /// As it was before it was closed.
+    pub(crate) fn reopened(self) -> Self {
+        Self { closed_ms: None, ..self }
+    }
+
     #[cfg(test)]
     pub(crate) fn with_lineage(mut self, parents: [Option<u32>; 2], closed: Option<Timestamp>) -> Self {
         [self.parent, self.adjacent_parent] = parents;
         self.closed_ms = closed.map(Timestamp::millis);
         self
-    }
-}
-
-/// 128 bits as 32 hexadecimal digits: JSON numbers lose the low bits in many tools.
-mod hash_key {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{value:032x}"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        u128::from_str_radix(&text, 16).map_err(D::Error::custom)
     }
 }

@@ -26,6 +26,16 @@ fn header_samples_load() {
 }
 
 #[test]
+fn a_header_with_a_round_under_way_loads() {
+    let header: Header = check(include_str!("samples/header-1-reshard.json"));
+    let round = header.round().unwrap();
+    assert_eq!((round.first_child, round.children(), round.target), (4, 3, Some(8)));
+    assert_eq!(round.steps[0], Step::Split { shard: 0, at: 1 << 125 });
+    assert_eq!(round.parents().collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(header.scaled_ms, [1_700_000_000_500]);
+}
+
+#[test]
 fn page_samples_load() {
     let page: Page = check(include_str!("samples/page-1.json"));
     let [parent, child] = page.shards[..] else { panic!("two shards") };

@@ -58,17 +58,7 @@ impl Streams {
         loop {
             changes.mark_unchanged();
             let usage = self.usage(&name.scope).await?;
-            if usage.open_shards.saturating_add(shards) > options.shards_max {
-                return Err(LimitExceeded(format!(
-                    "This request would exceed the shard limit for the account {account} in {region}. Current shard \
-                     count for the account: {}. Limit: {}. Number of additional shards that would have resulted from \
-                     this request: {shards}. Refer to the AWS Service Limits page \
-                     (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and \
-                     how to request higher limits.",
-                    usage.open_shards, options.shards_max,
-                ))
-                .into());
-            }
+            self.check_shards(name, &usage, shards)?;
             if mode == Mode::OnDemand && usage.on_demand_streams >= options.on_demand_streams_max {
                 return Err(LimitExceeded(format!(
                     "This request would exceed the limit on the number of On-Demand streams for the account {account} \

@@ -64,7 +64,7 @@ impl Streams {
         let mut shards = stream
             .shards()
             .iter()
-            .filter(|shard| Some(shard.key().shard) > after && !stream.is_expired(shard, now) && filter.admits(shard));
+            .filter(|shard| Some(shard.key().shard) > after && !stream.is_expired(shard, now) && filter.admits(&stream, shard));
         let count = limit(input.max_results, SHARDS_SHOWN_DEFAULT, SHARDS_SHOWN_MAX);
         let shown: Vec<&Shard> = shards.by_ref().take(count).collect();
         let next_token = match (shards.next(), shown.last()) {
@@ -167,12 +167,12 @@ impl Filter {
         })
     }
 
-    fn admits(self, shard: &Shard) -> bool {
+    fn admits(self, stream: &Stream, shard: &Shard) -> bool {
         let open_or_ended_since = |millis| shard.closed_at().is_none_or(|closed| closed.millis() >= millis);
         match self {
             Self::FromTrimHorizon => true,
             Self::AtLatest => shard.closed_at().is_none(),
-            Self::AtTime(millis) => shard.created().millis() <= millis && open_or_ended_since(millis),
+            Self::AtTime(millis) => stream.opened_at(shard).millis() <= millis && open_or_ended_since(millis),
             Self::FromTime(millis) => open_or_ended_since(millis),
             Self::After(index) => shard.key().shard > index,
         }

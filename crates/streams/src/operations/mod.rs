@@ -9,6 +9,7 @@ mod get_shard_iterator;
 mod list_shards;
 mod list_streams;
 pub(crate) mod put;
+mod reshard;
 mod retention;
 mod tags;
 mod token;
@@ -22,7 +23,7 @@ use millstream_wire::kinesis::{
     StreamStatus,
 };
 
-use crate::errors::{InUse, Internal, NotFound};
+use crate::errors::{InUse, Internal, LimitExceeded, NotFound};
 use crate::model::{self, Header, Mode, Status, Unreadable};
 use crate::names::StreamName;
 use crate::service::Streams;
@@ -146,6 +147,30 @@ impl Streams {
             usage.streams_creating += usize::from(header.status == Status::Creating);
         }
         Ok(usage)
+    }
+
+    /// Whether the account may have `more` open shards in this region.
+    async fn check_shard_quota<E: From<Internal> + From<LimitExceeded>>(
+        &self,
+        name: &StreamName,
+        more: u32,
+    ) -> Result<(), E> {
+        let usage = self.usage(&name.scope).await?;
+        Ok(self.check_shards(name, &usage, more)?)
+    }
+
+    fn check_shards(&self, name: &StreamName, usage: &Usage, more: u32) -> Result<(), LimitExceeded> {
+        let limit = self.inner.options.shards_max;
+        if usage.open_shards.saturating_add(more) <= limit {
+            return Ok(());
+        }
+        Err(LimitExceeded(format!(
+            "This request would exceed the shard limit for the account {} in {}. Current shard count for the account: \
+             {}. Limit: {limit}. Number of additional shards that would have resulted from this request: {more}. Refer \
+             to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for \
+             current limits and how to request higher limits.",
+            name.scope.account, name.scope.region, usage.open_shards,
+        )))
     }
 
     /// Waits until the stream's intent is finished, but not for ever.

@@ -3,6 +3,7 @@
 //! Entries are borrowed from the request; their data is decoded once, into the log's own memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_env::Timestamp;
 use millstream_iam::RequestContext;
@@ -11,7 +12,7 @@ use millstream_types::{HashKey, SequenceNumber, ShardId};
 use millstream_wire::direct::{PutEntry, PutResult};
 use millstream_wire::kinesis::error::{PutRecordError, PutRecordsError};
 
-use crate::errors::{InvalidArgument, LookupError, ThroughputExceeded, Validation};
+use crate::errors::{Internal, InvalidArgument, LookupError, ThroughputExceeded, Validation};
 use crate::names::{StreamName, StreamTarget};
 use crate::service::Streams;
 use crate::stream::{Shard, Stream};
@@ -36,6 +37,9 @@ pub struct StoredRecord {
     pub shard_id: ShardId,
     pub sequence_number: SequenceNumber,
 }
+
+/// Longest wait of a put for the shards that replace a closed one.
+const RESHARD_WAIT_MAX: Duration = Duration::from_secs(5);
 
 type Outcome = Result<StoredRecord, (AppendError, ShardId)>;
 
@@ -107,8 +111,17 @@ impl Streams {
             if sealed.is_empty() {
                 break;
             }
-            self.inner.registry.forget(&stream.name);
-            let Ok(fresh) = self.writable(&stream.name).await else { break };
+            let fresh = match self.rerouted(&stream.name).await {
+                Ok(Some(fresh)) => fresh,
+                Ok(None) => break,
+                // The new shards are not there yet: a try again will find them.
+                Err(Internal(_)) => {
+                    for i in sealed {
+                        outcomes[i] = outcomes[i].map_err(|(_, shard)| (AppendError::Unavailable, shard));
+                    }
+                    break;
+                }
+            };
             let again: Vec<PutEntry<'_>> = sealed.iter().map(|i| entries[*i].clone()).collect();
             let Ok(shards) = route(&fresh, &again) else { break };
             for (i, outcome) in sealed.into_iter().zip(self.append_once(&again, &shards).await) {
@@ -116,6 +129,27 @@ impl Streams {
             }
         }
         outcomes
+    }
+
+    /// The stream after a shard of it turned out to be closed: as soon as what replaces the shard is there. `None` when
+    /// the stream takes no records any more.
+    async fn rerouted(&self, name: &StreamName) -> Result<Option<Arc<Stream>>, Internal> {
+        let mut watch = self.inner.registry.subscribe(name);
+        let deadline = self.inner.parts.clock.sleep(RESHARD_WAIT_MAX);
+        tokio::pin!(deadline);
+        self.inner.registry.forget(name);
+        loop {
+            let Some(stream) = self.inner.registry.get(name).await?.filter(|stream| stream.is_usable()) else {
+                return Ok(None);
+            };
+            if stream.header.round().is_none() {
+                return Ok(Some(stream));
+            }
+            tokio::select! {
+                () = watch.changed() => {}
+                () = &mut deadline => return Err(Internal("resharding takes too long".to_owned())),
+            }
+        }
     }
 
     async fn append_once(&self, entries: &[PutEntry<'_>], shards: &[&Shard]) -> Vec<Outcome> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use millstream_catalog::{Expect, MemoryStore, MetaStore, Page, Revision, SharedStore, StoreError, Versioned, Watch};
 use millstream_env::{BoxFuture, HostClock, ServiceClock};
 use millstream_log::{MemoryLog, ShardKey, SharedLog};
-use millstream_wire::kinesis::{IncreaseStreamRetentionPeriodInput, StreamStatus};
+use millstream_wire::kinesis::{IncreaseStreamRetentionPeriodInput, ScalingType, StreamStatus, UpdateShardCountInput};
 
 use super::fixture::{Fixture, NAME, NOW, arn};
 
@@ -190,4 +190,52 @@ async fn a_deletion_that_overtakes_a_creation_leaves_nothing() {
     fixture.delete().await.unwrap();
     fixture.until_gone().await;
     assert_eq!(world.store.list("stream", None, 10).await.unwrap().items.len(), 1);
+}
+
+/// Starts a split of a stream with two shards and then a scaling to 600, each interrupted after some changes of the
+/// catalog, with a put before and after.
+#[tokio::test]
+async fn interrupted_resharding_is_finished_and_loses_nothing() {
+    for tears in [false, true] {
+        for changes in 1..12 {
+            let world = World::new();
+            let fixture = world.start().await;
+            fixture.create(SHARDS).await.unwrap();
+            fixture.until(StreamStatus::Active).await;
+            fixture.put("a", b"before").await;
+            fixture.tasks.cancel();
+            world
+                .crash_after(changes, tears, async |fixture| {
+                    let input = UpdateShardCountInput {
+                        scaling_type: ScalingType::UniformScaling,
+                        target_shard_count: 2 * SHARDS,
+                        stream_name: Some(NAME.to_owned()),
+                        stream_arn: None,
+                        stream_id: None,
+                    };
+                    drop(fixture.streams.update_shard_count(&fixture.context, input).await);
+                })
+                .await;
+            let fixture = world.start().await;
+            fixture.until(StreamStatus::Active).await;
+            fixture.put("a", b"after").await;
+            let stream = fixture.streams.lookup(&arn()).await.unwrap().unwrap();
+            let open: Vec<_> = stream.shards().iter().filter(|shard| shard.closed_at().is_none()).collect();
+            assert!([300, 600].contains(&open.len()), "{} open shards after {changes} changes", open.len());
+            assert_eq!(stream.header.shards_open as usize, open.len());
+            let mut found = Vec::new();
+            for shard in stream.shards() {
+                assert!(world.log.bounds(shard.key()).is_ok());
+                found.extend(fixture.all_of(&shard.id().to_string()).await);
+            }
+            assert_eq!(found, [&b"before"[..], b"after"], "after {changes} changes");
+            let known = stream.shards().len() as u32;
+            assert!(world.log.bounds(ShardKey { stream: stream.incarnation(), shard: known }).is_err());
+            fixture.delete().await.unwrap();
+            fixture.until_gone().await;
+            for shard in 0..1200 {
+                assert!(world.log.bounds(ShardKey { stream: stream.incarnation(), shard }).is_err());
+            }
+        }
+    }
 }

@@ -6,4 +6,5 @@ mod fixture;
 mod iterators;
 mod listing;
 mod puts;
+mod reshard;
 mod settings;
