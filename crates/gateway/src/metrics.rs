@@ -4,6 +4,9 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use millstream_streams::ShardMetric;
+use millstream_wire::kinesis::MetricsName;
+
 /// Upper bounds of the request duration's buckets, in seconds.
 const BUCKETS: [f64; 8] = [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
 
@@ -69,10 +72,11 @@ impl Metrics {
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// All counters as text. `body_bytes` are those that requests hold now.
-    pub(crate) fn text(&self, body_bytes: usize) -> String {
+    /// All counters as text. `body_bytes` are those that requests hold now; `shards` what enhanced monitoring shows.
+    pub(crate) fn text(&self, body_bytes: usize, shards: &[ShardMetric]) -> String {
         let mut text = String::with_capacity(8 * 1024);
         self.write(&mut text, body_bytes).expect("writing to a string does not fail");
+        write_shards(&mut text, shards).expect("writing to a string does not fail");
         text
     }
 
@@ -110,6 +114,50 @@ impl Metrics {
         }
         Ok(())
     }
+}
+
+/// The shard-level metrics that streams have enabled, each under a name of its own.
+fn write_shards(text: &mut String, shards: &[ShardMetric]) -> std::fmt::Result {
+    let kinds = [
+        (MetricsName::IncomingBytes, "incoming_bytes_total", "counter", "Bytes stored in a shard."),
+        (MetricsName::IncomingRecords, "incoming_records_total", "counter", "Records stored in a shard."),
+        (MetricsName::OutgoingBytes, "outgoing_bytes_total", "counter", "Bytes read from a shard."),
+        (MetricsName::OutgoingRecords, "outgoing_records_total", "counter", "Records read from a shard."),
+        (
+            MetricsName::WriteProvisionedThroughputExceeded,
+            "write_throttled_total",
+            "counter",
+            "Records that the limits of a shard refused.",
+        ),
+        (
+            MetricsName::ReadProvisionedThroughputExceeded,
+            "read_throttled_total",
+            "counter",
+            "Reads that the limits of a shard refused.",
+        ),
+        (
+            MetricsName::IteratorAgeMilliseconds,
+            "iterator_age_milliseconds",
+            "gauge",
+            "Age of the last record that the newest read of a shard returned; 0 when it caught up.",
+        ),
+    ];
+    for (kind, name, form, help) in kinds {
+        let name = format!("millstream_shard_{name}");
+        let mut of_kind = shards.iter().filter(|metric| metric.name == kind).peekable();
+        if of_kind.peek().is_some() {
+            head(text, &name, form, help)?;
+        }
+        for ShardMetric { stream, shard, value, .. } in of_kind {
+            let (account, region) = (&stream.scope.account, &stream.scope.region);
+            let stream = &stream.name;
+            writeln!(
+                text,
+                "{name}{{account=\"{account}\",region=\"{region}\",stream=\"{stream}\",shard=\"{shard}\"}} {value}"
+            )?;
+        }
+    }
+    Ok(())
 }
 
 impl ServiceCounters {
@@ -150,6 +198,9 @@ impl Drop for InFlight<'_> {
 
 #[cfg(test)]
 mod tests {
+    use millstream_streams::StreamName;
+    use millstream_types::Scope;
+
     use super::*;
 
     #[test]
@@ -160,7 +211,7 @@ mod tests {
         metrics.answered("kinesis", 400, Duration::from_secs(100));
         metrics.answered("no such service", 500, Duration::ZERO);
         metrics.stored(3, 30);
-        let text = metrics.text(7);
+        let text = metrics.text(7, &[]);
         for line in [
             "millstream_requests_total{service=\"kinesis\",outcome=\"success\"} 1",
             "millstream_requests_total{service=\"other\",outcome=\"server_error\"} 1",
@@ -174,6 +225,21 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
         drop(request);
-        assert!(metrics.text(0).contains("millstream_requests_in_flight 0\n"));
+        assert!(metrics.text(0, &[]).contains("millstream_requests_in_flight 0\n"));
+    }
+
+    #[test]
+    fn shard_metrics_carry_their_shard() {
+        let stream = StreamName {
+            scope: Scope { account: "000000000000".parse().unwrap(), region: "us-east-1".parse().unwrap() },
+            name: "s".to_owned(),
+        };
+        let metric = |name, value| ShardMetric { stream: stream.clone(), shard: "shardId-0".to_owned(), name, value };
+        let shards = [metric(MetricsName::IncomingBytes, 5), metric(MetricsName::IteratorAgeMilliseconds, 7)];
+        let text = Metrics::default().text(0, &shards);
+        let labels = r#"{account="000000000000",region="us-east-1",stream="s",shard="shardId-0"}"#;
+        assert!(text.contains(&format!("\nmillstream_shard_incoming_bytes_total{labels} 5\n")), "{text}");
+        assert!(text.contains(&format!("\nmillstream_shard_iterator_age_milliseconds{labels} 7\n")), "{text}");
+        assert!(!text.contains("outgoing"));
     }
 }

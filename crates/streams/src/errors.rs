@@ -97,9 +97,10 @@ answers! {
         ThroughputExceeded => ProvisionedThroughputExceeded;
     PutRecordsError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
     GetShardIteratorError:
-        NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+        NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
+        ThroughputExceeded => ProvisionedThroughputExceeded;
     GetRecordsError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
-        ExpiredIterator => ExpiredIterator;
+        ExpiredIterator => ExpiredIterator, ThroughputExceeded => ProvisionedThroughputExceeded;
     IncreaseStreamRetentionPeriodError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
         AccessDenied => AccessDenied, InUse => ResourceInUse;
     DecreaseStreamRetentionPeriodError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
@@ -110,6 +111,24 @@ answers! {
         InUse => ResourceInUse, Validation => Validation;
     UpdateShardCountError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
         AccessDenied => AccessDenied, InUse => ResourceInUse, LimitExceeded => LimitExceeded, Validation => Validation;
+    UpdateStreamModeError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, InUse => ResourceInUse,
+        LimitExceeded => LimitExceeded, Validation => Validation;
+    UpdateStreamWarmThroughputError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse, LimitExceeded => LimitExceeded, Validation => Validation;
+    UpdateMaxRecordSizeError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse;
+    EnableEnhancedMonitoringError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse;
+    DisableEnhancedMonitoringError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse;
+    TagResourceError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
+        InUse => ResourceInUse;
+    UntagResourceError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
+        InUse => ResourceInUse;
+    ListTagsForResourceError:
+        NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    DescribeAccountSettingsError:;
+    UpdateAccountSettingsError:;
     DescribeLimitsError:;
     AddTagsToStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
         AccessDenied => AccessDenied, InUse => ResourceInUse;
@@ -118,6 +137,17 @@ answers! {
     ListTagsForStreamError:
         NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
 }
+
+/// Operations whose model lacks the error, which the service answers all the same.
+macro_rules! common_denials {
+    ($($error:ident),* $(,)?) => {
+        $(impl From<AccessDenied> for wire::$error {
+            fn from(cause: AccessDenied) -> Self { CommonError::AccessDenied(cause.0).into() }
+        })*
+    };
+}
+
+common_denials! { UpdateStreamModeError }
 
 macro_rules! target_answers {
     ($($error:ident),* $(,)?) => {
@@ -147,7 +177,8 @@ target_answers! {
     DeleteStreamError, DescribeStreamError, DescribeStreamSummaryError, ListShardsError, PutRecordError,
     PutRecordsError, GetShardIteratorError, GetRecordsError, IncreaseStreamRetentionPeriodError,
     DecreaseStreamRetentionPeriodError, AddTagsToStreamError, RemoveTagsFromStreamError, ListTagsForStreamError,
-    SplitShardError, MergeShardsError, UpdateShardCountError,
+    SplitShardError, MergeShardsError, UpdateShardCountError, UpdateStreamModeError, UpdateStreamWarmThroughputError,
+    TagResourceError, UntagResourceError, ListTagsForResourceError, UpdateMaxRecordSizeError, EnableEnhancedMonitoringError, DisableEnhancedMonitoringError,
 }
 
 macro_rules! validation_answers {

@@ -9,12 +9,11 @@
 //! - `lifecycle`: the steps that span several keys and shards. The intent to take them stands in the stream's header,
 //!   so that whatever was interrupted is finished at the next start.
 //! - `reshard`: what replaces which shards, and the rounds in which it happens.
+//! - `traffic`: counters of each shard, AWS's per-shard limits, and on-demand streams that scale by their load.
 //! - `iterator`, `signer`: shard iterators and page tokens carry all they need, are signed, and survive a restart.
 //! - `operations`: one file for each operation or closely related group.
 //!
-//! Not here: HTTP, authorization (except that another account's stream is refused, since no resource policies exist
-//! yet), resharding, enhanced fan-out, encryption, per-shard throughput limits. On-demand streams take any load with
-//! the four shards they begin with: nothing here limits a shard, so they do not split by themselves yet.
+//! Not here: HTTP, and authorization but for what a stream's own state decides.
 
 mod errors;
 mod iterator;
@@ -29,10 +28,13 @@ mod signer;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 pub use names::{StreamName, StreamTarget};
 pub use operations::get_records::RecordsPage;
+pub use operations::monitoring::ShardMetric;
 pub use operations::put::{PutRecordsReply, StoredRecord};
 pub use registry::StreamWatch;
 pub use service::{OpenError, Options, Parts, Streams};
 pub use stream::{Shard, Stream, StreamState};
+pub use traffic::ShardCounters;

@@ -16,6 +16,7 @@ use crate::model::{self, Header, Page, Status};
 use crate::names::StreamName;
 use crate::reshard;
 use crate::stream::Stream;
+use crate::traffic::TrafficTable;
 
 /// Streams kept in memory at most; beyond it all are forgotten and read again when needed.
 const STREAMS_CACHED_MAX: usize = 4096;
@@ -28,6 +29,7 @@ const CHANGE_TRIES_MAX: usize = 16;
 pub(crate) struct Registry {
     store: SharedStore,
     state: Mutex<State>,
+    pub(crate) traffic: TrafficTable,
     /// Moves with every change of any stream.
     changes: watch::Sender<u64>,
 }
@@ -79,7 +81,7 @@ impl KeptPage {
 
 impl Registry {
     pub(crate) fn new(store: SharedStore) -> Self {
-        Self { store, state: Mutex::default(), changes: watch::Sender::new(0) }
+        Self { store, state: Mutex::default(), traffic: TrafficTable::default(), changes: watch::Sender::new(0) }
     }
 
     pub(crate) fn store(&self) -> &dyn MetaStore {
@@ -240,7 +242,8 @@ impl Registry {
             }
             if self.header(name).await?.is_some_and(|now| now.revision == revision) {
                 let shards = reshard::shown(&header, shards);
-                return Ok(Some(Stream::new(name.clone(), header, shards)));
+                let traffic = self.traffic.of_stream(header.id, name, shards.iter().map(|shard| shard.index));
+                return Ok(Some(Stream::new(name.clone(), header, shards, traffic)));
             }
         }
         Err(Internal(format!("{name} is changed by others all the time")))

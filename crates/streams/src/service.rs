@@ -27,6 +27,8 @@ pub struct Options {
     pub streams_creating_max: usize,
     /// How long a creation beyond that waits for its turn before it is refused.
     pub creating_wait: Duration,
+    /// Whether AWS's per-shard limits of writes and reads are enforced.
+    pub shard_limits: bool,
 }
 
 impl Default for Options {
@@ -36,6 +38,7 @@ impl Default for Options {
             on_demand_streams_max: 50,
             streams_creating_max: 5,
             creating_wait: Duration::from_secs(2),
+            shard_limits: false,
         }
     }
 }
@@ -92,6 +95,8 @@ impl Streams {
         streams.inner.parts.tasks.spawn_dropped_on_cancel(async move {
             following.inner.registry.follow_catalog().await;
         });
+        let scaling = streams.clone();
+        streams.inner.parts.tasks.spawn_dropped_on_cancel(async move { scaling.scale_on_demand().await });
         streams.finish_interrupted().await?;
         Ok(streams)
     }

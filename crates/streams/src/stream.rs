@@ -1,5 +1,6 @@
 //! A stream and its shards as they were when they were looked up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_env::Timestamp;
@@ -9,6 +10,7 @@ use millstream_types::{Arn, HashKey, HashKeyRange, SequenceNumber, ShardId, Shar
 
 use crate::model::{Header, Status, StoredShard};
 use crate::names::StreamName;
+use crate::traffic::Traffic;
 
 /// The state of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +34,18 @@ pub struct Stream {
 }
 
 /// One shard of a stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Shard {
     incarnation: u64,
     stored: StoredShard,
+    traffic: Arc<Traffic>,
 }
 
 impl Stream {
-    pub(crate) fn new(name: StreamName, header: Header, stored: Vec<StoredShard>) -> Self {
-        let shards: Vec<Shard> = stored.into_iter().map(|stored| Shard { incarnation: header.id, stored }).collect();
+    /// `traffic` is that of the shards, in their order.
+    pub(crate) fn new(name: StreamName, header: Header, stored: Vec<StoredShard>, traffic: Vec<Arc<Traffic>>) -> Self {
+        let shard = |(stored, traffic)| Shard { incarnation: header.id, stored, traffic };
+        let shards: Vec<Shard> = stored.into_iter().zip(traffic).map(shard).collect();
         let mut routes: Vec<_> = shards
             .iter()
             .enumerate()
@@ -161,6 +166,10 @@ impl Shard {
         Timestamp::from_seconds(self.stored.created)
     }
 
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     pub(crate) fn stored(&self) -> StoredShard {
         self.stored
     }
@@ -220,7 +229,8 @@ mod tests {
         let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s".parse().unwrap();
         let count = u32::try_from(shards.len()).unwrap();
         let header = Header::new(7, Mode::Provisioned, count, Timestamp::from_seconds(1_700_000_000));
-        Stream::new(StreamName::from_arn(&arn).unwrap(), header, shards)
+        let traffic = shards.iter().map(|_| Arc::default()).collect();
+        Stream::new(StreamName::from_arn(&arn).unwrap(), header, shards, traffic)
     }
 
     fn initial(count: u32) -> Stream {
@@ -230,7 +240,7 @@ mod tests {
 
     #[test]
     fn numbers_lie_between_the_starting_and_the_ending_number() {
-        let mut shard = initial(1).shards[0];
+        let mut shard = initial(1).shards[0].clone();
         assert_eq!(shard.ending_sequence_number(), None);
         let closed = Timestamp::from_millis(1_700_000_100_999);
         shard.stored = shard.stored.with_lineage([None, None], Some(closed));
@@ -254,7 +264,7 @@ mod tests {
         let stream = stream(shards);
         assert_eq!(stream.route(HashKey(0)).unwrap().key().shard, 1);
         assert_eq!(stream.route(HashKey(u128::MAX)).unwrap().key().shard, 2);
-        let parent = stream.shards[0];
+        let parent = stream.shards[0].clone();
         assert_eq!(stream.children(parent.id()).count(), 2);
         assert!(parent.ending_sequence_number().unwrap() < stream.shards[1].starting_sequence_number());
         assert!(!stream.is_expired(&parent, Timestamp::from_seconds(1_700_000_100 + 24 * 3600)));

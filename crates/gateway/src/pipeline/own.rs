@@ -23,7 +23,7 @@ pub(super) async fn serve(call: &Call<'_>) -> Answer {
     match path {
         "/health/live" if call.admission == Admission::Everybody => Answer::text(StatusCode::OK, "live\n"),
         "/health/ready" if call.admission == Admission::Everybody => ready(call),
-        "/metrics" if call.admission == Admission::Everybody => metrics(call),
+        "/metrics" if call.admission == Admission::Everybody => metrics(call).await,
         _ => Answer::text(StatusCode::NOT_FOUND, "there is nothing here\n"),
     }
 }
@@ -40,14 +40,15 @@ fn ready(call: &Call<'_>) -> Answer {
     Answer::text(StatusCode::OK, format!("ready, but degraded\n- {}\n", troubles.join("\n- ")))
 }
 
-fn metrics(call: &Call<'_>) -> Answer {
+async fn metrics(call: &Call<'_>) -> Answer {
     let local = call.head.extensions.get::<Peer>().is_none_or(|Peer(address)| address.ip().is_loopback());
     if !local {
         return Answer::text(StatusCode::FORBIDDEN, "metrics are for this machine only\n");
     }
     let parts = &call.shared.parts;
     let held = crate::body::IN_FLIGHT_BYTES_MAX.saturating_sub(parts.budget.available());
-    Answer::new(StatusCode::OK, "text/plain; version=0.0.4", parts.metrics.text(held))
+    let shards = parts.services.streams.shard_metrics().await;
+    Answer::new(StatusCode::OK, "text/plain; version=0.0.4", parts.metrics.text(held, &shards))
 }
 
 /// The archive behind a link that `GetFunction` gave out: the token is its own permission.

@@ -21,6 +21,16 @@ macro_rules! on_stream {
     };
 }
 
+/// Operations on whatever an ARN names.
+macro_rules! on_resource {
+    ($table:ident, $streams:ident: $($operation:ident => $method:ident,)*) => {
+        $($table.add::<op::$operation, _, _>(
+            |_, input| vec![Need::new(format!("kinesis:{}", op::$operation::NAME), &input.resource_arn)],
+            call!($streams.$method),
+        );)*
+    };
+}
+
 pub(crate) fn table(services: &Services) -> Table {
     let streams = &services.streams;
     let mut table = Table::new(&SERVICE);
@@ -35,11 +45,19 @@ pub(crate) fn table(services: &Services) -> Table {
         },
         call!(streams.create_stream),
     );
-    // These two have no resource (service authorization reference).
+    // These have no resource (service authorization reference).
     table.add::<op::ListStreams, _, _>(|_, _| vec![Need::new("kinesis:ListStreams", "*")], call!(streams.list_streams));
     table.add::<op::DescribeLimits, _, _>(
         |_, _| vec![Need::new("kinesis:DescribeLimits", "*")],
         call!(streams.describe_limits),
+    );
+    table.add::<op::DescribeAccountSettings, _, _>(
+        |_, _| vec![Need::new("kinesis:DescribeAccountSettings", "*")],
+        call!(streams.describe_account_settings),
+    );
+    table.add::<op::UpdateAccountSettings, _, _>(
+        |_, _| vec![Need::new("kinesis:UpdateAccountSettings", "*")],
+        call!(streams.update_account_settings),
     );
     let tokens = streams.clone();
     table.add_with::<op::ListShards, _, _, _>(
@@ -63,7 +81,29 @@ pub(crate) fn table(services: &Services) -> Table {
         GetShardIterator => get_shard_iterator,
         IncreaseStreamRetentionPeriod => increase_stream_retention_period,
         ListTagsForStream => list_tags_for_stream,
+        MergeShards => merge_shards,
         RemoveTagsFromStream => remove_tags_from_stream,
+        SplitShard => split_shard,
+        DisableEnhancedMonitoring => disable_enhanced_monitoring,
+        EnableEnhancedMonitoring => enable_enhanced_monitoring,
+        UpdateShardCount => update_shard_count,
+        UpdateStreamWarmThroughput => update_stream_warm_throughput,
+    }
+    table.add::<op::UpdateStreamMode, _, _>(
+        |_, input| vec![Need::new("kinesis:UpdateStreamMode", &input.stream_arn)],
+        call!(streams.update_stream_mode),
+    );
+    table.add::<op::UpdateMaxRecordSize, _, _>(
+        |context, input| {
+            let target = StreamTarget::new(None, input.stream_arn.as_ref());
+            vec![stream_need(context, "UpdateMaxRecordSize", target)]
+        },
+        call!(streams.update_max_record_size),
+    );
+    on_resource! { table, streams:
+        ListTagsForResource => list_tags_for_resource,
+        TagResource => tag_resource,
+        UntagResource => untag_resource,
     }
     table
 }

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use crate::server::storage::LogLimits;
-pub(crate) use settings::{Auth, Isolation, LogFormat, Settings, refuse_unknown_variables};
+pub(crate) use settings::{Auth, Isolation, LogFormat, Settings, ShardLimits, refuse_unknown_variables};
 
 /// The port of the endpoint: the one people's AWS tools are already pointed at when they work locally.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:4566";
@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) log_limits: LogLimits,
     pub(crate) isolation: Isolation,
+    pub(crate) shard_limits: ShardLimits,
     pub(crate) strict_runtimes: bool,
     /// User ids for functions when the server runs as root; `None` leaves the runtime's default.
     pub(crate) function_uids: Option<RangeInclusive<u32>>,
@@ -73,6 +74,7 @@ impl Config {
                 disk_free_min: settings.disk_free_min.map(|size| size.0),
             },
             isolation: settings.isolation.unwrap_or_default(),
+            shard_limits: settings.shard_limits.unwrap_or_default(),
             strict_runtimes: settings.strict_runtimes.unwrap_or(false),
             function_uids: settings.function_uids.map(|uids| uids.0),
             run_dir: settings.run_dir,
@@ -88,6 +90,7 @@ impl Config {
             listen: ([127, 0, 0, 1], 0).into(),
             log_limits: LogLimits::default(),
             isolation: Isolation::default(),
+            shard_limits: ShardLimits::default(),
             strict_runtimes: false,
             function_uids: None,
             run_dir: None,

@@ -55,6 +55,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "NAME", env = "MILLSTREAM_HOST_NAME", value_delimiter = ',')]
     pub(crate) host_name: Vec<String>,
 
+    /// Whether a shard takes and gives only as much a second as at AWS, or as much as this machine can [default: off]
+    #[arg(long, env = "MILLSTREAM_SHARD_LIMITS")]
+    pub(crate) shard_limits: Option<ShardLimits>,
+
     /// How functions are kept apart from this machine and from each other
     #[arg(long, env = "MILLSTREAM_ISOLATION")]
     pub(crate) isolation: Option<Isolation>,
@@ -102,6 +106,7 @@ impl Settings {
             allow_open_network: self.allow_open_network.or(file.allow_open_network),
             allow_origin: either(self.allow_origin, file.allow_origin),
             host_name: either(self.host_name, file.host_name),
+            shard_limits: self.shard_limits.or(file.shard_limits),
             isolation: self.isolation.or(file.isolation),
             strict_runtimes: self.strict_runtimes.or(file.strict_runtimes),
             function_uids: self.function_uids.or(file.function_uids),
@@ -138,6 +143,17 @@ pub(crate) fn refuse_unknown_variables(
 pub(crate) enum Auth {
     Open,
     Enforce,
+}
+
+/// Per-shard throughput limits.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ShardLimits {
+    /// No limits
+    #[default]
+    Off,
+    /// 1 MiB or 1000 records in, 2 MiB or 5 reads out a second
+    Aws,
 }
 
 /// See `millstream_runtime::Isolation`.

@@ -67,7 +67,7 @@ fn with_file(content: &str, flags: &[&str]) -> anyhow::Result<Settings> {
 #[test]
 fn the_file_says_the_same_as_the_flags_and_comes_after_them() {
     let content = "data-dir = '/srv/mill'\nlisten = '127.0.0.1:1'\nallow-origin = ['https://a.example']\n\
-                   isolation = 'none'\nfunction-uids = '10-20'\nlog-format = 'json'\nstrict-runtimes = true\n";
+                   isolation = 'none'\nfunction-uids = '10-20'\nlog-format = 'json'\nstrict-runtimes = true\nshard-limits = 'aws'\n";
     let settings = with_file(content, &["--listen", "127.0.0.1:2"]).unwrap();
     assert_eq!(settings.listen.unwrap().port(), 2);
     let config = Config::new(settings).unwrap();
@@ -75,6 +75,7 @@ fn the_file_says_the_same_as_the_flags_and_comes_after_them() {
     assert_eq!(config.allow_origins, ["https://a.example"]);
     assert_eq!((config.isolation, config.function_uids), (Isolation::None, Some(10..=20)));
     assert!(config.strict_runtimes);
+    assert_eq!(config.shard_limits, ShardLimits::Aws);
     let settings = with_file(content, &["--ephemeral"]).unwrap();
     assert_eq!(Config::new(settings).unwrap().storage, Storage::Memory);
 }

@@ -18,7 +18,7 @@ use super::Outside;
 use super::adapters::{FunctionLogs, Identities};
 use super::function_endpoints::Endpoints;
 use super::storage::Storage;
-use crate::config::{Config, Isolation};
+use crate::config::{Config, Isolation, ShardLimits};
 
 /// How long each of the stages may take to stop.
 const STAGE_DEADLINE: Duration = Duration::from_secs(15);
@@ -65,7 +65,7 @@ impl Backend {
             AuthMode::Open,
         )
         .await?;
-        let streams = open_streams(outside, storage, &stages).await.context("streams cannot be opened")?;
+        let streams = open_streams(config, outside, storage, &stages).await.context("streams cannot be opened")?;
         let logs = open_logs(outside, storage, &stages).await.context("log groups cannot be opened")?;
         let writer = logs.writer(Arc::new(Identities(iam.clone())));
         let code_directory = place.run_directory.join("code");
@@ -102,7 +102,12 @@ impl Backend {
     }
 }
 
-async fn open_streams(outside: &Outside, storage: &Storage, stages: &Stages) -> anyhow::Result<Streams> {
+async fn open_streams(
+    config: &Config,
+    outside: &Outside,
+    storage: &Storage,
+    stages: &Stages,
+) -> anyhow::Result<Streams> {
     let parts = millstream_streams::Parts {
         log: Arc::clone(&storage.log),
         store: Arc::clone(&storage.catalog),
@@ -110,7 +115,9 @@ async fn open_streams(outside: &Outside, storage: &Storage, stages: &Stages) -> 
         random: outside.random.clone(),
         tasks: stages.storage.clone(),
     };
-    Ok(Streams::open(parts, millstream_streams::Options::default()).await?)
+    let shard_limits = config.shard_limits == ShardLimits::Aws;
+    let options = millstream_streams::Options { shard_limits, ..millstream_streams::Options::default() };
+    Ok(Streams::open(parts, options).await?)
 }
 
 async fn open_logs(outside: &Outside, storage: &Storage, stages: &Stages) -> anyhow::Result<Logs> {

@@ -2,7 +2,7 @@
 
 use millstream_runtime::Runtime;
 
-use crate::config::{Config, Storage};
+use crate::config::{Config, ShardLimits, Storage};
 
 pub(super) fn tell(config: &Config, endpoint: &str, runtime: &Runtime) {
     match &config.storage {
@@ -18,6 +18,9 @@ pub(super) fn tell(config: &Config, endpoint: &str, runtime: &Runtime) {
             listen = %config.listen,
             "OPEN TO THE NETWORK: whoever reaches this address can act as the root of any account"
         );
+    }
+    if config.shard_limits == ShardLimits::Aws {
+        tracing::info!("shards: limited as at AWS, to 1 MiB or 1000 records in and 2 MiB or 5 reads out a second");
     }
     let isolation = runtime.isolation();
     if isolation.usable {

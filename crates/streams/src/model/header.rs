@@ -1,6 +1,6 @@
 //! A stream's header: everything about it except its shards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use millstream_env::Timestamp;
@@ -116,6 +116,15 @@ pub(crate) struct Header {
     /// When the stream was scaled by count, in milliseconds since the epoch; no older than the limit's day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scaled_ms: Vec<u64>,
+    /// When its mode was switched, in the same way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mode_changes_ms: Vec<u64>,
+    /// MiB/s that an on-demand stream was warmed up for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warm_mibps: Option<u32>,
+    /// AWS's names of the shard-level metrics that are on.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) monitoring: BTreeSet<String>,
 }
 
 impl Header {
@@ -139,6 +148,9 @@ impl Header {
             tags: BTreeMap::new(),
             intent: Some(Intent::Create),
             scaled_ms: Vec::new(),
+            mode_changes_ms: Vec::new(),
+            warm_mibps: None,
+            monitoring: BTreeSet::new(),
         }
     }
 

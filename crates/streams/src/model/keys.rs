@@ -35,6 +35,10 @@ pub(crate) fn page_key(stream: &StreamName, id: u64, page: u32) -> String {
     format!("{}{page:08}", pages_prefix(stream, id))
 }
 
+pub(crate) fn account_key(scope: &Scope) -> String {
+    format!("stream-account/{}/{}", scope.account, scope.region)
+}
+
 /// The number of the page that is kept under `key`.
 pub(crate) fn page_of_key(key: &str) -> Option<u32> {
     key.rsplit_once('/')?.1.parse().ok()

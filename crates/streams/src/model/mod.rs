@@ -3,6 +3,7 @@
 //! ```text
 //! stream/<account>/<region>/<name>                        -> Header
 //! stream-page/<account>/<region>/<name>/<id>/<page>       -> Page, 256 shards by index
+//! stream-account/<account>/<region>                       -> Account, its settings
 //! stream-secret                                           -> Secret, signs iterators and page tokens
 //! ```
 //!
@@ -10,6 +11,7 @@
 //! is being created or deleted its pages may be incomplete and nobody reads them. While it is resharded its pages may be
 //! half changed: the [`Round`] in the header says which shards to show as they were.
 
+mod account;
 mod hash_key;
 mod header;
 mod keys;
@@ -20,9 +22,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use account::{Account, Commitment};
 pub(crate) use header::{Header, Intent, Mode, Round, Status, Step};
 pub(crate) use keys::{
-    header_key, header_prefix, headers_prefix, name_of_header_key, page_key, page_of_key, pages_prefix,
+    account_key, header_key, header_prefix, headers_prefix, name_of_header_key, page_key, page_of_key, pages_prefix,
 };
 pub(crate) use page::{Page, SHARDS_PER_PAGE, StoredShard};
 pub(crate) use secret::{SECRET_KEY, Secret};

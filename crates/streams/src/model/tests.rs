@@ -32,7 +32,11 @@ fn a_header_with_a_round_under_way_loads() {
     assert_eq!((round.first_child, round.children(), round.target), (4, 3, Some(8)));
     assert_eq!(round.steps[0], Step::Split { shard: 0, at: 1 << 125 });
     assert_eq!(round.parents().collect::<Vec<_>>(), [0, 1, 2]);
-    assert_eq!(header.scaled_ms, [1_700_000_000_500]);
+    assert_eq!(
+        (&header.scaled_ms[..], &header.mode_changes_ms[..]),
+        (&[1_700_000_000_500][..], &[1_700_000_000_600][..])
+    );
+    assert_eq!((header.warm_mibps, header.monitoring.len()), (Some(7), 1));
 }
 
 #[test]
@@ -42,6 +46,14 @@ fn page_samples_load() {
     assert_eq!(parent.closed_at(), Some(Timestamp::from_millis(1_700_000_100_500)));
     assert_eq!(child.range(), HashKeyRange { start: HashKey(0), end: HashKey(u128::MAX >> 1) });
     assert_eq!((child.parent, child.adjacent_parent, child.created), (Some(0), None, 1_700_000_101));
+}
+
+#[test]
+fn account_samples_load() {
+    let account: Account = check(include_str!("samples/account-1.json"));
+    let (started, end) = (Timestamp::from_seconds(1_700_000_000), Timestamp::from_seconds(1_700_086_400));
+    assert_eq!(account.commitment(started), Commitment::Ending { started, at: end });
+    assert_eq!(account.commitment(end), Commitment::Disabled { started_and_ended: Some((started, end)) });
 }
 
 #[test]

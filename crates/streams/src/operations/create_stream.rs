@@ -25,7 +25,8 @@ impl Streams {
     ) -> Result<(), CreateStreamError> {
         let name = StreamName { scope: context.scope.clone(), name: input.stream_name.clone() };
         let (mode, shards) = mode_and_shards(&input)?;
-        refuse_warm_throughput(&input)?;
+        let warm = self.check_warm::<CreateStreamError>(&name.scope, mode, input.warm_throughput_mibps).await?;
+        let shards = shards.max(warm.unwrap_or(0));
         let tags = input.tags.unwrap_or_default();
         check_tags(&name, &tags)?;
         if self.inner.registry.header(&name).await?.is_some() {
@@ -36,6 +37,7 @@ impl Streams {
         let parts = &self.inner.parts;
         let mut header = Header::new(parts.random.u64(), mode, shards, parts.clock.now());
         header.tags = tags;
+        header.warm_mibps = warm;
         if let Some(kib) = input.max_record_size_in_kib {
             header.record_kib_max = u32::try_from(kib).unwrap_or(Header::RECORD_KIB_MAX_DEFAULT);
         }
@@ -51,7 +53,7 @@ impl Streams {
 
     async fn check_quotas(&self, name: &StreamName, mode: Mode, shards: u32) -> Result<(), CreateStreamError> {
         let options = self.inner.options;
-        let (account, region) = (&name.scope.account, &name.scope.region);
+        let account = &name.scope.account;
         let mut changes = self.inner.registry.all_changes();
         let deadline = self.inner.parts.clock.sleep(options.creating_wait);
         tokio::pin!(deadline);
@@ -59,13 +61,8 @@ impl Streams {
             changes.mark_unchanged();
             let usage = self.usage(&name.scope).await?;
             self.check_shards(name, &usage, shards)?;
-            if mode == Mode::OnDemand && usage.on_demand_streams >= options.on_demand_streams_max {
-                return Err(LimitExceeded(format!(
-                    "This request would exceed the limit on the number of On-Demand streams for the account {account} \
-                     in {region}. Current On-Demand streams count: {}. Limit: {}.",
-                    usage.on_demand_streams, options.on_demand_streams_max,
-                ))
-                .into());
+            if mode == Mode::OnDemand {
+                self.check_on_demand(name, &usage)?;
             }
             if usage.streams_creating < options.streams_creating_max {
                 return Ok(());
@@ -102,14 +99,6 @@ fn mode_and_shards(input: &CreateStreamInput) -> Result<(Mode, u32), InvalidArgu
         }
         (_, Some(count)) => Ok((Mode::Provisioned, count)),
         (_, None) => Ok((Mode::OnDemand, SHARDS_ON_DEMAND)),
-    }
-}
-
-/// Warm throughput reserves capacity; here there is none to reserve, and what is not done is not accepted.
-fn refuse_warm_throughput(input: &CreateStreamInput) -> Result<(), InvalidArgument> {
-    match input.warm_throughput_mibps {
-        None | Some(0) => Ok(()),
-        Some(_) => Err(InvalidArgument("WarmThroughputMiBps is not supported by this server.".to_owned())),
     }
 }
 

@@ -5,10 +5,11 @@ use millstream_types::ShardId;
 use millstream_wire::kinesis::error::{DescribeStreamError, DescribeStreamSummaryError};
 use millstream_wire::kinesis::{
     DescribeStreamInput, DescribeStreamOutput, DescribeStreamSummaryInput, DescribeStreamSummaryOutput, EncryptionType,
-    StreamDescription, StreamDescriptionSummary,
+    StreamDescription, StreamDescriptionSummary, WarmThroughputObject,
 };
 
-use super::{limit, no_enhanced_monitoring, wire_count, wire_shard};
+use super::monitoring::described;
+use super::{limit, wire_count, wire_shard};
 use crate::names::StreamTarget;
 use crate::service::Streams;
 use crate::stream::Shard;
@@ -45,7 +46,7 @@ impl Streams {
                 shards: shown,
                 retention_period_hours: header.retention_hours_shown(),
                 stream_creation_timestamp: header.created_shown(),
-                enhanced_monitoring: no_enhanced_monitoring(),
+                enhanced_monitoring: described(header),
                 encryption_type: Some(EncryptionType::None),
                 key_id: None,
             },
@@ -71,12 +72,15 @@ impl Streams {
                 stream_mode_details: Some(header.mode.wire()),
                 retention_period_hours: header.retention_hours_shown(),
                 stream_creation_timestamp: header.created_shown(),
-                enhanced_monitoring: no_enhanced_monitoring(),
+                enhanced_monitoring: described(header),
                 encryption_type: Some(EncryptionType::None),
                 key_id: None,
                 open_shard_count: wire_count(stream.shards().iter().filter(is_open).count()),
                 consumer_count: Some(0),
-                warm_throughput: None,
+                warm_throughput: header.warm_mibps.map(|target| WarmThroughputObject {
+                    target_mibps: Some(wire_count(target as usize)),
+                    current_mibps: Some(wire_count(header.shards_open as usize)),
+                }),
                 max_record_size_in_kib: Some(wire_count(header.record_kib_max as usize)),
             },
         })

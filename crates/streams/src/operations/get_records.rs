@@ -13,7 +13,7 @@ use millstream_wire::kinesis::{ChildShard, GetRecordsInput};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::{limit, wire_children};
+use super::{limit, read_rate_exceeded, wire_children};
 use crate::errors::{AccessDenied, ExpiredIterator, Internal, InvalidArgument};
 use crate::iterator::{From, ShardIterator};
 use crate::service::Streams;
@@ -63,7 +63,10 @@ impl Streams {
             return Err(Internal("the iterator belongs to a deleted stream of the same name".to_owned()).into());
         }
         let shard = stream.shard(iterator.shard).filter(|shard| !stream.is_expired(shard, now));
-        let shard = *shard.ok_or_else(|| name.shard_does_not_exist(iterator.shard))?;
+        let shard = shard.ok_or_else(|| name.shard_does_not_exist(iterator.shard))?.clone();
+        if self.inner.options.shard_limits && !shard.traffic().admits_read(now) {
+            return Err(read_rate_exceeded(name, &shard).into());
+        }
 
         let records = limit(input.limit, GET_RECORDS_COUNT_MAX, GET_RECORDS_COUNT_MAX);
         let read = ReadLimit { records, bytes: GET_RECORDS_BYTES_MAX };
@@ -74,6 +77,11 @@ impl Streams {
             Err(error @ ReadError::Damaged { .. }) => return Err(GetRecordsError::InternalFailure(error.to_string())),
             Err(ReadError::Unavailable(reason)) => return Err(CommonError::InternalFailure(reason).into()),
         };
+        let bytes = batch.records.iter().map(|record| record.data.len() + record.partition_key.len()).sum();
+        shard.traffic().read(batch.records.len(), bytes, millis_behind(&batch, now));
+        if self.inner.options.shard_limits {
+            shard.traffic().charge_read(now, bytes);
+        }
         // A sealed shard without children is one whose resharding is not finished: they will be there soon.
         let child_shards = if batch.ended { wire_children(&stream, iterator.shard) } else { Vec::new() };
         let next_shard_iterator = child_shards.is_empty().then(|| {

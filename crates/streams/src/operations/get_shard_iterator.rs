@@ -6,6 +6,7 @@ use millstream_types::{SequenceNumber, ShardId};
 use millstream_wire::kinesis::error::GetShardIteratorError;
 use millstream_wire::kinesis::{GetShardIteratorInput, GetShardIteratorOutput, ShardIteratorType};
 
+use super::read_rate_exceeded;
 use crate::errors::{Internal, InvalidArgument};
 use crate::iterator::{From, ShardIterator};
 use crate::names::{StreamName, StreamTarget};
@@ -30,6 +31,9 @@ impl Streams {
             .filter(|shard| !stream.is_expired(shard, now))
             .ok_or_else(|| name.shard_does_not_exist(shard))?;
 
+        if self.inner.options.shard_limits && !shard.traffic().admits_iterator(now) {
+            return Err(read_rate_exceeded(&name, shard).into());
+        }
         let from = match input.shard_iterator_type {
             ShardIteratorType::TrimHorizon => From::Position(Position(0)),
             ShardIteratorType::Latest => From::Position(self.tip(shard).await?),

@@ -1,5 +1,7 @@
 //! One file for each operation or closely related group; what several of them need is here.
 
+mod account;
+mod capacity;
 mod create_stream;
 mod delete_stream;
 mod describe_limits;
@@ -8,8 +10,11 @@ pub(crate) mod get_records;
 mod get_shard_iterator;
 mod list_shards;
 mod list_streams;
+pub(crate) mod monitoring;
 pub(crate) mod put;
+mod record_size;
 mod reshard;
+mod resource_tags;
 mod retention;
 mod tags;
 mod token;
@@ -19,11 +24,10 @@ use std::time::Duration;
 use millstream_env::Timestamp;
 use millstream_types::{Scope, ShardId};
 use millstream_wire::kinesis::{
-    ChildShard, EnhancedMetrics, HashKeyRange, SequenceNumberRange, Shard as WireShard, StreamMode, StreamModeDetails,
-    StreamStatus,
+    ChildShard, HashKeyRange, SequenceNumberRange, Shard as WireShard, StreamMode, StreamModeDetails, StreamStatus,
 };
 
-use crate::errors::{InUse, Internal, LimitExceeded, NotFound};
+use crate::errors::{InUse, Internal, LimitExceeded, NotFound, ThroughputExceeded};
 use crate::model::{self, Header, Mode, Status, Unreadable};
 use crate::names::StreamName;
 use crate::service::Streams;
@@ -87,9 +91,10 @@ impl StreamName {
     }
 }
 
-/// What is answered while enhanced monitoring is off.
-fn no_enhanced_monitoring() -> Vec<EnhancedMetrics> {
-    vec![EnhancedMetrics { shard_level_metrics: Some(Vec::new()) }]
+/// AWS's text for calls that read (recorded: public logs of 2023 to 2025; no full stop).
+fn read_rate_exceeded(name: &StreamName, shard: &Shard) -> ThroughputExceeded {
+    let StreamName { scope, name } = name;
+    ThroughputExceeded(format!("Rate exceeded for Shard - {}/{name}/{}", scope.account, shard.id()))
 }
 
 fn wire_range(shard: &Shard) -> HashKeyRange {
@@ -150,7 +155,7 @@ impl Streams {
     }
 
     /// Whether the account may have `more` open shards in this region.
-    async fn check_shard_quota<E: From<Internal> + From<LimitExceeded>>(
+    pub(crate) async fn check_shard_quota<E: From<Internal> + From<LimitExceeded>>(
         &self,
         name: &StreamName,
         more: u32,
@@ -170,6 +175,18 @@ impl Streams {
              to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for \
              current limits and how to request higher limits.",
             name.scope.account, name.scope.region, usage.open_shards,
+        )))
+    }
+
+    fn check_on_demand(&self, name: &StreamName, usage: &Usage) -> Result<(), LimitExceeded> {
+        let limit = self.inner.options.on_demand_streams_max;
+        if usage.on_demand_streams < limit {
+            return Ok(());
+        }
+        Err(LimitExceeded(format!(
+            "This request would exceed the limit on the number of On-Demand streams for the account {} in {}. Current \
+             On-Demand streams count: {}. Limit: {limit}.",
+            name.scope.account, name.scope.region, usage.on_demand_streams,
         )))
     }
 

@@ -82,7 +82,7 @@ impl Streams {
         let stream = self.writable(&name).await?;
         let shards = route(&stream, entries)?;
         check_record_sizes(&stream, entries, |i| format!("records.{}.member.data", i + 1))?;
-        let bytes: usize = entries.iter().map(|entry| entry.data_length + entry.partition_key.len()).sum();
+        let bytes: usize = entries.iter().map(record_bytes).sum();
         if bytes > PUT_RECORDS_BYTES_MAX {
             return Err(InvalidArgument("Records size exceeds 10 MB limit".to_owned()).into());
         }
@@ -101,9 +101,27 @@ impl Streams {
         if stream.is_usable() { Ok(stream) } else { Err(name.not_found().into()) }
     }
 
-    /// Stores entries in the shards they are routed to. A record whose shard was closed meanwhile is routed anew; one
+    /// Stores those entries in the shards they are routed to that the per-shard limits admit. A record whose shard was closed meanwhile is routed anew; one
     /// that is still [`AppendError::Sealed`] in the end has no stream any more.
     async fn append(&self, stream: &Stream, entries: &[PutEntry<'_>], shards: &[&Shard]) -> Vec<Outcome> {
+        if !self.inner.options.shard_limits {
+            return self.append_all(stream, entries, shards).await;
+        }
+        let now = self.now();
+        let within = |(entry, shard): (&PutEntry<'_>, &&Shard)| shard.traffic().admits_write(now, record_bytes(entry));
+        let admitted: Vec<bool> = entries.iter().zip(shards).map(within).collect();
+        let of_admitted = |i: &usize| admitted[*i];
+        let places: Vec<usize> = (0..entries.len()).filter(of_admitted).collect();
+        let some: Vec<PutEntry<'_>> = places.iter().map(|i| entries[*i].clone()).collect();
+        let their_shards: Vec<&Shard> = places.iter().map(|i| shards[*i]).collect();
+        let mut outcomes: Vec<Outcome> = shards.iter().map(|shard| Err((AppendError::Throttled, shard.id()))).collect();
+        for (i, outcome) in places.into_iter().zip(self.append_all(stream, &some, &their_shards).await) {
+            outcomes[i] = outcome;
+        }
+        outcomes
+    }
+
+    async fn append_all(&self, stream: &Stream, entries: &[PutEntry<'_>], shards: &[&Shard]) -> Vec<Outcome> {
         let mut outcomes = self.append_once(entries, shards).await;
         for _ in 1..ROUTINGS_MAX {
             let sealed: Vec<usize> =
@@ -169,14 +187,20 @@ impl Streams {
             }
         }
         let stored = reservation.commit().await;
-        let outcome = |(result, shard): (Result<Stored, AppendError>, &&Shard)| match result {
+        let outcome = |((result, shard), entry): ((Result<Stored, AppendError>, &&Shard), &PutEntry<'_>)| match result {
             Ok(Stored { position, arrival }) => {
+                shard.traffic().stored(record_bytes(entry));
                 Ok(StoredRecord { shard_id: shard.id(), sequence_number: shard.number_at(position, arrival) })
             }
             Err(error) => Err((error, shard.id())),
         };
-        stored.into_iter().zip(shards).map(outcome).collect()
+        stored.into_iter().zip(shards).zip(entries).map(outcome).collect()
     }
+}
+
+/// What a record counts in limits.
+fn record_bytes(entry: &PutEntry<'_>) -> usize {
+    entry.data_length + entry.partition_key.len()
 }
 
 fn route<'a>(stream: &'a Stream, entries: &[PutEntry<'_>]) -> Result<Vec<&'a Shard>, InvalidArgument> {

@@ -27,15 +27,14 @@ impl Streams {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "SplitShard")?;
         let id = parse_shard(&name, &input.shard_to_split)?;
-        let key: HashKey = input
-            .new_starting_hash_key
-            .parse()
-            .map_err(|_| InvalidArgument(format!("NewStartingHashKey {} is not valid.", input.new_starting_hash_key)))?;
+        let key: HashKey = input.new_starting_hash_key.parse().map_err(|_| {
+            InvalidArgument(format!("NewStartingHashKey {} is not valid.", input.new_starting_hash_key))
+        })?;
         let stream = self.inner.registry.expect(&name).await?;
         check_resharding::<SplitShardError>(&stream, &name, "SplitShard")?;
-        let shard = *self.find_shard(&stream, &name, id)?;
+        let shard = self.find_shard(&stream, &name, id)?;
         self.check_shard_quota::<SplitShardError>(&name, 1).await?;
-        check_open(&name, &shard)?;
+        check_open(&name, shard)?;
         let range = shard.hash_key_range();
         if !(range.start.0.saturating_add(1) < key.0 && key.0 < range.end.0) {
             return Err(InvalidArgument(format!(
@@ -62,10 +61,10 @@ impl Streams {
         let second = parse_shard(&name, &input.adjacent_shard_to_merge)?;
         let stream = self.inner.registry.expect(&name).await?;
         check_resharding::<MergeShardsError>(&stream, &name, "MergeShards")?;
-        let first = *self.find_shard(&stream, &name, first)?;
-        let second = *self.find_shard(&stream, &name, second)?;
-        check_open(&name, &first)?;
-        check_open(&name, &second)?;
+        let first = self.find_shard(&stream, &name, first)?;
+        let second = self.find_shard(&stream, &name, second)?;
+        check_open(&name, first)?;
+        check_open(&name, second)?;
         // Adjacent in this direction only (recorded: kinesalite tests).
         let adjacent = first.hash_key_range().end.0.checked_add(1) == Some(second.hash_key_range().start.0);
         if !adjacent {
@@ -97,7 +96,7 @@ impl Streams {
         if target > current {
             self.check_shard_quota::<UpdateShardCountError>(&name, target - current).await?;
         }
-        let open = open_shards(stream.shards().iter().map(|shard| shard.stored()));
+        let open = open_shards(stream.shards().iter().map(Shard::stored));
         let steps = plan::next_round(&open, target);
         let now = self.now();
         self.begin_resharding(&name, &stream, steps, Some(target), |header| {

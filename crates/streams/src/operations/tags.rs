@@ -1,5 +1,6 @@
 //! `AddTagsToStream`, `RemoveTagsFromStream` and `ListTagsForStream`.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use millstream_iam::RequestContext;
@@ -9,7 +10,7 @@ use millstream_wire::kinesis::{
 };
 
 use super::limit;
-use crate::errors::{InUse, InvalidArgument};
+use crate::errors::{InUse, InvalidArgument, LookupError};
 use crate::model::{Header, Status};
 use crate::names::{StreamName, StreamTarget};
 use crate::service::Streams;
@@ -25,20 +26,7 @@ impl Streams {
     ) -> Result<(), AddTagsToStreamError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "AddTagsToStream")?;
-        check_characters(&name, "add", "to", input.tags.iter().flat_map(|(key, value)| [key, value]))?;
-        self.inner
-            .registry
-            .change(&name, |header| {
-                check_taggable(&name, header)?;
-                let before = header.tags.clone();
-                header.tags.extend(input.tags.clone());
-                if header.tags.len() > TAGS_MAX {
-                    return Err(AddTagsToStreamError::from(too_many(&name)));
-                }
-                Ok(header.tags != before)
-            })
-            .await?;
-        Ok(())
+        self.add_tags(&name, &input.tags).await
     }
 
     /// Keys that the stream does not have are ignored.
@@ -49,15 +37,42 @@ impl Streams {
     ) -> Result<(), RemoveTagsFromStreamError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "RemoveTagsFromStream")?;
+        self.remove_tags(&name, &input.tag_keys).await
+    }
+
+    pub(super) async fn add_tags<E>(&self, name: &StreamName, tags: &BTreeMap<String, String>) -> Result<(), E>
+    where
+        E: From<InvalidArgument> + From<InUse> + From<LookupError>,
+    {
+        check_characters(name, "add", "to", tags.iter().flat_map(|(key, value)| [key, value]))?;
         self.inner
             .registry
-            .change(&name, |header| {
+            .change(name, |header| {
+                check_taggable(name, header)?;
+                let before = header.tags.clone();
+                header.tags.extend(tags.clone());
+                if header.tags.len() > TAGS_MAX {
+                    return Err(E::from(too_many(name)));
+                }
+                Ok(header.tags != before)
+            })
+            .await?;
+        Ok(())
+    }
+
+    pub(super) async fn remove_tags<E>(&self, name: &StreamName, keys: &[String]) -> Result<(), E>
+    where
+        E: From<InvalidArgument> + From<InUse> + From<LookupError>,
+    {
+        self.inner
+            .registry
+            .change(name, |header| {
                 // AWS looks for the stream before it looks at the characters (recorded: kinesalite tests).
-                check_characters(&name, "remove", "from", input.tag_keys.iter())?;
-                check_taggable(&name, header)?;
+                check_characters(name, "remove", "from", keys.iter())?;
+                check_taggable(name, header)?;
                 let before = header.tags.len();
-                header.tags.retain(|key, _| !input.tag_keys.contains(key));
-                Ok::<_, RemoveTagsFromStreamError>(header.tags.len() != before)
+                header.tags.retain(|key, _| !keys.contains(key));
+                Ok::<_, E>(header.tags.len() != before)
             })
             .await?;
         Ok(())

@@ -229,7 +229,7 @@ async fn interrupted_resharding_is_finished_and_loses_nothing() {
                 found.extend(fixture.all_of(&shard.id().to_string()).await);
             }
             assert_eq!(found, [&b"before"[..], b"after"], "after {changes} changes");
-            let known = stream.shards().len() as u32;
+            let known = u32::try_from(stream.shards().len()).unwrap();
             assert!(world.log.bounds(ShardKey { stream: stream.incarnation(), shard: known }).is_err());
             fixture.delete().await.unwrap();
             fixture.until_gone().await;

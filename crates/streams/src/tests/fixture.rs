@@ -56,12 +56,26 @@ pub(super) fn entry<'a>(partition_key: &'a str, data: &'a [u8]) -> PutEntry<'a> 
 
 impl Fixture {
     pub(super) async fn new() -> Self {
+        Self::new_with(Options::default()).await
+    }
+
+    pub(super) async fn new_with(options: Options) -> Self {
         let (clock, time) = ServiceClock::virtual_at(NOW);
         let log = MemoryLog::new(millstream_log::memory::Options::default(), clock.clone(), HostClock::real());
-        Self::over(clock, time, Arc::new(log), Arc::new(MemoryStore::new())).await
+        Self::opened(clock, time, Arc::new(log), Arc::new(MemoryStore::new()), options).await
     }
 
     pub(super) async fn over(clock: ServiceClock, time: VirtualTime, log: SharedLog, store: SharedStore) -> Self {
+        Self::opened(clock, time, log, store, Options::default()).await
+    }
+
+    async fn opened(
+        clock: ServiceClock,
+        time: VirtualTime,
+        log: SharedLog,
+        store: SharedStore,
+        options: Options,
+    ) -> Self {
         let tasks = Tasks::new();
         let parts = Parts {
             log: Arc::clone(&log),
@@ -70,7 +84,7 @@ impl Fixture {
             random: Random::system(),
             tasks: tasks.clone(),
         };
-        let streams = Streams::open(parts, Options::default()).await.unwrap();
+        let streams = Streams::open(parts, options).await.unwrap();
         Self { streams, time, clock, log, store, tasks, context: context() }
     }
 

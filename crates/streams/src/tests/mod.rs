@@ -1,5 +1,6 @@
 //! The operations over a memory log and a memory catalog, as a client sees them.
 
+mod capacity;
 mod crashes;
 mod durable;
 mod fixture;

@@ -1,0 +1,48 @@
+//! The traffic of every shard that was looked at, kept while its stream is forgotten and read again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::Traffic;
+use crate::names::StreamName;
+
+/// By stream incarnation.
+#[derive(Debug, Default)]
+pub(crate) struct TrafficTable(Mutex<HashMap<u64, StreamTraffic>>);
+
+#[derive(Debug)]
+struct StreamTraffic {
+    name: StreamName,
+    shards: HashMap<u32, Arc<Traffic>>,
+}
+
+impl TrafficTable {
+    /// The traffic of a stream's shards, in their order; what other shards of it had is forgotten.
+    pub(crate) fn of_stream(
+        &self,
+        stream: u64,
+        name: &StreamName,
+        shards: impl Iterator<Item = u32>,
+    ) -> Vec<Arc<Traffic>> {
+        let mut table = self.lock();
+        let mut before = table.remove(&stream).map(|traffic| traffic.shards).unwrap_or_default();
+        let now: Vec<(u32, Arc<Traffic>)> =
+            shards.map(|shard| (shard, before.remove(&shard).unwrap_or_default())).collect();
+        let traffic = now.iter().map(|(_, traffic)| Arc::clone(traffic)).collect();
+        table.insert(stream, StreamTraffic { name: name.clone(), shards: now.into_iter().collect() });
+        traffic
+    }
+
+    /// The streams that were used since the start.
+    pub(crate) fn streams(&self) -> Vec<StreamName> {
+        self.lock().values().map(|traffic| traffic.name.clone()).collect()
+    }
+
+    pub(crate) fn forget(&self, stream: u64) {
+        self.lock().remove(&stream);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, StreamTraffic>> {
+        self.0.lock().expect("no code panics while holding this lock")
+    }
+}
