@@ -121,6 +121,12 @@ answers! {
         AccessDenied => AccessDenied, InUse => ResourceInUse;
     DisableEnhancedMonitoringError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
         AccessDenied => AccessDenied, InUse => ResourceInUse;
+    PutResourcePolicyError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse;
+    GetResourcePolicyError:
+        NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    DeleteResourcePolicyError:
+        NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
     TagResourceError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
         InUse => ResourceInUse;
     UntagResourceError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
@@ -178,6 +184,7 @@ target_answers! {
     PutRecordsError, GetShardIteratorError, GetRecordsError, IncreaseStreamRetentionPeriodError,
     DecreaseStreamRetentionPeriodError, AddTagsToStreamError, RemoveTagsFromStreamError, ListTagsForStreamError,
     SplitShardError, MergeShardsError, UpdateShardCountError, UpdateStreamModeError, UpdateStreamWarmThroughputError,
+    PutResourcePolicyError, GetResourcePolicyError, DeleteResourcePolicyError,
     TagResourceError, UntagResourceError, ListTagsForResourceError, UpdateMaxRecordSizeError, EnableEnhancedMonitoringError, DisableEnhancedMonitoringError,
 }
 

@@ -43,6 +43,10 @@ pub(crate) fn is_stream_name(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
+/// What other accounts can be allowed to do with a stream (Kinesis developer guide, sharing with resource policies).
+const SHARED_ACTIONS: [&str; 6] =
+    ["DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards", "PutRecord", "PutRecords"];
+
 /// How a request names its stream: by name, by ARN, or by both when they agree.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StreamTarget<'a> {
@@ -64,8 +68,9 @@ impl<'a> StreamTarget<'a> {
         }
     }
 
-    /// The stream that a call of `action` means. A stream of another account needs a resource policy, and there are
-    /// none yet; an ARN of another region names a stream that this endpoint does not have.
+    /// The stream that a call of `action` means. A stream of another account can be meant by the few actions that a
+    /// resource policy may allow; whether it does is asked before. An ARN of another region names a stream that this
+    /// endpoint does not have.
     pub(crate) fn resolve(&self, context: &RequestContext, action: &str) -> Result<StreamName, TargetError> {
         let Some(text) = self.stream_arn else {
             let name = self
@@ -78,7 +83,7 @@ impl<'a> StreamTarget<'a> {
         if self.stream_name.is_some_and(|name| name != resource) {
             return Err(InvalidArgument("StreamName and StreamARN do not name the same stream.".to_owned()).into());
         }
-        if arn.account != context.scope.account.as_str() {
+        if arn.account != context.scope.account.as_str() && !SHARED_ACTIONS.contains(&action) {
             return Err(AccessDenied(format!(
                 "User: {} is not authorized to perform: kinesis:{action} on resource: {arn} because no resource-based \
                  policy allows the kinesis:{action} action",
@@ -87,7 +92,7 @@ impl<'a> StreamTarget<'a> {
             .into());
         }
         match StreamName::from_arn(&arn) {
-            Some(name) if name.scope == context.scope => Ok(name),
+            Some(name) if name.scope.region == context.scope.region => Ok(name),
             _ => Err(NotFound(format!("Stream {resource} under account {} not found.", arn.account)).into()),
         }
     }

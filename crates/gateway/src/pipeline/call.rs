@@ -65,9 +65,15 @@ impl Call<'_> {
             if action == "iam:PassRole" {
                 conditions.set("iam:PassedToService", "lambda.amazonaws.com");
             }
-            let iam = &self.shared.parts.services.iam;
-            let decision = iam
-                .authorize(&context.caller, action, resource, &conditions, None)
+            let services = &self.shared.parts.services;
+            // Only streams have policies of their own so far.
+            let policy = match resource.parse() {
+                Ok(arn) if action.starts_with("kinesis:") => services.streams.resource_policy(&arn).await,
+                _ => None,
+            };
+            let decision = services
+                .iam
+                .authorize(&context.caller, action, resource, &conditions, policy.as_deref())
                 .await
                 .map_err(|error| CommonError::Unavailable(error.to_string()))?;
             decision.into_result().map_err(|denial| CommonError::AccessDenied(denial.to_string()))?;

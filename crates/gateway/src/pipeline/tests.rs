@@ -311,6 +311,84 @@ async fn a_role_is_authorised_under_its_path() {
     }
 }
 
+/// A call of Kinesis in JSON by the root of an account that is not the fixture's.
+async fn by_another_account(fixture: &Fixture, operation: &str, body: &str) -> Answered {
+    let request = Request::builder()
+        .method("POST")
+        .uri("/")
+        .header("host", "localhost")
+        .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
+        .header("content-type", JSON)
+        .header("authorization", foreign_key("kinesis").replace("123456789012", "999999999999"))
+        .header("x-amz-date", "20260102T030405Z");
+    ask(&fixture.gateway, request.body(Full::from(body.to_owned())).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_stream_is_shared_by_its_resource_policy() {
+    let fixture = Fixture::new().await;
+    fixture.json("Kinesis_20131202.CreateStream", r#"{"StreamName":"s","ShardCount":1}"#).await;
+    while !fixture
+        .json("Kinesis_20131202.DescribeStreamSummary", r#"{"StreamName":"s"}"#)
+        .await
+        .text()
+        .contains("ACTIVE")
+    {
+        tokio::task::yield_now().await;
+    }
+    let arn = "arn:aws:kinesis:us-west-2:123456789012:stream/s";
+    let put = format!(r#"{{"StreamARN":"{arn}","Data":"aGk=","PartitionKey":"k"}}"#);
+    let answer = by_another_account(&fixture, "PutRecord", &put).await;
+    let denied = format!(
+        r#"{{"__type":"AccessDeniedException","Message":"User: arn:aws:iam::999999999999:root is not authorized to perform: kinesis:PutRecord on resource: {arn} because no resource-based policy allows the kinesis:PutRecord action"}}"#
+    );
+    assert_eq!((answer.status.as_u16(), answer.text()), (400, &*denied));
+
+    let set = async |policy: &str| {
+        let policy = policy.replace('"', "\\\"");
+        let body = format!(r#"{{"ResourceARN":"{arn}","Policy":"{policy}"}}"#);
+        fixture.json("Kinesis_20131202.PutResourcePolicy", &body).await
+    };
+    let refused = set("{}").await;
+    assert!(refused.text().contains("InvalidArgumentException"), "{refused:?}");
+    let statement = |effect: &str, principal: &str, action: &str| {
+        format!(
+            r#"{{"Effect":"{effect}","Principal":{{"AWS":"{principal}"}},"Action":"kinesis:{action}","Resource":"{arn}"}}"#
+        )
+    };
+    let allow = statement("Allow", "999999999999", "*");
+    let policy = format!(r#"{{"Version":"2012-10-17","Statement":[{allow}]}}"#);
+    assert_eq!(set(&policy).await.status, 200);
+    assert_eq!(by_another_account(&fixture, "PutRecord", &put).await.status, 200);
+    let puts = format!(r#"{{"StreamARN":"{arn}","Records":[{{"Data":"aGk=","PartitionKey":"k"}}]}}"#);
+    assert_eq!(by_another_account(&fixture, "PutRecords", &puts).await.status, 200);
+    let iterator = format!(r#"{{"StreamARN":"{arn}","ShardId":"0","ShardIteratorType":"TRIM_HORIZON"}}"#);
+    let iterator = by_another_account(&fixture, "GetShardIterator", &iterator).await;
+    let page = by_another_account(&fixture, "GetRecords", iterator.text()).await;
+    assert!(page.text().contains(r#""Data":"aGk=""#), "{page:?}");
+    // What no resource policy can allow.
+    let delete = by_another_account(&fixture, "DeleteStream", &format!(r#"{{"StreamARN":"{arn}"}}"#)).await;
+    assert!(delete.text().contains("AccessDeniedException"), "{delete:?}");
+
+    // A refusal holds for everybody, the owner among them.
+    let deny = statement("Deny", "*", "PutRecord");
+    let policy = format!(r#"{{"Version":"2012-10-17","Statement":[{allow},{deny}]}}"#);
+    assert_eq!(set(&policy).await.status, 200);
+    let answer = by_another_account(&fixture, "PutRecord", &put).await;
+    assert!(answer.text().contains("with an explicit deny in a resource-based policy"), "{answer:?}");
+    assert_eq!(fixture.json("Kinesis_20131202.PutRecord", &put).await.status, 400);
+    let shown = fixture.json("Kinesis_20131202.GetResourcePolicy", &format!(r#"{{"ResourceARN":"{arn}"}}"#)).await;
+    assert!(shown.text().contains("Deny"), "{shown:?}");
+
+    let resource = format!(r#"{{"ResourceARN":"{arn}"}}"#);
+    assert_eq!(fixture.json("Kinesis_20131202.DeleteResourcePolicy", &resource).await.status, 200);
+    let again = fixture.json("Kinesis_20131202.DeleteResourcePolicy", &resource).await;
+    assert!(again.text().contains("ResourceNotFoundException"), "{again:?}");
+    let none = fixture.json("Kinesis_20131202.GetResourcePolicy", &resource).await;
+    assert_eq!(none.text(), r#"{"Policy":"{}"}"#);
+    assert_eq!(by_another_account(&fixture, "PutRecord", &put).await.text(), denied);
+}
+
 fn service_texts() -> impl Strategy<Value = String> {
     let operations =
         "PutRecords?|GetRecords|CreateStream|DescribeStream|ListShards|PutLogEvents|FilterLogEvents|[A-Za-z.]{0,12}";

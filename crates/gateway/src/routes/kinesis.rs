@@ -101,6 +101,9 @@ pub(crate) fn table(services: &Services) -> Table {
         call!(streams.update_max_record_size),
     );
     on_resource! { table, streams:
+        DeleteResourcePolicy => delete_resource_policy,
+        GetResourcePolicy => get_resource_policy,
+        PutResourcePolicy => put_resource_policy,
         ListTagsForResource => list_tags_for_resource,
         TagResource => tag_resource,
         UntagResource => untag_resource,

@@ -10,8 +10,8 @@ use super::Iam;
 use crate::caller::{Caller, Principal, SessionPolicy};
 use crate::managed;
 use crate::policy::{
-    ConditionContext, Decision, Denial, DenialReason, Document, DocumentKind, Policies, PolicyKind, Question, Subject,
-    TrustOutcome, evaluate, evaluate_trust,
+    ConditionContext, Decision, Denial, DenialReason, Document, DocumentKind, MalformedPolicy, Policies, PolicyKind,
+    Question, Subject, TrustOutcome, evaluate, evaluate_trust,
 };
 use crate::roles::{ParsedRole, RoleReference, store_key};
 
@@ -159,6 +159,11 @@ pub(crate) fn trusts_lambda(role: &ParsedRole) -> bool {
         .with("aws:PrincipalServiceName", LAMBDA);
     let outcome = evaluate_trust(&role.trust, Subject::Service(LAMBDA), "sts:AssumeRole", &context);
     outcome == TrustOutcome::Named
+}
+
+/// Whether `text` can be the policy on a resource. The error is IAM's text.
+pub fn check_resource_policy(text: &str) -> Result<(), MalformedPolicy> {
+    Document::parse(text, DocumentKind::Resource).map(drop)
 }
 
 fn parse_resource_policy(text: Option<&str>) -> Result<Option<Document>, ()> {

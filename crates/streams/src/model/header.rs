@@ -125,6 +125,9 @@ pub(crate) struct Header {
     /// AWS's names of the shard-level metrics that are on.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) monitoring: BTreeSet<String>,
+    /// The resource policy, as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<String>,
 }
 
 impl Header {
@@ -151,6 +154,7 @@ impl Header {
             mode_changes_ms: Vec::new(),
             warm_mibps: None,
             monitoring: BTreeSet::new(),
+            policy: None,
         }
     }
 

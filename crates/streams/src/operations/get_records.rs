@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::{limit, read_rate_exceeded, wire_children};
-use crate::errors::{AccessDenied, ExpiredIterator, Internal, InvalidArgument};
+use crate::errors::{ExpiredIterator, Internal, InvalidArgument};
 use crate::iterator::{From, ShardIterator};
 use crate::service::Streams;
 use crate::stream::Shard;
@@ -103,21 +103,13 @@ impl Streams {
     }
 }
 
-/// An iterator works in its own account and region only, and with the ARN of its own stream.
+/// An iterator works in its own region only, and with the ARN of its own stream.
 fn check_place(
     context: &RequestContext,
     iterator: &ShardIterator,
     stream_arn: Option<&str>,
 ) -> Result<(), GetRecordsError> {
     let arn = iterator.stream.arn();
-    if iterator.stream.scope.account != context.scope.account {
-        return Err(AccessDenied(format!(
-            "User: {} is not authorized to perform: kinesis:GetRecords on resource: {arn} because no resource-based \
-             policy allows the kinesis:GetRecords action",
-            context.caller.arn(),
-        ))
-        .into());
-    }
     let named_otherwise = stream_arn.is_some_and(|given| given != arn.to_string());
     if iterator.stream.scope.region != context.scope.region || named_otherwise {
         return Err(InvalidArgument("Invalid ShardIterator.".to_owned()).into());

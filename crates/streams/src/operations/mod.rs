@@ -14,6 +14,7 @@ pub(crate) mod monitoring;
 pub(crate) mod put;
 mod record_size;
 mod reshard;
+mod resource_policy;
 mod resource_tags;
 mod retention;
 mod tags;

@@ -11,8 +11,9 @@ use millstream_log::{
 use millstream_types::{HashKey, SequenceNumber};
 use millstream_wire::CommonError;
 use millstream_wire::direct::{PutEntry, PutResult};
-use millstream_wire::kinesis::StreamStatus;
+
 use millstream_wire::kinesis::error::*;
+use millstream_wire::kinesis::{DeleteStreamInput, StreamStatus};
 use proptest::prelude::*;
 
 use super::fixture::{Fixture, NAME, NOW, arn, entry, target};
@@ -110,12 +111,18 @@ async fn streams_are_named_by_name_by_arn_or_by_both() {
         put(None, Some(arn.replace("us-east-1", "eu-west-1"))).await.unwrap_err(),
         PutRecordError::ResourceNotFound("Stream orders under account 000000000000 not found.".to_owned())
     );
+    // Whether another account's stream may be used is asked before: see the gateway's tests.
     let other = arn.replace("000000000000", "111111111111");
     assert_eq!(
         put(None, Some(other.clone())).await.unwrap_err(),
-        PutRecordError::AccessDenied(format!(
-            "User: arn:aws:iam::000000000000:root is not authorized to perform: kinesis:PutRecord on resource: \
-             {other} because no resource-based policy allows the kinesis:PutRecord action"
+        PutRecordError::ResourceNotFound("Stream orders under account 111111111111 not found.".to_owned())
+    );
+    let input = DeleteStreamInput { stream_arn: Some(other.clone()), ..DeleteStreamInput::default() };
+    assert_eq!(
+        fixture.streams.delete_stream(&fixture.context, input).await.unwrap_err(),
+        DeleteStreamError::AccessDenied(format!(
+            "User: arn:aws:iam::000000000000:root is not authorized to perform: kinesis:DeleteStream on resource: \
+             {other} because no resource-based policy allows the kinesis:DeleteStream action"
         ))
     );
 }
