@@ -1,13 +1,12 @@
 """kill -9 at the worst moments: nothing acknowledged is lost, order per shard holds."""
 
 import collections
-import contextlib
-import http.server
 import json
 import threading
 
 import botocore.exceptions
 
+from collector import collector
 from millstream import Server, until
 
 # Reports each batch to the collector, fails when that refuses it, and is slow now and then.
@@ -100,38 +99,8 @@ def test_acknowledged_records_survive_kills_under_load(tmp_path):
     server.stop()
 
 
-@contextlib.contextmanager
-def collector():
-    """What the function saw, told by itself to a place that no crash of the server touches: `[shard, numbers]` each.
-
-    Refuses a batch once for each multiple of 37 in it, so that the function fails, whichever environment it runs in.
-    """
-    reports, refused = [], set()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            report = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            poison = next((n for n in report[1] if n % 37 == 0 and n not in refused), None)
-            if poison is None:
-                reports.append(report)
-            else:
-                refused.add(poison)
-            self.send_response(204 if poison is None else 503)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{listener.server_port}/", reports
-        finally:
-            listener.shutdown()
-
-
 def test_a_killed_pipeline_loses_nothing_and_keeps_order(tmp_path):
-    with collector() as (url, reports):
+    with collector(poison=37) as (url, reports):
         server = Server(tmp_path).start()
         environment = {"Variables": {"COLLECTOR": url}}
         server.function("worker", {"handler.py": HANDLER}, server.role(), Timeout=10, Environment=environment)

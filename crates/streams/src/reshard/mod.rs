@@ -119,13 +119,18 @@ fn change_pages(
     let mut next = round.first_child;
     for step in &round.steps {
         let parents = step.parents();
-        let latest = parents.iter().flatten().filter_map(|parent| closed.get(parent)).max();
-        let latest = latest.ok_or(StepError::Inconsistent)?;
+        let mut created = 0;
+        for parent in parents.into_iter().flatten() {
+            let shard = find(pages, parent).ok_or(StepError::Inconsistent)?;
+            let closed = closed.get(&parent).ok_or(StepError::Inconsistent)?;
+            // A second later than its parents' end, as recorded, and later than they themselves were created, which can
+            // be ahead of the clock when shards are split again at once: so all its numbers are greater than theirs.
+            created = created.max(closed.seconds().max(shard.created) + 1);
+        }
         let ranges = plan::children(*step, |index| find(pages, index).map(|shard| shard.range()));
         for range in ranges.ok_or(StepError::Inconsistent)? {
             if find(pages, next).is_none() {
-                // A second later than its parents' end, as recorded: all its numbers are greater than theirs.
-                let child = StoredShard::child(next, range, latest.seconds() + 1, parents);
+                let child = StoredShard::child(next, range, created, parents);
                 let kept = pages.entry(next / SHARDS_PER_PAGE).or_insert_with(|| KeptPage::new(next / SHARDS_PER_PAGE));
                 kept.page.shards.push(child);
                 kept.changed = true;

@@ -208,6 +208,23 @@ async fn many_shards_scale_in_several_rounds() {
 }
 
 #[tokio::test]
+async fn numbers_of_descendants_are_greater_also_when_shards_are_split_at_once() {
+    let fixture = Fixture::with_stream(1).await;
+    let mut newest: SequenceNumber = "0".parse().unwrap();
+    let mut border = HALF;
+    for shard in [0, 1, 3, 5, 7] {
+        let (_, number) = fixture.put("a", b"x").await;
+        let number = number.parse::<SequenceNumber>().unwrap();
+        assert!(newest < number);
+        newest = number;
+        // The lower child is split again within the same second; "a" stays in it.
+        split(&fixture, &shard.to_string(), border).await.unwrap();
+        active(&fixture).await;
+        border -= border / 16;
+    }
+}
+
+#[tokio::test]
 async fn an_on_demand_stream_is_not_resharded_by_its_owner() {
     let fixture = Fixture::new().await;
     let input = CreateStreamInput { stream_name: NAME.to_owned(), ..CreateStreamInput::default() };
