@@ -15,6 +15,8 @@ import zipfile
 import boto3
 import botocore.config
 
+import operations_seen
+
 BINARY = os.environ.get("MILLSTREAM_TEST_BINARY", "")
 ACCOUNT = "123456789012"
 REGION = "us-west-2"
@@ -79,6 +81,8 @@ class Server:
     def start(self):
         place = ["--data-dir", str(self.folder / "data")] if self.data else ["--ephemeral"]
         command = [BINARY, "serve", "--listen", f"127.0.0.1:{self.port}", *place, *self.flags]
+        if "--log" not in self.flags:
+            command += ["--log", "info,requests=debug"]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         until(self.is_ready, 30, f"readiness (log: {self.log})")
@@ -97,6 +101,7 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             assert self.process.wait(30) == 0, self.log.read_text()
+            operations_seen.note(self.log.read_text())
 
     def kill(self):
         """kill -9, as a crash."""

@@ -8,17 +8,23 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::compatibility;
 use crate::stages::{Stages, cargo, run, say};
 
 /// Runs the black-box tests on what [`prepare`] made; `arguments` go to pytest.
 pub(crate) fn run_tests(stages: &mut Stages, arguments: &[String]) -> Result<()> {
     stages.run("black-box tests", |root| {
+        compatibility::clear(root)?;
         let folder = root.join("tests/black_box");
         let mut pytest = Command::new(venv(root).join("bin/python"));
         pytest.args(["-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "--color=yes"]).args(arguments);
         pytest.current_dir(&folder).envs(environment(root));
         run(&mut pytest)
-    })
+    })?;
+    if arguments.is_empty() {
+        stages.run("compatibility table", compatibility::check)?;
+    }
+    Ok(())
 }
 
 /// What the black-box tests and the runtime's differential test need to know.
@@ -29,6 +35,7 @@ pub(crate) fn environment(root: &Path) -> Vec<(&'static str, PathBuf)> {
         ("MILLSTREAM_TEST_RUST_CLIENT", rust_target(root).join("debug/rust-client")),
         ("MILLSTREAM_TEST_RUST_BOOTSTRAP", rust_target(root).join("debug/rust-bootstrap")),
         ("MILLSTREAM_TEST_AWSLAMBDARIC_PYTHON", venv(root).join("bin/python")),
+        ("MILLSTREAM_TEST_COVERAGE", compatibility::notes_folder(root)),
     ]
 }
 

@@ -5,6 +5,7 @@
 mod black_box;
 mod check;
 mod codegen;
+mod compatibility;
 mod deny;
 mod stages;
 mod test;

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use http::header::USER_AGENT;
 use http::request::Parts as Head;
 use hyper::body::Body;
 use millstream_iam::{ConditionContext, RequestContext};
@@ -97,6 +98,22 @@ impl Call<'_> {
     /// The answer to a call of an operation of the table that failed.
     pub(super) fn refusal(&self, table: &Table, encoding: Encoding, error: &ApiError) -> Answer {
         encode_error(table.service, encoding, &self.request_id, error).into()
+    }
+
+    /// One line for each answered call, under the target `requests`: `--log info,requests=debug` shows them.
+    pub(super) fn log_request(&self, service: &str, operation: &str, encoding: Encoding, answer: &Answer) {
+        let header = |name| self.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        tracing::debug!(
+            target: "requests",
+            service,
+            operation,
+            ?encoding,
+            http = ?self.head.version,
+            status = answer.status.as_u16(),
+            user_agent = header(USER_AGENT),
+            request_id = %self.request_id,
+            "answered",
+        );
     }
 
     /// Logs what a caller is not told.

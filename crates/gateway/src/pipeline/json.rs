@@ -96,13 +96,13 @@ async fn answer(call: &Call<'_>, table: &Table, encoding: Encoding, name: Option
         Some(operation) => records::run(call, operation, encoding, received).await,
         None => run(call, table, encoding, name, received).await,
     };
-    match result {
-        Ok(answer) => answer,
-        Err(error) => {
-            call.log_failure(name.unwrap_or_default(), &error);
-            call.refusal(table, encoding, &error)
-        }
-    }
+    let name = name.unwrap_or_default();
+    let answer = result.unwrap_or_else(|error| {
+        call.log_failure(name, &error);
+        call.refusal(table, encoding, &error)
+    });
+    call.log_request(table.service.name, name, encoding, &answer);
+    answer
 }
 
 async fn run(

@@ -31,13 +31,12 @@ where
     };
     let table = signed_for.or_else(|| by_version(call, &form)).unwrap_or(fallback);
     let action = field(&form, "Action");
-    match run(call, table, action, &received).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            call.log_failure(action, &error);
-            call.refusal(table, Encoding::Query, &error)
-        }
-    }
+    let answer = run(call, table, action, &received).await.unwrap_or_else(|error| {
+        call.log_failure(action, &error);
+        call.refusal(table, Encoding::Query, &error)
+    });
+    call.log_request(table.service.name, action, Encoding::Query, &answer);
+    answer
 }
 
 fn field<'a>(form: &'a Form<'_>, name: &str) -> &'a str {

@@ -21,13 +21,12 @@ where
         Ok(received) => received,
         Err(error) => return call.refusal(table, Encoding::RestJson, &error.into()).closing(),
     };
-    match run(call, table, operation, &received).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            call.log_failure(name, &error);
-            call.refusal(table, Encoding::RestJson, &error)
-        }
-    }
+    let answer = run(call, table, operation, &received).await.unwrap_or_else(|error| {
+        call.log_failure(name, &error);
+        call.refusal(table, Encoding::RestJson, &error)
+    });
+    call.log_request(table.service.name, name, Encoding::RestJson, &answer);
+    answer
 }
 
 fn bytes_max(operation: &str) -> usize {
