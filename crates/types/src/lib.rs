@@ -1,11 +1,13 @@
 //! Identifiers, ARNs, sequence numbers, hash keys and limits, parsed at the border and valid everywhere behind it.
 //!
 //! - [`arn`]: ARNs, accounts, regions and the names of streams, functions and roles.
+//! - [`aggregation`]: records that hold records, as the Kinesis Producer Library makes them.
 //! - [`hash_key`]: the 128-bit hash key space of a stream.
 //! - [`sequence_number`]: the recorded 56-digit layout.
 //! - [`payload`]: the data of a record as it stands in a request.
 //! - [`limits`]: the numbers AWS documents, each with its source.
 
+pub mod aggregation;
 pub mod arn;
 pub mod hash_key;
 pub mod limits;

@@ -8,6 +8,7 @@ mod doctor;
 mod env;
 mod histogram;
 mod serve;
+mod streams;
 mod wait;
 
 use std::process::ExitCode;
@@ -23,6 +24,10 @@ pub(crate) enum Command {
     Serve(Box<serve::Arguments>),
     /// Wait until a server is ready
     Wait(wait::Arguments),
+    /// Put records into a stream: each line of the standard input, or one from the command line
+    Put(streams::put::Arguments),
+    /// Print the records of a stream as they come
+    Tail(streams::tail::Arguments),
     /// Measure a server under load
     Bench(bench::Arguments),
     /// Show what this machine offers to functions: isolation and interpreters
@@ -36,6 +41,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Wait(arguments) => wait::run(&arguments),
+        Command::Put(arguments) => streams::put::run(&arguments),
+        Command::Tail(arguments) => streams::tail::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
