@@ -1,16 +1,20 @@
 //! `millstream bench`: load from within the binary, with correct signing, against a server process of its own.
 //!
 //! - `put`: producers only; how fast records become durable.
+//! - `get`: readers that catch up with what is stored.
+//! - `shards`: what very many shards and connections cost while nothing happens.
 //! - `pipeline`: producers and a compiled function behind an event source mapping; how fast records reach the handler.
 //!
 //! The server runs as a process of its own so that its CPU time can be told from the load generator's. Requests are signed
 //! with a key that the server issued, and therefore verifies.
 
 mod cpu;
+mod get;
 mod load;
 mod pipeline;
 mod put;
 mod report;
+mod shards;
 mod target;
 
 use std::path::PathBuf;
@@ -34,6 +38,10 @@ pub(crate) struct Arguments {
 enum Which {
     /// How fast records become durable: `PutRecords` over several connections
     Put(Shape),
+    /// How fast readers catch up with everything that is stored
+    Get(ReadShape),
+    /// What very many shards and idle connections cost
+    Shards(ShardsShape),
     /// How fast records reach a compiled function through an event source mapping
     Pipeline(PipelineShape),
 }
@@ -59,6 +67,9 @@ struct Shape {
     /// Where the server keeps its data; a temporary folder, removed at the end, when not given
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Let the server remove its oldest records beyond this many bytes, for long runs on a small disk
+    #[arg(long, value_name = "BYTES", conflicts_with = "ephemeral")]
+    log_bytes_max: Option<u64>,
     /// Measure without a disk
     #[arg(long, conflicts_with = "data_dir")]
     ephemeral: bool,
@@ -79,6 +90,48 @@ struct PipelineShape {
     rate: u64,
 }
 
+#[derive(Args, Clone, Debug)]
+struct ReadShape {
+    #[command(flatten)]
+    shape: Shape,
+    /// Readers at the same time, each on another shard
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    readers: u32,
+}
+
+#[derive(Args, Clone, Debug)]
+struct ShardsShape {
+    /// Shards, in streams of a thousand
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    shards: u32,
+    /// Connections that are open and say nothing
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(0..=50_000))]
+    connections: u32,
+    /// How long to look at the idle server, in seconds
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Print the summary as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl ShardsShape {
+    /// What starting a server needs to know.
+    fn base(&self) -> Shape {
+        Shape {
+            seconds: self.seconds,
+            connections: 1,
+            shards: None,
+            records: 1,
+            record_bytes: 1024,
+            data_dir: None,
+            log_bytes_max: None,
+            ephemeral: false,
+            json: self.json,
+        }
+    }
+}
+
 /// What the world gives to a benchmark.
 #[derive(Clone, Debug)]
 struct World {
@@ -93,6 +146,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match arguments.which {
             Which::Put(shape) => put::run(&world, &shape).await,
+            Which::Get(shape) => get::run(&world, &shape).await,
+            Which::Shards(shape) => shards::run(&world, &shape).await,
             Which::Pipeline(shape) => pipeline::run(&world, &shape).await,
         }
     })?;

@@ -1,5 +1,6 @@
 //! The server under load: this binary, started as a process of its own, on a free port.
 
+use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -20,27 +21,43 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Target {
     process: Child,
     pub(crate) address: SocketAddr,
-    _temporary: Option<tempfile::TempDir>,
+    /// Where its data is: flags of `serve`.
+    place: Vec<OsString>,
+    temporary: Option<tempfile::TempDir>,
 }
 
 impl Target {
     pub(crate) async fn start(world: &World, shape: &Shape) -> anyhow::Result<Self> {
-        // Bound and given back: nobody else is expected to take it within these milliseconds.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["serve", "--listen", &address.to_string(), "--log", "warn"]);
-        let mut temporary = None;
+        let (mut place, mut temporary): (Vec<OsString>, _) = (Vec::new(), None);
         match &shape.data_dir {
-            _ if shape.ephemeral => _ = command.arg("--ephemeral"),
-            Some(folder) => _ = command.arg("--data-dir").arg(folder),
+            _ if shape.ephemeral => place.push("--ephemeral".into()),
+            Some(folder) => place.extend(["--data-dir".into(), folder.into()]),
             None => {
                 let folder = tempfile::Builder::new().prefix("millstream-bench-").tempdir_in(".")?;
-                command.arg("--data-dir").arg(folder.path().join("data"));
+                place.extend(["--data-dir".into(), folder.path().join("data").into()]);
                 temporary = Some(folder);
             }
         }
+        if let Some(bytes) = shape.log_bytes_max {
+            place.extend(["--log-bytes-max".into(), bytes.to_string().into()]);
+        }
+        Self::launch(world, place, temporary).await
+    }
+
+    /// Stops the server and starts it again over the same data.
+    pub(crate) async fn restarted(mut self, world: &World) -> anyhow::Result<Self> {
+        let (place, temporary) = (self.place.clone(), self.temporary.take());
+        self.stop(world).await?;
+        Self::launch(world, place, temporary).await
+    }
+
+    async fn launch(world: &World, place: Vec<OsString>, temporary: Option<tempfile::TempDir>) -> anyhow::Result<Self> {
+        // Bound and given back: nobody else is expected to take it within these milliseconds.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["serve", "--listen", &address.to_string(), "--log", "warn"]).args(&place);
         let process = command.stdin(Stdio::null()).spawn().context("cannot start the server")?;
-        let mut target = Self { process, address, _temporary: temporary };
+        let mut target = Self { process, address, place, temporary };
         target.wait_until_ready(world).await?;
         Ok(target)
     }
@@ -66,6 +83,15 @@ impl Target {
 
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         cpu::of_process(self.process.id())
+    }
+
+    /// What the server's process has in memory now.
+    #[expect(clippy::disallowed_methods, reason = "the kernel's account of a process is no disk of ours")]
+    pub(crate) fn resident_bytes(&self) -> anyhow::Result<u64> {
+        let status = String::from_utf8(std::fs::read(format!("/proc/{}/status", self.process.id()))?)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc")?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib * 1024)
     }
 
     /// Stops the server as a person would.
