@@ -314,7 +314,8 @@ function isModuleFolder(folder) {
   const file = path.join(folder, "package.json");
   if (existsSync(file)) {
     try {
-      return JSON.parse(readFileSync(file, "utf8")).type === "module";
+      const settings = JSON.parse(readFileSync(file, "utf8"));
+      if (settings) return settings.type === "module";
     } catch (error) {
       console.warn(`${file} cannot be read, it will be ignored for ES module detection purposes.`, error);
       return false;

@@ -121,9 +121,11 @@ impl Client {
     }
 }
 
-/// Whether these tests can run at all.
-pub(crate) fn node_is_there() -> bool {
-    Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success())
+/// The version of the Node.js on the path, e.g. 20, if there is one.
+pub(crate) fn node_version() -> Option<u32> {
+    let output = Command::new("node").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
 fn write_code(folder: &TempDir, case: &Case) -> PathBuf {

@@ -25,7 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
             "console: other methods",
             "exports.handler = async () => { console.dir({ a: { b: { c: {} } } }); console.assert(true, 'no'); console.assert(false, 'asserted %s', 'x'); console.assert(false); console.count(); console.count(); console.countReset(); console.count('own'); console.dirxml('xml', 1); };",
         ),
-        common("console: table", "exports.handler = async () => { console.table([{ a: 1, b: 'x' }, { a: 2 }]); console.table(5); };"),
+        common("console: table", "exports.handler = async () => { console.table([{ a: 1, b: 'x' }, { a: 2 }]); console.table(5); };").of_recorded_node(),
         common("console: groups", "exports.handler = async () => { console.group('group'); console.log('inside'); console.info('two\\nlines'); console.groupEnd(); console.log('outside'); };"),
         common("console: timers", "exports.handler = async () => { console.timeEnd('none'); console.time('t'); console.time('t'); console.log('end'); };"),
         common("console: methods alone", "const { log, error } = console; exports.handler = async () => { log('alone'); [1, 2].forEach(console.log); error.call(null, 'null'); };"),

@@ -19,6 +19,8 @@ pub(crate) struct Case {
     pub(crate) events: &'static [&'static str],
     /// Further headers of every event.
     pub(crate) headers: &'static [(&'static str, &'static str)],
+    /// Shows words of Node.js itself, which other versions than the recorded one say otherwise.
+    pub(crate) is_of_recorded_node: bool,
 }
 
 impl Case {
@@ -44,6 +46,10 @@ impl Case {
         Self { events, ..self }
     }
 
+    const fn of_recorded_node(self) -> Self {
+        Self { is_of_recorded_node: true, ..self }
+    }
+
     const fn headers(self, headers: &'static [(&'static str, &'static str)]) -> Self {
         Self { headers, ..self }
     }
@@ -51,7 +57,15 @@ impl Case {
 
 /// A `CommonJS` function that gets one event.
 const fn common(name: &'static str, code: &'static str) -> Case {
-    Case { name, handler: "index.handler", main: ("index.js", code), files: &[], events: &["{}"], headers: &[] }
+    Case {
+        name,
+        handler: "index.handler",
+        main: ("index.js", code),
+        files: &[],
+        events: &["{}"],
+        headers: &[],
+        is_of_recorded_node: false,
+    }
 }
 
 /// The same as an ES module.

@@ -28,7 +28,10 @@ fn found() -> Vec<Case> {
         common("found: module package above the folder", MODULE).file("src/app.js").handler("src/app.handler").files(&[TYPE_MODULE]),
         common("found: nearest package counts", NAME).file("src/app.js").handler("src/app.handler").files(&[TYPE_MODULE, ("src/package.json", "{}")]),
         common("found: package without a type", NAME).files(&[("package.json", "{\"name\":\"x\"}")]),
-        common("found: package that is no JSON", NAME).files(&[("package.json", "{")]),
+        common("found: package that is no JSON", NAME).files(&[("package.json", "{")]).of_recorded_node(),
+        common("found: package that is null", NAME).files(&[("package.json", "null")]).of_recorded_node(),
+        common("found: package that is null, module package above", MODULE).file("src/app.js").handler("src/app.handler").files(&[TYPE_MODULE, ("src/package.json", "null")]).of_recorded_node(),
+        common("found: package that is a list", NAME).files(&[("package.json", "[]")]).of_recorded_node(),
         common("found: folder with an index", NAME).file("lib/index.js").handler("lib.handler"),
         common("found: package of node_modules", NAME).file("node_modules/helper/index.js").handler("helper.handler"),
         common("found: relative to the folder", NAME).file("src/node_modules/helper/index.js").handler("src/helper.handler"),
@@ -128,6 +131,7 @@ fn failures() -> Vec<Case> {
         common("load: object thrown", "throw { a: 1 };"),
         module("load: exception in a module", "throw new RangeError('at load');"),
         module("load: rejection awaited in a module", "await Promise.reject(new RangeError('at load'));"),
-        module("load: module that never ends", "await new Promise(() => {}); export const handler = () => {};"),
+        module("load: module that never ends", "await new Promise(() => {}); export const handler = () => {};")
+            .of_recorded_node(),
     ]
 }

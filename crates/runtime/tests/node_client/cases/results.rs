@@ -21,7 +21,6 @@ const EVENTS: &[&str] = &[
     "{\"a\": 1, \"a\": 2}",
     "{\"__proto__\": {\"x\": 1}}",
     " \n {} \n",
-    "<no json>",
     "",
 ];
 
@@ -77,6 +76,7 @@ const FILES: &[(&str, &str)] = &[("values.js", VALUES)];
 pub(super) fn cases() -> Vec<Case> {
     vec![
         module("events: echo", "export const handler = async (event) => event;").events(EVENTS),
+        module("events: no JSON", "export const handler = async (event) => event;").events(&["<no json>", "1"]).of_recorded_node(),
         module("events: large", "export const handler = async (event) => event.repeat(300000);").events(&["\"é\"", "\"x\""]),
         module("events: arguments", "export const handler = function () { return Promise.resolve([arguments.length, typeof arguments[2]]); };"),
         common("results: of promises", "const { values } = require('./values'); exports.handler = async (name) => values[name];")
