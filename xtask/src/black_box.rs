@@ -87,11 +87,13 @@ fn prepare_npm(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn same_content(a: &Path, b: &Path) -> bool {
+/// Whether both files are there and the same.
+pub(crate) fn same_content(a: &Path, b: &Path) -> bool {
     matches!((std::fs::read(a), std::fs::read(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-fn target(root: &Path) -> PathBuf {
+/// Cargo's build folder.
+pub(crate) fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 

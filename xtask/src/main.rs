@@ -7,6 +7,7 @@ mod check;
 mod codegen;
 mod compatibility;
 mod deny;
+mod record_node;
 mod stages;
 mod test;
 
@@ -21,6 +22,7 @@ tasks:
   test                  everything: the static checks, all tests, real AWS clients against the built server
   check                 the static part: formatting, generated code, licences, lints, documentation
   black-box [ARGS]      only the tests with real AWS clients; ARGS go to pytest, e.g. -k tutorial
+  record-node           write the transcripts of AWS's Node.js client that the bootstrap is tested against
   codegen [--check]     write the wire types from the service models (or demand that nothing would change)";
 
 fn main() -> ExitCode {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
             black_box::prepare(stages)?;
             black_box::run_tests(stages, &arguments[1..])
         }),
+        ["record-node"] => staged(record_node::record),
         ["codegen"] => codegen::run(codegen::Mode::Write),
         ["codegen", "--check"] => codegen::run(codegen::Mode::Check),
         _ => {

@@ -87,7 +87,8 @@ impl CodeStore {
             return Err(Failure::InvalidParameterValue("Uploaded file must be a non-empty zip".to_owned()));
         }
         if archive.len() > ZIPPED_BYTES_MAX {
-            return Err(Failure::Common(CommonError::RequestTooLarge { limit_bytes: ZIPPED_BYTES_MAX as u64 }));
+            let text = format!("Zipped size must be smaller than {ZIPPED_BYTES_MAX} bytes");
+            return Err(Failure::Common(CommonError::RequestTooLarge(text)));
         }
         let code = Code { digest: Digest::of(&archive), bytes: archive.len() as u64 };
         self.unpacked(code.digest, Some(archive)).await?;
@@ -261,7 +262,8 @@ mod tests {
         assert_eq!(refused, Err(Failure::InvalidParameterValue(expected.to_owned())));
         let large = Bytes::from(vec![0; ZIPPED_BYTES_MAX + 1]);
         let refused = store.add(large).await;
-        assert!(matches!(refused, Err(Failure::Common(CommonError::RequestTooLarge { limit_bytes: 52_428_800 }))));
+        let expected = CommonError::RequestTooLarge("Zipped size must be smaller than 52428800 bytes".to_owned());
+        assert_eq!(refused, Err(Failure::Common(expected)));
         assert_eq!(fs::read_dir(run.path().join("code")).unwrap().count(), 0);
         assert_eq!(store.blobs.list().await.unwrap(), []);
     }

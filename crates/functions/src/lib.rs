@@ -29,5 +29,6 @@ mod testing;
 
 pub use functions::{Functions, Options, StartError};
 pub use invoke::*;
+pub use names::spelled_arn;
 pub use operations::{Described, LookupError};
 pub use parts::{ExecutionRoles, Executor};

@@ -66,7 +66,17 @@ pub(crate) fn function_arn(scope: &Scope, name: &str, qualifier: Option<&str>) -
     }
 }
 
-/// The parts of a spelling: `[arn:aws:lambda:][region:][account:][function:]name[:qualifier]`.
+/// The ARN of a function as a caller names it, which may lie in another place: with the qualifier only when one is given.
+/// `None` for what names no function.
+pub fn spelled_arn(scope: &Scope, text: &str, qualifier: Option<&str>) -> Option<String> {
+    let Spelled { region, account, name, qualifier: derived } = Spelled::parse(text)?;
+    let region = region.unwrap_or(scope.region.as_str());
+    let account = account.unwrap_or(scope.account.as_str());
+    let qualifier = derived.or(qualifier).map_or_else(String::new, |qualifier| format!(":{qualifier}"));
+    Some(format!("arn:aws:lambda:{region}:{account}:function:{name}{qualifier}"))
+}
+
+/// The parts of a spelling: `[[arn:aws:lambda:][region:][account:]function:]name[:qualifier]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Spelled<'a> {
     region: Option<&'a str>,
@@ -78,21 +88,22 @@ struct Spelled<'a> {
 impl<'a> Spelled<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let parts: Vec<&str> = text.split(':').collect();
-        let mut rest = match parts[..] {
-            ["arn", _, "lambda", ref rest @ ..] if rest.len() >= 4 => rest,
+        // Region and account only stand before `function`: alone they may be names, `eu-west-1:7` is version 7 of a function.
+        let (region, account, rest) = match parts[..] {
+            ["arn", _, "lambda", region, account, "function", ref rest @ ..]
+            | [region, account, "function", ref rest @ ..]
+                if is_region(region) && is_account(account) =>
+            {
+                (Some(region), Some(account), rest)
+            }
             ["arn", _, _, ..] => return None,
-            ref rest => rest,
+            [region, "function", ref rest @ ..] if is_region(region) && !rest.is_empty() => (Some(region), None, rest),
+            [account, "function", ref rest @ ..] if is_account(account) && !rest.is_empty() => {
+                (None, Some(account), rest)
+            }
+            ["function", ref rest @ ..] if !rest.is_empty() => (None, None, rest),
+            ref rest => (None, None, rest),
         };
-        // Each prefix is only one when something follows it, as in the service's own pattern.
-        let mut take = |is_prefix: fn(&str) -> bool| {
-            let (&first, others) =
-                rest.split_first().filter(|(first, others)| is_prefix(first) && !others.is_empty())?;
-            rest = others;
-            Some(first)
-        };
-        let region = take(is_region);
-        let account = take(is_account);
-        take(|part| part == "function");
         let (name, qualifier) = match *rest {
             [name] => (name, None),
             [name, qualifier] if !qualifier.is_empty() => (name, Some(qualifier)),
@@ -157,7 +168,17 @@ mod tests {
             ("us-east-1:000000000000:function:f", "f", None),
             ("arn:aws:lambda:us-east-1:000000000000:function:f", "f", None),
             ("arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST", "f", Some("$LATEST")),
+            ("us-east-1:function:f:live", "f", Some("live")),
             ("123456789012", "123456789012", None),
+            ("123456789012:7", "123456789012", Some("7")),
+            ("000000000000:function", "000000000000", Some("function")),
+            ("my-fn-1:7", "my-fn-1", Some("7")),
+            ("eu-west-1:7", "eu-west-1", Some("7")),
+            ("eu-west-1:$LATEST", "eu-west-1", Some("$LATEST")),
+            ("eu-west-1", "eu-west-1", None),
+            ("function:eu-west-1:7", "eu-west-1", Some("7")),
+            ("arn:aws:lambda:us-east-1:000000000000:function:eu-west-1:7", "eu-west-1", Some("7")),
+            ("arn:live", "arn", Some("live")),
         ] {
             assert_eq!(of(text, None), Ok((name.to_owned(), qualifier.map(str::to_owned))), "{text}");
         }
@@ -165,7 +186,17 @@ mod tests {
 
     #[test]
     fn wrong_spellings_are_refused() {
-        for text in ["", ":", "f:", "a b", "f:1:2", "arn:aws:lambda:us-east-1:000000000000", "arn:aws:s3:::f", "f/g"] {
+        for text in [
+            "",
+            ":",
+            "f:",
+            "a b",
+            "f:1:2",
+            "arn:aws:lambda:us-east-1:000000000000",
+            "us-east-1:000000000000:function",
+            "arn:aws:s3:::f",
+            "f/g",
+        ] {
             assert!(matches!(of(text, None), Err(Failure::InvalidParameterValue(_))), "{text}");
         }
         let long = "n".repeat(65);

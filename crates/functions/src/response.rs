@@ -4,9 +4,9 @@ use millstream_blobs::Digest;
 use millstream_env::Timestamp;
 use millstream_types::Scope;
 use millstream_wire::lambda::{
-    Architecture, EnvironmentResponse, EphemeralStorage, FunctionConfiguration, LastUpdateStatus, LogFormat,
-    LoggingConfig, PackageType, RuntimeVersionConfig, SnapStartApplyOn, SnapStartOptimizationStatus, SnapStartResponse,
-    State, StateReasonCode, TracingConfigResponse, TracingMode,
+    Architecture, EnvironmentResponse, EphemeralStorage, FunctionConfiguration, LastUpdateStatus,
+    LastUpdateStatusReasonCode, LogFormat, LoggingConfig, PackageType, RuntimeVersionConfig, SnapStartApplyOn,
+    SnapStartOptimizationStatus, SnapStartResponse, State, StateReasonCode, TracingConfigResponse, TracingMode,
 };
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -102,6 +102,7 @@ fn show_lifecycle(shown: &mut FunctionConfiguration, lifecycle: Lifecycle) {
             shown.state = Some(State::Active);
             shown.last_update_status = Some(LastUpdateStatus::InProgress);
             shown.last_update_status_reason = Some(CREATING.to_owned());
+            shown.last_update_status_reason_code = Some(LastUpdateStatusReasonCode::Creating);
         }
         Lifecycle::Ready => {
             shown.state = Some(State::Active);

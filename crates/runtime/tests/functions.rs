@@ -40,6 +40,7 @@ async fn a_node_function_runs_in_every_style() {
         ("exports.handler = (event, context) => { context.succeed(event + 1); };", "8"),
         ("exports.handler = () => { setTimeout(() => {}, 5); };", "null"),
         ("exports.handler = async () => {};", "null"),
+        ("exports.handler = () => new Promise(() => {});", "null"),
     ] {
         let spec = Arc::new(fixture.function("nodejs20.x", "index.handler", &[("index.js", code)]));
         fixture.check(&spec, "7", expected).await;
@@ -140,10 +141,15 @@ async fn node_failures_are_reported() {
         &[r#""errorType":"Runtime.UnhandledPromiseRejection","errorMessage":"Error: lost""#],
     )
     .await;
-    let never = "export const handler = () => new Promise(() => {});";
-    check(never, FailureKind::Exited, &["Runtime exited without providing a reason"]).await;
     let missing = "import 'nowhere'; export const handler = () => {};";
-    check(missing, FailureKind::InitFailed, &[r#""errorType":"Runtime.ImportModuleError""#]).await;
+    check(missing, FailureKind::InitFailed, &[r#""errorType":"Error","errorMessage":"Cannot find package 'nowhere'"#])
+        .await;
+    let broken = "export const handler = awslambda.streamifyResponse(async (event, stream) => { stream.write('part'); throw \
+                  new TypeError('middle'); });";
+    check(broken, FailureKind::Handler, &[r#"{"errorType":"TypeError","errorMessage":"middle","trace":["#]).await;
+    let broken = "export const handler = awslambda.streamifyResponse(async (event, stream) => { stream.write('part'); \
+                  setTimeout(() => { throw new TypeError('late'); }, 5); await new Promise(() => {}); });";
+    check(broken, FailureKind::Handler, &[r#"{"errorType":"TypeError","errorMessage":"late","trace":["#]).await;
     check(
         "export const other = 1;",
         FailureKind::InitFailed,

@@ -81,8 +81,9 @@ pub enum CommonError {
     Throttling(String),
     #[error("the service is not available: {0}")]
     Unavailable(String),
-    #[error("the request is larger than {limit_bytes} bytes")]
-    RequestTooLarge { limit_bytes: u64 },
+    /// The text names the limit.
+    #[error("{0}")]
+    RequestTooLarge(String),
     #[error("the request is not signed")]
     MissingAuthenticationToken,
     /// Parts of the signature are missing; the text names them.

@@ -12,8 +12,8 @@ use millstream_wire::lambda::error::{
 use millstream_wire::lambda::{
     CreateFunctionRequest, DeleteFunctionRequest, FunctionCode, FunctionConfiguration, FunctionVersion,
     GetAccountSettingsRequest, GetFunctionConfigurationRequest, GetFunctionRequest, InvocationRequest, InvocationType,
-    LastUpdateStatus, ListFunctionsRequest, ListVersionsByFunctionRequest, LogType, PublishVersionRequest, State,
-    UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,
+    LastUpdateStatus, LastUpdateStatusReasonCode, ListFunctionsRequest, ListVersionsByFunctionRequest, LogType,
+    PublishVersionRequest, State, UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,
 };
 
 use crate::testing::{World, context, create_request, zip_of};
@@ -178,12 +178,15 @@ async fn new_code_changes_hash_revision_and_what_runs() {
     let updated = world.functions.update_function_code(&context(), update(other.clone())).await.unwrap();
     assert_eq!(updated.state, Some(State::Active));
     assert_eq!(updated.last_update_status, Some(LastUpdateStatus::InProgress));
+    assert_eq!(updated.last_update_status_reason.as_deref(), Some("The function is being created."));
+    assert_eq!(updated.last_update_status_reason_code, Some(LastUpdateStatusReasonCode::Creating));
     assert_ne!(updated.code_sha256, before.code_sha256);
     let again = world.functions.update_function_code(&context(), update(other)).await.unwrap_err();
     let busy = format!("The operation cannot be performed at this time. An update is in progress for resource: {ARN}");
     assert_eq!(again, UpdateFunctionCodeError::ResourceConflict(busy));
 
     let after = ready(&world, "f").await;
+    assert_eq!((&after.last_update_status_reason, &after.last_update_status_reason_code), (&None, &None));
     assert_ne!(after.revision_id, updated.revision_id);
     world.functions.invoke(&context(), invocation(InvocationType::RequestResponse, "{}")).await.unwrap();
     let runs = world.script.runs(1).await;

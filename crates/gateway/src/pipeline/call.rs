@@ -18,8 +18,8 @@ use crate::operation::{Entry, Need, Table};
 
 /// Largest bodies, by what they may hold. Kinesis: 10 MiB of records, a third more as base64, and some room.
 pub(super) const KINESIS_BYTES_MAX: usize = 20 * 1024 * 1024;
-/// A zip of 50 MiB as base64, and its settings.
-pub(super) const LAMBDA_CODE_BYTES_MAX: usize = 70 * 1024 * 1024;
+/// A zip of 50 MiB as base64, and its settings: AWS's own limit.
+pub(super) const LAMBDA_CODE_BYTES_MAX: usize = 70_167_211;
 /// Everything else.
 pub(super) const OTHER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -40,7 +40,9 @@ impl Call<'_> {
     {
         let parts = &self.shared.parts;
         receive(body, bytes_max, &parts.budget, &parts.clock).await.map_err(|error| match error {
-            ReceiveError::TooLarge { bytes_max } => CommonError::RequestTooLarge { limit_bytes: bytes_max as u64 },
+            ReceiveError::TooLarge { bytes_max } => {
+                CommonError::RequestTooLarge(format!("Request must be smaller than {bytes_max} bytes"))
+            }
             ReceiveError::Overloaded => {
                 parts.metrics.refused_overload.fetch_add(1, Ordering::Relaxed);
                 CommonError::Throttling("Rate exceeded".to_owned())

@@ -32,7 +32,7 @@ where
     let format = format_of(call);
     let received = match call.receive(body, KINESIS_BYTES_MAX).await {
         Ok(received) => received,
-        Err(CommonError::RequestTooLarge { .. }) => return Answer::empty(StatusCode::PAYLOAD_TOO_LARGE).closing(),
+        Err(CommonError::RequestTooLarge(_)) => return Answer::empty(StatusCode::PAYLOAD_TOO_LARGE).closing(),
         Err(error) => return call.refusal(table, format.unwrap_or(Form::Json).encoding(), &error.into()).closing(),
     };
     let name = operation_name(call, table);

@@ -19,7 +19,10 @@ where
     let name = operation.map_or("", |operation| operation.name);
     let received = match call.receive(body, bytes_max(name)).await {
         Ok(received) => received,
-        Err(error) => return call.refusal(table, Encoding::RestJson, &error.into()).closing(),
+        Err(error) => {
+            let error = naming_operation(error, name).into();
+            return call.refusal(table, Encoding::RestJson, &error).closing();
+        }
     };
     let answer = run(call, table, operation, &received).await.unwrap_or_else(|error| {
         call.log_failure(name, &error);
@@ -27,6 +30,17 @@ where
     });
     call.log_request(table.service.name, name, Encoding::RestJson, &answer);
     answer
+}
+
+/// Lambda says for which operation a request is too large; what the model calls `Invoke` has another name there.
+fn naming_operation(error: CommonError, operation: &str) -> CommonError {
+    match error {
+        CommonError::RequestTooLarge(text) => {
+            let name = if operation == "Invoke" { "InvokeFunction" } else { operation };
+            CommonError::RequestTooLarge(format!("{text} for the {name} operation"))
+        }
+        other => other,
+    }
 }
 
 fn bytes_max(operation: &str) -> usize {

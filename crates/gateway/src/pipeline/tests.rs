@@ -199,7 +199,19 @@ async fn too_large_and_too_much_are_told_apart() {
     let answer = fixture.rest("POST", "/2015-03-31/functions/f/invocations", &large).await;
     assert_eq!((answer.status.as_u16(), answer.header("x-amzn-errortype")), (429, "TooManyRequestsException"));
     let answer = fixture.rest("POST", "/2015-03-31/functions/f/invocations", &" ".repeat(6_291_457)).await;
-    assert_eq!(answer.status.as_u16(), 413);
+    let expected = r#"{"message":"Request must be smaller than 6291456 bytes for the InvokeFunction operation"}"#;
+    assert_eq!((answer.status.as_u16(), answer.text()), (413, expected));
+    let code = " ".repeat(70_167_212);
+    for (method, path, operation) in [
+        ("POST", "/2015-03-31/functions", "CreateFunction"),
+        ("PUT", "/2015-03-31/functions/f/code", "UpdateFunctionCode"),
+    ] {
+        let answer = fixture.rest(method, path, &code).await;
+        let expected =
+            format!(r#"{{"message":"Request must be smaller than 70167211 bytes for the {operation} operation"}}"#);
+        assert_eq!((answer.status.as_u16(), answer.text()), (413, &*expected));
+        assert_eq!(answer.header("x-amzn-errortype"), "RequestEntityTooLargeException");
+    }
     assert_eq!(fixture.budget.available(), 1024 * 1024);
 }
 

@@ -1,5 +1,6 @@
 //! Lambda: functions from `functions`, event source mappings from `mapping`.
 
+use millstream_functions::spelled_arn;
 use millstream_iam::RequestContext;
 use millstream_wire::Operation;
 use millstream_wire::lambda::{SERVICE, op};
@@ -91,38 +92,12 @@ pub(crate) fn table(services: &Services) -> Table {
 
 fn function_need(context: &RequestContext, action: &str, name: &str, qualifier: Option<&String>) -> Need {
     let action = format!("lambda:{action}");
-    match function_arn(context, name, qualifier.map(String::as_str)) {
+    // One parser for both: what is authorised is what the operation will act on.
+    match spelled_arn(&context.scope, name, qualifier.map(String::as_str)) {
         Some(arn) => Need::new(action, arn),
         // The operation itself refuses such a name with its own text.
         None => Need::new(action, "*"),
     }
-}
-
-/// The ARN of a function as it was called: with the qualifier only when one was given. A name is spelled
-/// `[arn:aws:lambda:][region:][account:][function:]name[:qualifier]`.
-fn function_arn(context: &RequestContext, name: &str, qualifier: Option<&str>) -> Option<String> {
-    let mut rest: Vec<&str> = name.split(':').collect();
-    if rest.len() > 3 && rest[0] == "arn" && rest[2] == "lambda" {
-        rest.drain(..3);
-    }
-    let mut take = |is_prefix: fn(&str) -> bool| (rest.len() > 1 && is_prefix(rest[0])).then(|| rest.remove(0));
-    let region = take(is_region);
-    let account = take(|part| part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_digit()));
-    take(|part| part == "function");
-    let region = region.unwrap_or(context.scope.region.as_str());
-    let account = account.unwrap_or(context.scope.account.as_str());
-    let (name, qualifier) = match rest[..] {
-        [name] => (name, qualifier),
-        [name, qualifier] => (name, Some(qualifier)),
-        _ => return None,
-    };
-    let qualifier = qualifier.map_or_else(String::new, |qualifier| format!(":{qualifier}"));
-    Some(format!("arn:aws:lambda:{region}:{account}:function:{name}{qualifier}"))
-}
-
-/// As the operations themselves tell regions from names, so that both mean the same function.
-fn is_region(part: &str) -> bool {
-    part.contains('-') && part.ends_with(|last: char| last.is_ascii_digit()) && part.split('-').count() >= 3
 }
 
 #[cfg(test)]
@@ -139,12 +114,15 @@ mod tests {
             ("f:live", None, format!("{function}:live")),
             ("123456789012:function:f", Some("7"), format!("{function}:7")),
             ("function:f", None, function.to_owned()),
-            ("123456789012:f", None, function.to_owned()),
+            ("eu-west-1:7", None, "arn:aws:lambda:us-west-2:123456789012:function:eu-west-1:7".to_owned()),
+            ("123456789012:7", None, "arn:aws:lambda:us-west-2:123456789012:function:123456789012:7".to_owned()),
             ("us-west-2:123456789012:function:f:7", None, format!("{function}:7")),
             (function, Some("$LATEST"), format!("{function}:$LATEST")),
             ("arn:aws:lambda:us-west-2:123456789012:function:f:7", Some("7"), format!("{function}:7")),
         ] {
-            assert_eq!(function_arn(&context(), name, qualifier).unwrap(), expected, "{name} {qualifier:?}");
+            let qualifier = qualifier.map(str::to_owned);
+            let need = function_need(&context(), "GetFunction", name, qualifier.as_ref());
+            assert_eq!(need, Need::new("lambda:GetFunction", expected), "{name} {qualifier:?}");
         }
     }
 }

@@ -58,7 +58,7 @@ fn common() -> Vec<CommonError> {
         CommonError::InternalFailure(text()),
         CommonError::Throttling(text()),
         CommonError::Unavailable(text()),
-        CommonError::RequestTooLarge { limit_bytes: 1024 },
+        CommonError::RequestTooLarge("Request must be smaller than 1024 bytes".to_owned()),
         CommonError::MissingAuthenticationToken,
         CommonError::IncompleteSignature(text()),
         CommonError::UnrecognizedClient,

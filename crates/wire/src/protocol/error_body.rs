@@ -73,10 +73,6 @@ const NOT_SIGNED: &str = "Missing Authentication Token";
 const UNKNOWN_CLIENT: &str = "The security token included in the request is invalid.";
 const EXPIRED: &str = "The security token included in the request is expired";
 
-fn too_large(limit_bytes: u64) -> String {
-    format!("Request must be smaller than {limit_bytes} bytes")
-}
-
 fn in_json(service: &Service, error: &CommonError) -> Described {
     let new = |code, message: &str| Described::new(code, 400, Some(message.to_owned()));
     match error {
@@ -90,9 +86,7 @@ fn in_json(service: &Service, error: &CommonError) -> Described {
             Described::new(service.throttling_code, service.throttling_status, Some(text.clone()))
         }
         CommonError::Unavailable(text) => Described::new("ServiceUnavailableException", 503, Some(text.clone())),
-        CommonError::RequestTooLarge { limit_bytes } => {
-            Described::new("RequestEntityTooLargeException", 413, Some(too_large(*limit_bytes)))
-        }
+        CommonError::RequestTooLarge(text) => Described::new("RequestEntityTooLargeException", 413, Some(text.clone())),
         CommonError::MissingAuthenticationToken => new("MissingAuthenticationTokenException", NOT_SIGNED),
         CommonError::IncompleteSignature(text) => new("IncompleteSignatureException", text),
         CommonError::UnrecognizedClient => new("UnrecognizedClientException", UNKNOWN_CLIENT),
@@ -133,7 +127,7 @@ fn in_query(service: &Service, error: &CommonError) -> Described {
         }
         CommonError::Throttling(text) => new(service.throttling_code, service.throttling_status, text),
         CommonError::Unavailable(text) => new("ServiceUnavailable", 503, text),
-        CommonError::RequestTooLarge { limit_bytes } => new("RequestEntityTooLarge", 413, &too_large(*limit_bytes)),
+        CommonError::RequestTooLarge(text) => new("RequestEntityTooLarge", 413, text),
         CommonError::MissingAuthenticationToken => {
             new("MissingAuthenticationToken", 403, "Request is missing Authentication Token")
         }

@@ -144,6 +144,7 @@ enumeration! {
         FunctionErrorTooManyExtensions = "FunctionError.TooManyExtensions",
         FunctionErrorInitResourceExhausted = "FunctionError.InitResourceExhausted",
         DisallowedByVpcEncryptionControl = "DisallowedByVpcEncryptionControl",
+        Creating = "Creating",
     }
 }
 

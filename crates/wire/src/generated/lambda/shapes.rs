@@ -589,6 +589,7 @@ pub(crate) static LAST_UPDATE_STATUS_REASON_CODE: Shape = Shape::string("LastUpd
         "FunctionError.TooManyExtensions",
         "FunctionError.InitResourceExhausted",
         "DisallowedByVpcEncryptionControl",
+        "Creating",
     ]);
 
 pub(crate) static LAYER: Shape = Shape::structure(
