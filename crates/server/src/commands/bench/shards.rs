@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+use millstream_env::OpenFiles;
 use serde_json::json;
 use tokio::net::TcpStream;
 
@@ -14,6 +16,8 @@ use crate::commands::print;
 const SHARDS_PER_STREAM: u32 = 1000;
 
 pub(crate) async fn run(world: &World, shape: &ShardsShape) -> anyhow::Result<()> {
+    // Each connection is an open file on this side too.
+    OpenFiles::raise().context("the limit on open files cannot be read")?;
     let target = Target::start(world, &shape.base()).await?;
     let empty = target.resident_bytes()?;
     let api = target.api(world)?;
