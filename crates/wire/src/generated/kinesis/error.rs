@@ -436,6 +436,16 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum SubscribeToShardError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum TagResourceError {
         AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
         InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
@@ -503,5 +513,19 @@ operation_error! {
         ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
         Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum SubscribeToShardEventStreamError {
+        InternalFailure(String) = INTERNAL_FAILURE_EXCEPTION,
+        KMSAccessDenied(String) = KMS_ACCESS_DENIED_EXCEPTION,
+        KMSDisabled(String) = KMS_DISABLED_EXCEPTION,
+        KMSInvalidState(String) = KMS_INVALID_STATE_EXCEPTION,
+        KMSNotFound(String) = KMS_NOT_FOUND_EXCEPTION,
+        KMSOptInRequired(String) = KMS_OPT_IN_REQUIRED,
+        KMSThrottling(String) = KMS_THROTTLING_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
     }
 }

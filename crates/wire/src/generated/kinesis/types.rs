@@ -563,6 +563,14 @@ structure! {
 }
 
 structure! {
+    pub struct StartingPosition {
+        sequence_number: Option<String>,
+        timestamp: Option<Timestamp>,
+        r#type: ShardIteratorType,
+    }
+}
+
+structure! {
     pub struct StopStreamEncryptionInput {
         encryption_type: EncryptionType,
         key_id: String,
@@ -620,6 +628,25 @@ structure! {
         stream_mode_details: Option<StreamModeDetails>,
         stream_name: String,
         stream_status: StreamStatus,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct SubscribeToShardEvent {
+        child_shards: Option<Vec<ChildShard>>,
+        continuation_sequence_number: Option<String>,
+        millis_behind_latest: i64,
+        records: Vec<Record>,
+    }
+}
+
+structure! {
+    pub struct SubscribeToShardInput {
+        consumer_arn: String,
+        shard_id: String,
+        starting_position: StartingPosition,
+        stream_id: Option<String>,
     }
 }
 
