@@ -86,7 +86,8 @@ macro_rules! answers {
 
 answers! {
     CreateStreamError: InUse => ResourceInUse, LimitExceeded => LimitExceeded, InvalidArgument => InvalidArgument;
-    DeleteStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    DeleteStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
+        InUse => ResourceInUse;
     DescribeStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
     DescribeStreamSummaryError:
         NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
@@ -111,6 +112,27 @@ answers! {
         AccessDenied => AccessDenied, InUse => ResourceInUse;
     ListTagsForStreamError:
         NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    RegisterStreamConsumerError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        InUse => ResourceInUse, LimitExceeded => LimitExceeded;
+    DescribeStreamConsumerError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument;
+    ListStreamConsumersError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        ExpiredNextToken => ExpiredNextToken;
+    DeregisterStreamConsumerError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument;
+    SubscribeToShardError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse, LimitExceeded => LimitExceeded;
+}
+
+/// Operations that refuse like all others though their model lists no such exception.
+macro_rules! denied_answers {
+    ($($error:ident),* $(,)?) => {
+        $(impl From<AccessDenied> for wire::$error {
+            fn from(cause: AccessDenied) -> Self { CommonError::AccessDenied(cause.0).into() }
+        })*
+    };
+}
+
+denied_answers! {
+    RegisterStreamConsumerError, DescribeStreamConsumerError, ListStreamConsumersError, DeregisterStreamConsumerError,
 }
 
 macro_rules! target_answers {
@@ -141,6 +163,8 @@ target_answers! {
     DeleteStreamError, DescribeStreamError, DescribeStreamSummaryError, ListShardsError, PutRecordError,
     PutRecordsError, GetShardIteratorError, GetRecordsError, IncreaseStreamRetentionPeriodError,
     DecreaseStreamRetentionPeriodError, AddTagsToStreamError, RemoveTagsFromStreamError, ListTagsForStreamError,
+    RegisterStreamConsumerError, DescribeStreamConsumerError, ListStreamConsumersError, DeregisterStreamConsumerError,
+    SubscribeToShardError,
 }
 
 macro_rules! validation_answers {

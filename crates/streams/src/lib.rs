@@ -9,12 +9,14 @@
 //! - `lifecycle`: the steps that span several keys and shards. The intent to take them stands in the stream's header,
 //!   so that whatever was interrupted is finished at the next start.
 //! - `iterator`, `signer`: shard iterators and page tokens carry all they need, are signed, and survive a restart.
+//! - `consumers`, `subscriptions`: enhanced fan-out: who has subscribed, and what is pushed to him.
 //! - `operations`: one file for each operation or closely related group.
 //!
 //! Not here: HTTP, authorization (except that another account's stream is refused, since no resource policies exist
-//! yet), resharding, enhanced fan-out, encryption, per-shard throughput limits. On-demand streams take any load with
+//! yet), resharding, encryption, per-shard throughput limits. On-demand streams take any load with
 //! the four shards they begin with: nothing here limits a shard, so they do not split by themselves yet.
 
+mod consumers;
 mod errors;
 mod iterator;
 mod lifecycle;
@@ -25,12 +27,15 @@ mod registry;
 mod service;
 mod signer;
 mod stream;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
+pub use consumers::{ConsumerArn, ConsumerTarget};
 pub use names::{StreamName, StreamTarget};
 pub use operations::get_records::RecordsPage;
 pub use operations::put::{PutRecordsReply, StoredRecord};
 pub use registry::StreamWatch;
 pub use service::{OpenError, Options, Parts, Streams};
 pub use stream::{Shard, Stream, StreamState};
+pub use subscriptions::{Subscription, SubscriptionEvent};

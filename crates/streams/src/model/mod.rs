@@ -1,7 +1,7 @@
 //! The stored form of streams: one header and pages of shards, as versioned JSON.
 //!
 //! ```text
-//! stream/<account>/<region>/<name>                        -> Header
+//! stream/<account>/<region>/<name>                        -> Header, consumers included
 //! stream-page/<account>/<region>/<name>/<id>/<page>       -> Page, 256 shards by index
 //! stream-secret                                           -> Secret, signs iterators and page tokens
 //! ```
@@ -9,6 +9,7 @@
 //! What stands in a header's [`Intent`] has been promised and may be half done: `lifecycle` finishes it. While a stream
 //! is being created or deleted its pages may be incomplete and nobody reads them.
 
+mod consumers;
 mod header;
 mod keys;
 mod page;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use consumers::{ConsumerState, Consumers, StoredConsumer};
 pub(crate) use header::{Header, Intent, Mode, Status};
 pub(crate) use keys::{header_key, header_prefix, headers_prefix, name_of_header_key, page_key, pages_prefix};
 pub(crate) use page::{Page, SHARDS_PER_PAGE, StoredShard};

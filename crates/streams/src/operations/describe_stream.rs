@@ -75,7 +75,7 @@ impl Streams {
                 encryption_type: Some(EncryptionType::None),
                 key_id: None,
                 open_shard_count: wire_count(stream.shards().iter().filter(is_open).count()),
-                consumer_count: Some(0),
+                consumer_count: Some(wire_count(header.consumers.iter().count())),
                 warm_throughput: None,
                 max_record_size_in_kib: Some(wire_count(header.record_kib_max as usize)),
             },

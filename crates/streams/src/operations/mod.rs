@@ -1,5 +1,6 @@
 //! One file for each operation or closely related group; what several of them need is here.
 
+mod consumers;
 mod create_stream;
 mod delete_stream;
 mod describe_limits;
@@ -10,6 +11,8 @@ mod list_shards;
 mod list_streams;
 pub(crate) mod put;
 mod retention;
+mod starting_point;
+mod subscribe_to_shard;
 mod tags;
 mod token;
 
@@ -80,7 +83,7 @@ impl StreamName {
         NotFound(format!("Could not find shard {text} in stream {name} under account {account}."))
     }
 
-    fn shard_does_not_exist(&self, shard: ShardId) -> NotFound {
+    pub(crate) fn shard_does_not_exist(&self, shard: ShardId) -> NotFound {
         let (name, account) = (&self.name, &self.scope.account);
         NotFound(format!("Shard {shard} in stream {name} under account {account} does not exist"))
     }
@@ -109,7 +112,7 @@ fn wire_shard(shard: &Shard) -> WireShard {
     }
 }
 
-fn wire_children(stream: &Stream, parent: ShardId) -> Vec<ChildShard> {
+pub(crate) fn wire_children(stream: &Stream, parent: ShardId) -> Vec<ChildShard> {
     let child = |shard: &Shard| ChildShard {
         shard_id: shard.id().to_string(),
         parent_shards: shard.parents().map(|id| id.to_string()).collect(),

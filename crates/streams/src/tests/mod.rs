@@ -1,5 +1,6 @@
 //! The operations over a memory log and a memory catalog, as a client sees them.
 
+mod consumers;
 mod crashes;
 mod durable;
 mod fixture;
