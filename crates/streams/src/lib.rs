@@ -32,6 +32,7 @@ mod subscriptions;
 mod tests;
 
 pub use consumers::{ConsumerArn, ConsumerTarget};
+pub use millstream_log::Record;
 pub use names::{StreamName, StreamTarget};
 pub use operations::get_records::RecordsPage;
 pub use operations::put::{PutRecordsReply, StoredRecord};

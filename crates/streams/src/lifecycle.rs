@@ -75,8 +75,10 @@ impl Streams {
             if let (Some(intent), Some(name)) = (header.intent, model::name_of_header_key(&key)) {
                 tracing::info!(stream = %name.arn(), ?intent, "finishing what was interrupted");
                 self.finish_in_background(&name);
-            } else if !header.consumers.are_settled() {
-                model::name_of_header_key(&key).iter().for_each(|name| self.finish_in_background(name));
+            } else if !header.consumers.are_settled()
+                && let Some(name) = model::name_of_header_key(&key)
+            {
+                self.finish_in_background(&name);
             }
         }
         Ok(())

@@ -72,10 +72,10 @@ impl Streams {
                 if header.consumers.count(ConsumerState::Creating) >= CONSUMERS_CREATING_MAX {
                     return Ok(false);
                 }
-                match header.consumers.register(&input.consumer_name, tags.clone(), self.now()) {
-                    true => Ok(true),
-                    false => Err(RegisterStreamConsumerError::from(texts::too_many_tags(&name))),
+                if !header.consumers.register(&input.consumer_name, tags.clone(), self.now()) {
+                    return Err(RegisterStreamConsumerError::from(texts::too_many_tags(&name)));
                 }
+                Ok(true)
             };
             let header = self.inner.registry.change(&name, change).await?;
             if let Some(consumer) = header.consumers.get(&input.consumer_name) {

@@ -8,3 +8,4 @@ mod iterators;
 mod listing;
 mod puts;
 mod settings;
+mod subscriptions;
