@@ -17,6 +17,7 @@ from pathlib import Path
 
 import botocore
 from botocore.awsrequest import HeadersDict, create_request_object, prepare_request_dict
+from botocore.eventstream import EventStreamBuffer
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.parsers import create_parser
@@ -108,11 +109,20 @@ class Samples:
         raise ValueError(shape.type_name)
 
     def output(self, operation, full):
+        if operation.has_event_stream_output:
+            return self.event(operation.get_event_stream_output(), full)
         shape = operation.output_shape
         output = self.value(shape, full) if shape else {}
         if shape and "StatusCode" in shape.members:
             # The client reads it from the status line, so it is always there; deletions are recorded as 204.
             output["StatusCode"] = 204 if operation.name.startswith("Delete") else operation.http["responseCode"]
+        return output
+
+    def event(self, union, full):
+        """An event. Records always have all members; a shard's last event has children, others a number to go on."""
+        event = event_of(union)
+        output = self.value(union.members[event], True)
+        output.pop("ContinuationSequenceNumber" if full else "ChildShards", None)
         return output
 
     def text(self, shape):
@@ -122,6 +132,12 @@ class Samples:
         if shape.name == "TagKey" and self.service in PLAIN_TAG_SERVICES:
             text = "golden"
         return text.ljust(shape.metadata.get("min", 0), "x")
+
+
+def event_of(union):
+    """The name of the event among the members of an event stream; all others are exceptions."""
+    (name,) = [name for name, shape in union.members.items() if not shape.metadata.get("exception")]
+    return name
 
 
 def plain(value):
@@ -244,7 +260,7 @@ def write():
                     output["Payload"] = b'{"answer": 1}'
                 out += [f"# {name} {case}", f"input {json.dumps(plain(params))}", f"output {json.dumps(plain(output))}"]
                 out += [f"--- {model.metadata['protocol']} request", *request_lines(model, operation, params)]
-                if service == "kinesis":
+                if service == "kinesis" and not operation.has_event_stream_output:
                     out += ["--- cbor request", *cbor_lines(operation, params)]
         (GOLDEN / f"{service}.txt").write_text("\n".join(out) + "\n")
 
@@ -283,6 +299,8 @@ def parse(model, operation, protocol, status, headers, body):
         data = bytes.fromhex(body)
         return plain(from_cbor(data)[0]) if data else {}
     parser = create_parser(protocol)
+    if operation.has_event_stream_output:
+        return parse_events(parser, operation, status, headers, bytes.fromhex(body))
     answer = {"status_code": status, "headers": HeadersDict(headers), "body": body.encode()}
     parsed = parser.parse(answer, operation.output_shape)
     parsed.pop("ResponseMetadata", None)
@@ -290,6 +308,21 @@ def parse(model, operation, protocol, status, headers, body):
         # Outside a client the parser takes this blob for text.
         parsed["Payload"] = payload.encode()
     return plain(parsed)
+
+
+def parse_events(parser, operation, status, headers, body):
+    """The one event of a stream that opens as it should and ends with an exception."""
+    assert status == 200 and headers["content-type"] == "application/vnd.amazon.eventstream", headers
+    buffer = EventStreamBuffer()
+    buffer.add_data(body)
+    opening, event, ending = (message.to_response_dict() for message in buffer)
+    assert opening["headers"][":event-type"] == "initial-response" and opening["status_code"] == 200, opening
+    union = operation.get_event_stream_output()
+    parsed = parser._event_stream_parser.parse(event, union)
+    error = parser._event_stream_parser.parse(ending, union)
+    assert ending["status_code"] == 400 and error["Error"]["Code"] == "ResourceInUseException", error
+    assert error["Error"]["Message"] == 'Some "message" <here>.', error
+    return plain(parsed[event_of(union)])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 //! Answers before they become HTTP responses, and the headers that all of them carry.
 
 use bytes::Bytes;
+use futures_util::Stream;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
@@ -8,7 +9,6 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{Response, StatusCode};
-use http_body_util::Full;
 use millstream_env::Random;
 
 use crate::listener::ResponseBody;
@@ -22,17 +22,17 @@ const EXPOSED: HeaderValue =
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("172800");
 
 /// An answer to a request.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) body: ResponseBody,
 }
 
 impl From<Response<Bytes>> for Answer {
     fn from(response: Response<Bytes>) -> Self {
         let (head, body) = response.into_parts();
-        Self { status: head.status, headers: head.headers, body }
+        Self { status: head.status, headers: head.headers, body: body.into() }
     }
 }
 
@@ -40,7 +40,13 @@ impl Answer {
     pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let body: Bytes = body.into();
         Self { status, headers, body: body.into() }
+    }
+
+    /// An answer in pieces that are whole messages.
+    pub(crate) fn pieces(content_type: &'static str, pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self { body: ResponseBody::pieces(pieces), ..Self::new(StatusCode::OK, content_type, Bytes::new()) }
     }
 
     pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Self {
@@ -91,7 +97,7 @@ impl Answer {
     }
 
     pub(crate) fn into_response(self) -> Response<ResponseBody> {
-        let mut response = Response::new(Full::new(self.body));
+        let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response

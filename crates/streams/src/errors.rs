@@ -86,7 +86,8 @@ macro_rules! answers {
 
 answers! {
     CreateStreamError: InUse => ResourceInUse, LimitExceeded => LimitExceeded, InvalidArgument => InvalidArgument;
-    DeleteStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    DeleteStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
+        InUse => ResourceInUse;
     DescribeStreamError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
     DescribeStreamSummaryError:
         NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
@@ -142,10 +143,18 @@ answers! {
         AccessDenied => AccessDenied, InUse => ResourceInUse;
     ListTagsForStreamError:
         NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    RegisterStreamConsumerError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        InUse => ResourceInUse, LimitExceeded => LimitExceeded;
+    DescribeStreamConsumerError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument;
+    ListStreamConsumersError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        ExpiredNextToken => ExpiredNextToken;
+    DeregisterStreamConsumerError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument;
+    SubscribeToShardError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse, LimitExceeded => LimitExceeded;
 }
 
-/// Operations whose model lacks the error, which the service answers all the same.
-macro_rules! common_denials {
+/// Operations that refuse like all others though their model lists no such exception.
+macro_rules! denied_answers {
     ($($error:ident),* $(,)?) => {
         $(impl From<AccessDenied> for wire::$error {
             fn from(cause: AccessDenied) -> Self { CommonError::AccessDenied(cause.0).into() }
@@ -153,7 +162,10 @@ macro_rules! common_denials {
     };
 }
 
-common_denials! { UpdateStreamModeError }
+denied_answers! {
+    RegisterStreamConsumerError, DescribeStreamConsumerError, ListStreamConsumersError, DeregisterStreamConsumerError,
+    UpdateStreamModeError,
+}
 
 macro_rules! target_answers {
     ($($error:ident),* $(,)?) => {
@@ -186,6 +198,8 @@ target_answers! {
     SplitShardError, MergeShardsError, UpdateShardCountError, UpdateStreamModeError, UpdateStreamWarmThroughputError,
     PutResourcePolicyError, GetResourcePolicyError, DeleteResourcePolicyError,
     TagResourceError, UntagResourceError, ListTagsForResourceError, UpdateMaxRecordSizeError, EnableEnhancedMonitoringError, DisableEnhancedMonitoringError,
+    RegisterStreamConsumerError, DescribeStreamConsumerError, ListStreamConsumersError, DeregisterStreamConsumerError,
+    SubscribeToShardError,
 }
 
 macro_rules! validation_answers {

@@ -5,8 +5,8 @@
 //! one new. They are made in whole groups of three bytes, so that no bit of the text is without meaning.
 
 use millstream_env::{Random, Timestamp};
-use millstream_log::{Position, ReadFrom};
-use millstream_types::{Scope, ShardId, ShardIndex};
+use millstream_log::{Position, ReadBatch, ReadFrom};
+use millstream_types::{Scope, SequenceNumber, ShardId, ShardIndex};
 
 use crate::names::{StreamName, is_stream_name};
 use crate::signer::{SIGNATURE_BYTES, Signer};
@@ -36,6 +36,17 @@ pub(crate) enum From {
     Position(Position),
     /// At the first record that arrived at or after this moment, whenever that comes.
     Time(Timestamp),
+}
+
+impl From {
+    /// Where to read on after a read from here. With nothing read yet and nothing passed over, a place by time stays one:
+    /// the position it will begin at is not known before its first record arrives.
+    pub(crate) fn after(self, batch: &ReadBatch) -> Self {
+        match self {
+            Self::Time(_) if batch.records.is_empty() && batch.behind.is_none() => self,
+            Self::Time(_) | Self::Position(_) => Self::Position(batch.next.min(Position(SequenceNumber::MAX_INDEX))),
+        }
+    }
 }
 
 impl std::convert::From<From> for ReadFrom {

@@ -11,10 +11,12 @@
 //! - `reshard`: what replaces which shards, and the rounds in which it happens.
 //! - `traffic`: counters of each shard, AWS's per-shard limits, and on-demand streams that scale by their load.
 //! - `iterator`, `signer`: shard iterators and page tokens carry all they need, are signed, and survive a restart.
+//! - `consumers`, `subscriptions`: enhanced fan-out: who has subscribed, and what is pushed to him.
 //! - `operations`: one file for each operation or closely related group.
 //!
 //! Not here: HTTP, and authorization but for what a stream's own state decides.
 
+mod consumers;
 mod errors;
 mod iterator;
 mod lifecycle;
@@ -26,10 +28,13 @@ mod reshard;
 mod service;
 mod signer;
 mod stream;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod traffic;
 
+pub use consumers::{ConsumerArn, ConsumerTarget};
+pub use millstream_log::Record;
 pub use names::{StreamName, StreamTarget};
 pub use operations::get_records::RecordsPage;
 pub use operations::monitoring::ShardMetric;
@@ -37,4 +42,5 @@ pub use operations::put::{PutRecordsReply, StoredRecord};
 pub use registry::StreamWatch;
 pub use service::{OpenError, Options, Parts, Streams};
 pub use stream::{Shard, Stream, StreamState};
+pub use subscriptions::{Subscription, SubscriptionEvent};
 pub use traffic::ShardCounters;

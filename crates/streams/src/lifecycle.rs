@@ -76,6 +76,10 @@ impl Streams {
             if let (Some(intent), Some(name)) = (header.intent, model::name_of_header_key(&key)) {
                 tracing::info!(stream = %name.arn(), ?intent, "finishing what was interrupted");
                 self.finish_in_background(&name);
+            } else if !header.consumers.are_settled()
+                && let Some(name) = model::name_of_header_key(&key)
+            {
+                self.finish_in_background(&name);
             }
         }
         Ok(())
@@ -113,7 +117,7 @@ impl Streams {
     async fn finish_step(&self, name: &StreamName) -> Result<bool, Internal> {
         let Some(stored) = self.inner.registry.header(name).await? else { return Ok(false) };
         let done = match stored.header.intent.clone() {
-            None => return Ok(false),
+            None => return self.settle_consumers(name, stored).await,
             Some(Intent::Create) => self.finish_create(name, stored).await,
             Some(Intent::Configure) => self.finish_configure(name, stored).await,
             Some(Intent::Reshard(round)) => self.finish_reshard(name, stored, &round).await,

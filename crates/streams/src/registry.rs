@@ -55,6 +55,13 @@ impl StreamWatch {
             std::future::pending::<()>().await;
         }
     }
+
+    /// Whether [`StreamWatch::changed`] would complete at once; if so, that change is seen now.
+    pub(crate) fn take_change(&mut self) -> bool {
+        let changed = self.0.has_changed().unwrap_or(false);
+        self.0.mark_unchanged();
+        changed
+    }
 }
 
 /// A header and the revision under which it can be changed.

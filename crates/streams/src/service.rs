@@ -15,6 +15,7 @@ use crate::names::StreamName;
 use crate::registry::{Registry, StreamWatch};
 use crate::signer::Signer;
 use crate::stream::Stream;
+use crate::subscriptions::Places;
 
 /// Quotas of one account in one region.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,8 @@ pub struct Options {
     pub creating_wait: Duration,
     /// Whether AWS's per-shard limits of writes and reads are enforced.
     pub shard_limits: bool,
+    /// Subscriptions to shards that this process serves at once, of all accounts. Each may hold one event on its way.
+    pub subscriptions_max: usize,
 }
 
 impl Default for Options {
@@ -39,6 +42,7 @@ impl Default for Options {
             streams_creating_max: 5,
             creating_wait: Duration::from_secs(2),
             shard_limits: false,
+            subscriptions_max: 4096,
         }
     }
 }
@@ -82,6 +86,7 @@ pub(crate) struct Inner {
     pub(crate) signer: Signer,
     /// The streams whose intents are being finished.
     pub(crate) running: Running,
+    pub(crate) subscriptions: Places,
 }
 
 impl Streams {
@@ -90,7 +95,10 @@ impl Streams {
         let secret = load_secret(&parts).await?;
         let registry = Registry::new(Arc::clone(&parts.store));
         let signer = Signer::new(&secret.key);
-        let streams = Self { inner: Arc::new(Inner { parts, options, registry, signer, running: Running::default() }) };
+        let subscriptions = Places::new(options.subscriptions_max);
+        let streams = Self {
+            inner: Arc::new(Inner { parts, options, registry, signer, running: Running::default(), subscriptions }),
+        };
         let following = streams.clone();
         streams.inner.parts.tasks.spawn_dropped_on_cancel(async move {
             following.inner.registry.follow_catalog().await;

@@ -190,6 +190,12 @@ impl Shard {
         self.number(position.0.saturating_add(1).min(SequenceNumber::MAX_INDEX), arrival.seconds())
     }
 
+    /// A number that no record has, told at `now` to a reader who has had everything before `position`: reading after it
+    /// goes on there.
+    pub(crate) fn number_before(&self, position: Position, now: Timestamp) -> SequenceNumber {
+        self.number(position.0.min(SequenceNumber::MAX_INDEX), now.seconds())
+    }
+
     pub fn starting_sequence_number(&self) -> SequenceNumber {
         self.number(0, self.stored.created)
     }

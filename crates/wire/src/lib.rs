@@ -7,7 +7,9 @@
 //! - [`value`] and [`typed`]: the small tree between the protocols and the typed structures.
 //! - [`protocol`]: `decode`, `encode` and `encode_error`: awsJson, CBOR, restJson, query and XML over those tables.
 //! - [`constraints`]: the interpreter behind AWS's validation texts.
-//! - [`direct`]: the data path without a tree: `PutRecord`, `PutRecords`, `GetRecords` in JSON and CBOR.
+//! - [`direct`]: the data path without a tree: `PutRecord`, `PutRecords`, `GetRecords` in JSON and CBOR, and
+//!   the events of `SubscribeToShard`.
+//! - [`event_stream`]: the frames of an answer that is a stream of events.
 //! - [`error`]: what an operation can answer instead of its output.
 //!
 //! It does not know HTTP connections, signatures or what an operation does.
@@ -16,6 +18,7 @@ mod cbor;
 pub mod constraints;
 pub mod direct;
 pub mod error;
+pub mod event_stream;
 mod generated;
 #[cfg(test)]
 mod golden;

@@ -16,6 +16,17 @@ pub trait Operation: Send + Sync + 'static {
     fn shape() -> &'static OperationShape;
 }
 
+/// An operation that answers a stream of events instead of one output.
+pub trait EventStream: Operation<Output = ()> {
+    type Event: Typed + Send;
+    /// What can end the stream early.
+    type StreamError: Into<ApiError> + From<CommonError> + Send;
+    /// The event's name in `:event-type`.
+    const EVENT: &'static str;
+
+    fn event_shape() -> &'static Shape;
+}
+
 /// What routing and the protocols need to know of an operation.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationShape {
@@ -26,7 +37,7 @@ pub struct OperationShape {
     /// The status of a success.
     pub status: u16,
     pub input: &'static Shape,
-    /// `None` for an empty answer.
+    /// `None` for an empty answer, and for a stream of events.
     pub output: Option<&'static Shape>,
 }
 
@@ -82,3 +93,19 @@ macro_rules! operation {
     };
 }
 pub(crate) use operation;
+
+/// What the events of an operation's stream are.
+macro_rules! event_stream {
+    ($name:ident, $event_name:literal, $event:ty, $shape:expr, $error:ty) => {
+        impl crate::operation::EventStream for $name {
+            type Event = $event;
+            type StreamError = $error;
+            const EVENT: &'static str = $event_name;
+
+            fn event_shape() -> &'static crate::shape::Shape {
+                &$shape
+            }
+        }
+    };
+}
+pub(crate) use event_stream;

@@ -22,14 +22,10 @@ pub(super) fn errors(model: &Model) -> Result<String> {
         }
     }
     for (name, operation) in &model.operations {
-        writeln!(body, "operation_error! {{\n    pub enum {name}Error {{")?;
-        for exception in errors_of(operation) {
-            let simple = details(model.shape(exception)?)?.is_empty();
-            let holds = if simple { "String".to_owned() } else { names::type_name(exception) };
-            let variant = names::error_variant(exception);
-            writeln!(body, "        {variant}({holds}) = {},", names::constant(exception))?;
-        }
-        body.push_str("    }\n}\n\n");
+        body.push_str(&enumeration(model, name, errors_of(operation))?);
+    }
+    for stream in model.event_streams.values() {
+        body.push_str(&enumeration(model, &stream.union, stream.exceptions.iter().map(String::as_str))?);
     }
     let structure = if detailed { "exception, " } else { "" };
     let location = if body.contains("Location::") { "use crate::shape::Location;\n" } else { "" };
@@ -37,6 +33,19 @@ pub(super) fn errors(model: &Model) -> Result<String> {
     writeln!(out, "use crate::error::{{{shapes}{structure}operation_error}};\n{location}")?;
     out.push_str(&types::enumeration_import(model, &body));
     Ok(out + &body)
+}
+
+/// The exceptions that one operation answers, or that end one event stream.
+fn enumeration<'a>(model: &Model, name: &str, exceptions: impl Iterator<Item = &'a str>) -> Result<String> {
+    let mut out = format!("operation_error! {{\n    pub enum {name}Error {{\n");
+    for exception in exceptions {
+        let simple = details(model.shape(exception)?)?.is_empty();
+        let holds = if simple { "String".to_owned() } else { names::type_name(exception) };
+        let variant = names::error_variant(exception);
+        writeln!(out, "        {variant}({holds}) = {},", names::constant(exception))?;
+    }
+    out.push_str("    }\n}\n\n");
+    Ok(out)
 }
 
 /// The constant that says how the exception looks on the wire.

@@ -16,8 +16,21 @@ pub(super) struct Model {
     pub(super) operations: BTreeMap<String, Value>,
     /// Everything an operation's input, output or errors reach.
     pub(super) shapes: BTreeMap<String, Value>,
-    /// What inputs and outputs reach: the shapes that need a table.
+    /// What inputs, outputs and events reach: the shapes that need a table.
     pub(super) tables: BTreeMap<String, Value>,
+    /// The event streams by the operation that answers them.
+    pub(super) event_streams: BTreeMap<String, EventStream>,
+}
+
+/// The answer of an operation that is a stream of events of one kind, or an exception that ends it.
+pub(super) struct EventStream {
+    /// The union of the model. Nothing holds a value of it, so only its name is used.
+    pub(super) union: String,
+    /// What the event is called on the wire.
+    pub(super) event: String,
+    pub(super) event_shape: String,
+    /// Sorted.
+    pub(super) exceptions: Vec<String>,
 }
 
 /// One member of a structure.
@@ -33,12 +46,24 @@ impl Model {
         let mut operations = BTreeMap::new();
         let mut tables = BTreeMap::new();
         let mut errors = BTreeMap::new();
+        let mut event_streams = BTreeMap::new();
         for &name in wanted {
             let operation = &model["operations"][name];
             ensure!(operation.is_object(), "{service} has no operation {name}");
             operations.insert(name.to_owned(), operation.clone());
-            for shape in [&operation["input"], &operation["output"]].into_iter().filter_map(|io| io["shape"].as_str()) {
+            let stream = event_stream(&model["shapes"], operation)?;
+            let output = match &stream {
+                Some(stream) => Some(stream.event_shape.as_str()),
+                None => operation["output"]["shape"].as_str(),
+            };
+            for shape in operation["input"]["shape"].as_str().into_iter().chain(output) {
                 reach(&model["shapes"], shape, &mut tables)?;
+            }
+            if let Some(stream) = stream {
+                for exception in &stream.exceptions {
+                    reach(&model["shapes"], exception, &mut errors)?;
+                }
+                event_streams.insert(name.to_owned(), stream);
             }
             for shape in errors_of(operation) {
                 reach(&model["shapes"], shape, &mut errors)?;
@@ -52,6 +77,7 @@ impl Model {
             operations,
             shapes,
             tables,
+            event_streams,
         })
     }
 
@@ -69,10 +95,37 @@ impl Model {
         self.shapes.iter().filter(plain).map(|(name, shape)| (name.as_str(), shape))
     }
 
-    /// The exceptions that the operations name.
+    /// The exceptions that the operations and their event streams name.
     pub(super) fn exceptions(&self) -> BTreeSet<&str> {
-        self.operations.values().flat_map(errors_of).collect()
+        let in_streams = self.event_streams.values().flat_map(|stream| &stream.exceptions).map(String::as_str);
+        self.operations.values().flat_map(errors_of).chain(in_streams).collect()
     }
+
+    /// The output that an operation answers as a whole; `None` when it is empty or a stream of events.
+    pub(super) fn output<'a>(&self, name: &str, operation: &'a Value) -> Option<&'a str> {
+        if self.event_streams.contains_key(name) { None } else { operation["output"]["shape"].as_str() }
+    }
+}
+
+/// The event stream in an operation's output, if that is what it answers.
+fn event_stream(all: &Value, operation: &Value) -> Result<Option<EventStream>> {
+    let Some(output) = operation["output"]["shape"].as_str() else { return Ok(None) };
+    let output_members = members(&all[output])?;
+    let Some(union) = output_members.iter().find(|member| all[member.shape]["eventstream"] == true) else {
+        return Ok(None);
+    };
+    ensure!(output_members.len() == 1, "{output} holds more than its event stream, which is not supported");
+    let (events, exceptions): (Vec<_>, Vec<_>) =
+        members(&all[union.shape])?.into_iter().partition(|member| all[member.shape]["event"] == true);
+    ensure!(events.len() == 1, "{} has {} kinds of events, one is supported", union.shape, events.len());
+    let stray = exceptions.iter().find(|member| all[member.shape]["exception"] != true);
+    ensure!(stray.is_none(), "{} has a member that is neither an event nor an exception", union.shape);
+    Ok(Some(EventStream {
+        union: union.shape.to_owned(),
+        event: events[0].name.to_owned(),
+        event_shape: events[0].shape.to_owned(),
+        exceptions: exceptions.into_iter().map(|member| member.shape.to_owned()).collect(),
+    }))
 }
 
 /// The exceptions of one operation, sorted.

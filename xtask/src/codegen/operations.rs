@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::model::Model;
+use super::model::{EventStream, Model};
 use super::{header, names, text};
 
 pub(super) fn service_module(model: &Model) -> Result<String> {
@@ -37,11 +37,15 @@ pub(super) fn service_module(model: &Model) -> Result<String> {
 
 pub(super) fn operations(model: &Model) -> Result<String> {
     let mut out = header("The operations: one marker type each, and the table for routing.");
-    out.push_str("use crate::operation::{OperationShape, operation};\n\nuse super::{error, shapes};\n\n");
+    let event_stream = if model.event_streams.is_empty() { "" } else { "event_stream, " };
+    writeln!(
+        out,
+        "use crate::operation::{{OperationShape, {event_stream}operation}};\n\nuse super::{{error, shapes}};\n"
+    )?;
     out.push_str("pub(super) static OPERATIONS: &[OperationShape] = &[\n");
     for (name, operation) in &model.operations {
         let http = &operation["http"];
-        let output = match operation["output"]["shape"].as_str() {
+        let output = match model.output(name, operation) {
             Some(shape) => format!("Some(&shapes::{})", names::constant(shape)),
             None => "None".to_owned(),
         };
@@ -57,10 +61,18 @@ pub(super) fn operations(model: &Model) -> Result<String> {
     out.push_str("];\n\n");
     for (index, (name, operation)) in model.operations.iter().enumerate() {
         let input = names::type_name(text(&operation["input"], "shape")?);
-        let output = operation["output"]["shape"]
-            .as_str()
+        let output = model
+            .output(name, operation)
             .map_or_else(|| "()".to_owned(), |shape| format!("super::{}", names::type_name(shape)));
         writeln!(out, "operation!({index}, {name}, super::{input}, {output}, error::{name}Error);")?;
+    }
+    for (name, stream) in &model.event_streams {
+        let EventStream { union, event, event_shape, .. } = stream;
+        let (event_type, constant) = (names::type_name(event_shape), names::constant(event_shape));
+        writeln!(
+            out,
+            "event_stream!({name}, {event:?}, super::{event_type}, shapes::{constant}, error::{union}Error);"
+        )?;
     }
     // Tests walk all operations with their Rust types.
     out.push_str("\n#[cfg(test)]\npub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {\n");

@@ -46,12 +46,13 @@ impl<H: Handler> Connection<H> {
         let Some(Ok(Some((protocol, stream)))) = detected else { return };
         let activity = Activity::new(self.clock.clone(), protocol == Protocol::Http1);
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
-        let (handler, requests) = (Arc::clone(&self.handler), Arc::clone(&activity));
+        let (handler, requests, tasks) = (Arc::clone(&self.handler), Arc::clone(&activity), self.tasks.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            let (handler, guard) = (Arc::clone(&handler), requests.request());
+            let (handler, requests, tasks) = (Arc::clone(&handler), Arc::clone(&requests), tasks.clone());
+            let guard = requests.request();
             async move {
-                let response = handler.handle(request).await;
+                let response = handler.handle(request).await.map(|body| body.on(&requests, &tasks));
                 drop(guard);
                 Ok::<_, Infallible>(response)
             }

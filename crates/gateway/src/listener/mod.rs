@@ -2,12 +2,14 @@
 //!
 //! - `preface`: tells the two protocols apart by their first bytes, under a timer.
 //! - `activity`: what a connection has done lately, and when that means that it has to go.
+//! - `body`: answers as a whole and answers that go on, as subscriptions do.
 //! - `connection`: serves one connection until its peer, a limit or the shutdown ends it.
 //!
 //! The JavaScript SDK and the Java SDK speak HTTP/2 with prior knowledge to `http://` endpoints, hence the one port.
 //! What a request means is the [`Handler`]'s business; the listener knows nothing of AWS.
 
 mod activity;
+mod body;
 mod connection;
 mod preface;
 #[cfg(test)]
@@ -19,17 +21,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use millstream_env::{HostClock, Tasks};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-/// The body of every answer.
-pub type ResponseBody = Full<Bytes>;
+pub use body::ResponseBody;
 
 /// Bytes of a request's line and headers together.
 pub const HEADER_BYTES_MAX: usize = 64 * 1024;
@@ -60,7 +59,8 @@ pub struct Options {
     pub preface_timeout: Duration,
     /// From the first byte of an HTTP/1.1 request to the end of its headers.
     pub header_timeout: Duration,
-    /// How long a connection may stay without a request being handled and without a byte of an answer being taken.
+    /// How long a connection may stay without a request being handled and without a byte of an answer being taken. An answer
+    /// that goes on counts as a request while it has nothing to send: a peer that takes nothing has to go nevertheless.
     pub idle_timeout: Duration,
 }
 

@@ -2,31 +2,70 @@
 
 use std::time::Duration;
 
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 
 use super::*;
 
-/// Echoes the body; `/wait` first waits for the gate.
+/// Echoes the body; `/wait` first waits for the gate. `/pieces` answers in pieces: one each time the gate opens, and
+/// `/flood` gives large ones without end.
 #[derive(Debug, Default)]
 struct Echo {
     entered: Notify,
-    gate: Notify,
+    gate: Arc<Notify>,
+    /// A body in pieces was dropped.
+    dropped: Arc<Notify>,
+}
+
+/// Tells when it is dropped.
+struct Dropped(Arc<Notify>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+impl Echo {
+    fn pieces(&self) -> ResponseBody {
+        let (gate, dropped) = (Arc::clone(&self.gate), Dropped(Arc::clone(&self.dropped)));
+        let first = stream::once(std::future::ready(Bytes::from_static(b"opened ")));
+        ResponseBody::pieces(first.chain(stream::unfold((gate, dropped), |(gate, dropped)| async move {
+            gate.notified().await;
+            Some((Bytes::from_static(b"piece "), (gate, dropped)))
+        })))
+    }
+
+    fn flood(&self) -> ResponseBody {
+        let dropped = Dropped(Arc::clone(&self.dropped));
+        let piece = Bytes::from(vec![7; 1024 * 1024]);
+        ResponseBody::pieces(stream::repeat(piece).map(move |piece| {
+            let _held = &dropped;
+            piece
+        }))
+    }
 }
 
 impl Handler for Echo {
     async fn handle(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        match request.uri().path() {
+            "/pieces" => return Response::new(self.pieces()),
+            "/flood" => return Response::new(self.flood()),
+            _ => {}
+        }
         let waits = request.uri().path() == "/wait";
         self.entered.notify_one();
         let Ok(body) = request.into_body().collect().await else {
-            return Response::builder().status(400).body(Full::default()).expect("a fixed answer");
+            return Response::builder().status(400).body(ResponseBody::default()).expect("a fixed answer");
         };
         if waits {
             self.gate.notified().await;
         }
-        Response::new(Full::new(body.to_bytes()))
+        Response::new(body.to_bytes().into())
     }
 }
 
@@ -180,4 +219,96 @@ async fn nonsense_never_hangs() {
         bytes
     };
     assert!(!answer.is_empty(), "an HTTP/2 peer is told why");
+}
+
+const ASK_FOR_PIECES: &[u8] = b"GET /pieces HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+/// What arrives until `end`, which comes before the peer ends the connection.
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    let mut bytes = [0; 4096];
+    while !text.ends_with(end) {
+        let length = stream.read(&mut bytes).await.unwrap();
+        assert_ne!(length, 0, "ended after {text}");
+        text.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+    }
+    text
+}
+
+#[tokio::test]
+async fn pieces_go_out_one_by_one_over_http1() {
+    let server = start(Options::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(ASK_FOR_PIECES).await.unwrap();
+    let head = read_until(&mut stream, "7\r\nopened \r\n").await;
+    assert!(head.contains("\r\ntransfer-encoding: chunked\r\n"), "{head}");
+    for _ in 0..3 {
+        server.echo.gate.notify_one();
+        assert_eq!(read_until(&mut stream, "\r\n6\r\npiece \r\n".trim_start()).await, "6\r\npiece \r\n");
+    }
+    drop(stream);
+    server.echo.dropped.notified().await;
+}
+
+#[tokio::test]
+async fn pieces_go_out_one_by_one_over_http2() {
+    let server = start(Options::default()).await;
+    let stream = TokioIo::new(TcpStream::connect(server.address).await.unwrap());
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = || Request::get("http://localhost/pieces").body(Full::<Bytes>::default()).unwrap();
+    let mut body = client.send_request(request()).await.unwrap().into_body();
+    let frame = body.frame().await.unwrap().unwrap();
+    assert_eq!(frame.data_ref().unwrap(), "opened ");
+    for _ in 0..3 {
+        server.echo.gate.notify_one();
+        assert_eq!(body.frame().await.unwrap().unwrap().data_ref().unwrap(), "piece ");
+    }
+    // A client that has seen enough ends the stream, not the connection.
+    drop(body);
+    server.echo.dropped.notified().await;
+    let mut body = client.send_request(request()).await.unwrap().into_body();
+    assert!(body.frame().await.is_some());
+    server.tasks.cancel();
+    let rest = body.collect().await.expect("a clean end");
+    assert_eq!(rest.to_bytes(), "");
+    assert!(server.tasks.stop(Duration::from_secs(10)).await);
+}
+
+#[tokio::test]
+async fn the_shutdown_ends_answers_that_go_on() {
+    let server = start(Options::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(ASK_FOR_PIECES).await.unwrap();
+    read_until(&mut stream, "opened \r\n").await;
+    server.tasks.cancel();
+    assert_eq!(read_to_end(&mut stream).await, "0\r\n\r\n", "a clean end");
+    assert!(server.tasks.stop(Duration::from_secs(10)).await);
+}
+
+#[tokio::test]
+async fn an_answer_that_waits_for_its_next_piece_is_not_idle() {
+    let options = Options { idle_timeout: Duration::from_millis(40), ..Options::default() };
+    let server = start(Options { header_timeout: Duration::from_millis(20), ..options }).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(ASK_FOR_PIECES).await.unwrap();
+    read_until(&mut stream, "opened \r\n").await;
+    for _ in 0..3 {
+        // Another connection shows that the time of idle ones has passed.
+        let answer = talk(&server, b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+    server.echo.gate.notify_one();
+    assert_eq!(read_until(&mut stream, "piece \r\n").await, "6\r\npiece \r\n");
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_has_to_go() {
+    let options = Options { idle_timeout: Duration::from_millis(100), ..Options::default() };
+    let server = start(Options { header_timeout: Duration::from_millis(100), ..options }).await;
+    let mut http1 = TcpStream::connect(server.address).await.unwrap();
+    http1.write_all(b"GET /flood HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    // It is told to go, and cut off when it does not.
+    server.echo.dropped.notified().await;
+    drop(http1);
 }

@@ -141,7 +141,7 @@ fn is_well_formed(call: &Call<'_>, table: &Table, encoding: Encoding, received: 
 }
 
 fn bare(status: StatusCode, text: &'static str) -> Answer {
-    Answer { body: Bytes::from_static(text.as_bytes()), ..Answer::empty(status) }
+    Answer { body: Bytes::from_static(text.as_bytes()).into(), ..Answer::empty(status) }
 }
 
 /// `application/json` never reaches an operation (recorded).

@@ -1,6 +1,7 @@
 //! The way of a request: keep pages out, find the service, receive the body, and hand over to the protocol.
 //!
 //! - [`json`]: Kinesis and Logs (awsJson, and CBOR for Kinesis), in the recorded order of checks.
+//! - [`records`]: the data path of Kinesis. [`subscribe`]: its event stream.
 //! - [`rest`]: Lambda. [`query`]: IAM and STS. [`own`]: health, metrics, downloads.
 //! - [`call`]: what all protocols share: the caller, his permissions, the call.
 
@@ -10,6 +11,7 @@ mod own;
 mod query;
 mod records;
 mod rest;
+mod subscribe;
 #[cfg(test)]
 mod tests;
 use std::fmt::Debug;

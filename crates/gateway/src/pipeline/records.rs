@@ -1,6 +1,6 @@
 //! The data path: records go from the body into the log and from the log into the body, without a tree in between.
 
-use millstream_streams::{RecordsPage, StreamTarget};
+use millstream_streams::{Record, RecordsPage, Shard, StreamTarget};
 use millstream_wire::direct::{Format, PutResult, RecordView, get_records, put_record, put_records};
 use millstream_wire::kinesis::{self, GetRecordsInput};
 use millstream_wire::protocol::{Encoding, decode_value, encode_body};
@@ -9,6 +9,7 @@ use millstream_wire::{ApiError, Operation as _};
 
 use super::call::Call;
 use super::json::before_caller;
+use super::subscribe;
 use crate::answer::Answer;
 use crate::body::Received;
 use crate::operation::{Need, Table};
@@ -20,6 +21,7 @@ pub(super) enum Operation {
     PutRecord,
     PutRecords,
     GetRecords,
+    SubscribeToShard,
 }
 
 /// The operation of that name, if the table is Kinesis' and the operation is of the data path.
@@ -31,6 +33,7 @@ pub(super) fn find(table: &Table, name: &str) -> Option<Operation> {
         "PutRecord" => Some(Operation::PutRecord),
         "PutRecords" => Some(Operation::PutRecords),
         "GetRecords" => Some(Operation::GetRecords),
+        "SubscribeToShard" => Some(Operation::SubscribeToShard),
         _ => None,
     }
 }
@@ -46,6 +49,7 @@ pub(super) async fn run(
         Operation::PutRecord => put_one(call, format, received).await?,
         Operation::PutRecords => put_many(call, format, received).await?,
         Operation::GetRecords => get(call, encoding, format, received).await?,
+        Operation::SubscribeToShard => return subscribe::run(call, encoding, received).await,
     };
     Ok(encode_body(encoding, &call.request_id, body).into())
 }
@@ -102,22 +106,23 @@ async fn get(call: &Call<'_>, encoding: Encoding, format: Format, received: &Rec
 }
 
 fn encode(page: &RecordsPage, format: Format) -> Vec<u8> {
-    let records: Vec<RecordView<'_>> = page
-        .records
-        .iter()
-        .map(|record| RecordView {
-            sequence_number: page.sequence_number(record),
-            approximate_arrival_timestamp: record.arrival,
-            data: &record.data,
-            partition_key: std::str::from_utf8(&record.partition_key).expect("checked when the record was stored"),
-            encryption_type: None,
-        })
-        .collect();
     let answer = get_records::Answer {
-        records: &records,
+        records: &views(&page.records, &page.shard),
         next_shard_iterator: page.next_shard_iterator.as_deref(),
         millis_behind_latest: Some(i64::try_from(page.millis_behind_latest).unwrap_or(i64::MAX)),
         child_shards: (!page.child_shards.is_empty()).then_some(&page.child_shards),
     };
     get_records::encode(&answer, format)
+}
+
+/// Records of a shard as the codecs take them.
+pub(super) fn views<'a>(records: &'a [Record], shard: &Shard) -> Vec<RecordView<'a>> {
+    let view = |record: &'a Record| RecordView {
+        sequence_number: shard.sequence_number(record),
+        approximate_arrival_timestamp: record.arrival,
+        data: &record.data,
+        partition_key: std::str::from_utf8(&record.partition_key).expect("checked when the record was stored"),
+        encryption_type: None,
+    };
+    records.iter().map(view).collect()
 }

@@ -1,9 +1,9 @@
 //! Kinesis, but for the data path, which has its own way (`crate::data_path`).
 
 use millstream_iam::RequestContext;
-use millstream_streams::StreamTarget;
+use millstream_streams::{ConsumerTarget, StreamTarget};
 use millstream_wire::Operation;
-use millstream_wire::kinesis::{SERVICE, op};
+use millstream_wire::kinesis::{RegisterStreamConsumerInput, SERVICE, op};
 
 use crate::operation::{Need, Table, call};
 use crate::services::Services;
@@ -28,6 +28,28 @@ macro_rules! on_resource {
             |_, input| vec![Need::new(format!("kinesis:{}", op::$operation::NAME), &input.resource_arn)],
             call!($streams.$method),
         );)*
+    };
+}
+
+/// Operations whose input names a consumer, by its ARN or by its stream's ARN and its name.
+macro_rules! on_consumer {
+    ($table:ident, $streams:ident: $($operation:ident => $method:ident,)*) => {
+        $({
+            let handle = $streams.clone();
+            $table.add_asking::<op::$operation, _, _, _, _>(
+                move |context, input| {
+                    let (handle, context, input) = (handle.clone(), context.clone(), input.clone());
+                    async move {
+                        let (stream, name) = (input.stream_arn.as_ref(), input.consumer_name.as_ref());
+                        let target = ConsumerTarget::new(stream, name, input.consumer_arn.as_ref());
+                        let resource = handle.consumer_resource(&context, target).await;
+                        let action = format!("kinesis:{}", op::$operation::NAME);
+                        vec![Need::new(action, resource.as_deref().unwrap_or("*"))]
+                    }
+                },
+                call!($streams.$method),
+            );
+        })*
     };
 }
 
@@ -108,7 +130,37 @@ pub(crate) fn table(services: &Services) -> Table {
         TagResource => tag_resource,
         UntagResource => untag_resource,
     }
+    consumers(&mut table, services);
     table
+}
+
+/// Enhanced fan-out, but for the subscription itself.
+fn consumers(table: &mut Table, services: &Services) {
+    let streams = &services.streams;
+    table.add::<op::RegisterStreamConsumer, _, _>(
+        |context, input| {
+            let RegisterStreamConsumerInput { stream_arn, consumer_name, tags, .. } = input;
+            let target = StreamTarget { stream_name: None, stream_arn: Some(stream_arn) };
+            let mut needs = vec![stream_need(context, "RegisterStreamConsumer", target)];
+            if tags.as_ref().is_some_and(|tags| !tags.is_empty()) {
+                // The consumer's ARN is not known yet: permission for every consumer of that name is.
+                needs.push(Need::new("kinesis:TagResource", format_args!("{stream_arn}/consumer/{consumer_name}:*")));
+            }
+            needs
+        },
+        call!(streams.register_stream_consumer),
+    );
+    table.add::<op::ListStreamConsumers, _, _>(
+        |context, input| {
+            let target = StreamTarget { stream_name: None, stream_arn: Some(&input.stream_arn) };
+            vec![stream_need(context, "ListStreamConsumers", target)]
+        },
+        call!(streams.list_stream_consumers),
+    );
+    on_consumer! { table, streams:
+        DeregisterStreamConsumer => deregister_stream_consumer,
+        DescribeStreamConsumer => describe_stream_consumer,
+    }
 }
 
 /// Permission for `operation` on the stream a request names. A request that names none is asked about `*`: the operation

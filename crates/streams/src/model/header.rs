@@ -6,7 +6,7 @@ use std::time::Duration;
 use millstream_env::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::FORMAT;
+use super::{Consumers, FORMAT};
 
 /// The state of a stream, under AWS's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,8 @@ pub(crate) struct Header {
     pub(crate) shards_open: u32,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Consumers::is_empty")]
+    pub(crate) consumers: Consumers,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) intent: Option<Intent>,
     /// When the stream was scaled by count, in milliseconds since the epoch; no older than the limit's day.
@@ -149,6 +151,7 @@ impl Header {
             shards_made: shards,
             shards_open: shards,
             tags: BTreeMap::new(),
+            consumers: Consumers::default(),
             intent: Some(Intent::Create),
             scaled_ms: Vec::new(),
             mode_changes_ms: Vec::new(),

@@ -1,7 +1,7 @@
 //! The stored form of streams: one header and pages of shards, as versioned JSON.
 //!
 //! ```text
-//! stream/<account>/<region>/<name>                        -> Header
+//! stream/<account>/<region>/<name>                        -> Header, consumers included
 //! stream-page/<account>/<region>/<name>/<id>/<page>       -> Page, 256 shards by index
 //! stream-account/<account>/<region>                       -> Account, its settings
 //! stream-secret                                           -> Secret, signs iterators and page tokens
@@ -12,6 +12,7 @@
 //! half changed: the [`Round`] in the header says which shards to show as they were.
 
 mod account;
+mod consumers;
 mod hash_key;
 mod header;
 mod keys;
@@ -23,6 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use account::{Account, Commitment};
+pub(crate) use consumers::{ConsumerState, Consumers, StoredConsumer};
 pub(crate) use header::{Header, Intent, Mode, Round, Status, Step};
 pub(crate) use keys::{
     account_key, header_key, header_prefix, headers_prefix, name_of_header_key, page_key, page_of_key, pages_prefix,

@@ -1,5 +1,7 @@
 //! Values written by older versions must keep loading, and what is written today must be what the samples say.
 
+use std::collections::BTreeMap;
+
 use millstream_env::Timestamp;
 use millstream_types::{HashKey, HashKeyRange};
 
@@ -37,6 +39,50 @@ fn a_header_with_a_round_under_way_loads() {
         (&[1_700_000_000_500][..], &[1_700_000_000_600][..])
     );
     assert_eq!((header.warm_mibps, header.monitoring.len()), (Some(7), 1));
+}
+
+#[test]
+fn consumers_in_a_header_load() {
+    let header: Header = check(include_str!("samples/header-1-consumers.json"));
+    let consumers = header.consumers;
+    let states: Vec<_> = consumers.iter().map(|(name, consumer)| (name, consumer.state, consumer.created)).collect();
+    let expected = [
+        ("first", ConsumerState::Active, 1_700_000_100),
+        ("second", ConsumerState::Creating, 1_700_000_200),
+        ("third", ConsumerState::Deleting, 1_700_000_050),
+    ];
+    assert_eq!(states, expected);
+    assert_eq!(consumers.get("first").unwrap().tags["team"], "mill");
+    assert!(!consumers.are_settled());
+}
+
+#[test]
+fn a_name_that_is_registered_again_gets_another_second() {
+    let now = Timestamp::from_seconds(1000);
+    let mut consumers = Consumers::default();
+    assert!(consumers.register("a", BTreeMap::new(), now) && consumers.settle() && !consumers.settle());
+    assert!(consumers.begin_deletion("a") && !consumers.begin_deletion("a") && consumers.settle());
+    assert!(consumers.get("a").is_none() && !consumers.is_empty());
+    for created in 1001..1004 {
+        assert!(consumers.register("a", BTreeMap::new(), now));
+        assert_eq!(consumers.get("a").unwrap().created, created);
+        assert!(consumers.begin_deletion("a") && consumers.settle());
+    }
+    assert!(consumers.register("a", BTreeMap::new(), Timestamp::from_seconds(2000)));
+    assert_eq!(consumers.get("a").unwrap().created, 2000);
+}
+
+#[test]
+fn a_header_with_all_tags_that_are_taken_fits_the_catalog() {
+    let mut consumers = Consumers::default();
+    let long = |letter: char, count: usize| std::iter::repeat_n(letter, count).collect::<String>();
+    let tags: BTreeMap<String, String> =
+        (0..50).map(|i| (format!("{i:02}{}", long('𝒜', 126)), long('𝒜', 256))).collect();
+    let taken = (0..20).filter(|i| consumers.register(&format!("{i:0128}"), tags.clone(), Timestamp::EPOCH)).count();
+    assert!((5..20).contains(&taken));
+    let mut header = Header::new(1, Mode::Provisioned, 1, Timestamp::EPOCH);
+    (header.tags, header.consumers) = (tags, consumers);
+    assert!(encode(&header).len() < millstream_catalog::VALUE_BYTES_MAX);
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn mode_and_shards(input: &CreateStreamInput) -> Result<(Mode, u32), InvalidArgu
     }
 }
 
-fn check_tags(name: &StreamName, tags: &BTreeMap<String, String>) -> Result<(), InvalidArgument> {
+pub(super) fn check_tags(name: &StreamName, tags: &BTreeMap<String, String>) -> Result<(), InvalidArgument> {
     check_characters(name, "add", "to", tags.iter().flat_map(|(key, value)| [key, value]))?;
     if tags.len() > TAGS_MAX {
         return Err(super::tags::too_many(name));

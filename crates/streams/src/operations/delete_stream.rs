@@ -4,13 +4,15 @@ use millstream_iam::RequestContext;
 use millstream_wire::kinesis::DeleteStreamInput;
 use millstream_wire::kinesis::error::DeleteStreamError;
 
+use crate::consumers::texts;
 use crate::model::{Intent, Status};
 use crate::names::StreamTarget;
 use crate::service::Streams;
 
 impl Streams {
     /// Answers at once; records and shards are gone for readers and writers, and the stream disappears in the
-    /// background. Deleting a stream that is being deleted succeeds.
+    /// background. Deleting a stream that is being deleted succeeds. One that has consumers is only deleted, with them, when
+    /// the caller says so.
     pub async fn delete_stream(
         &self,
         context: &RequestContext,
@@ -22,9 +24,13 @@ impl Streams {
             .registry
             .change(&name, |header| {
                 let changes = header.status != Status::Deleting;
+                if changes && header.consumers.lasting() > 0 && input.enforce_consumer_deletion != Some(true) {
+                    return Err(DeleteStreamError::from(texts::stream_has_consumers(&name)));
+                }
+                header.consumers.begin_deletion_of_all();
                 header.status = Status::Deleting;
                 header.intent = Some(Intent::Delete);
-                Ok::<_, DeleteStreamError>(changes)
+                Ok(changes)
             })
             .await?;
         self.finish_in_background(&name);

@@ -76,7 +76,7 @@ impl Streams {
                 encryption_type: Some(EncryptionType::None),
                 key_id: None,
                 open_shard_count: wire_count(stream.shards().iter().filter(is_open).count()),
-                consumer_count: Some(0),
+                consumer_count: Some(wire_count(header.consumers.iter().count())),
                 warm_throughput: header.warm_mibps.map(|target| WarmThroughputObject {
                     target_mibps: Some(wire_count(target as usize)),
                     current_mibps: Some(wire_count(header.shards_open as usize)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millstream_env::Timestamp;
 use millstream_iam::RequestContext;
-use millstream_log::{Position, ReadBatch, ReadError, ReadLimit, Record};
+use millstream_log::{ReadBatch, ReadError, ReadLimit, Record};
 use millstream_types::limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_COUNT_MAX};
 use millstream_types::{Arn, SequenceNumber};
 use millstream_wire::CommonError;
@@ -15,7 +15,7 @@ use time::macros::format_description;
 
 use super::{limit, read_rate_exceeded, wire_children};
 use crate::errors::{ExpiredIterator, Internal, InvalidArgument};
-use crate::iterator::{From, ShardIterator};
+use crate::iterator::ShardIterator;
 use crate::service::Streams;
 use crate::stream::Shard;
 
@@ -85,7 +85,7 @@ impl Streams {
         // A sealed shard without children is one whose resharding is not finished: they will be there soon.
         let child_shards = if batch.ended { wire_children(&stream, iterator.shard) } else { Vec::new() };
         let next_shard_iterator = child_shards.is_empty().then(|| {
-            let next = ShardIterator { from: next_from(&iterator, &batch), issued: now, ..iterator };
+            let next = ShardIterator { from: iterator.from.after(&batch), issued: now, ..iterator };
             next.encode(&self.inner.signer, &self.inner.parts.random)
         });
         Ok(RecordsPage {
@@ -140,18 +140,9 @@ fn java_date(moment: Timestamp) -> String {
     date.format(format).expect("every date has these parts")
 }
 
-/// Nothing read yet and nothing passed over: an iterator by time stays one, since the position it will begin at is not
-/// known before its first record arrives.
-fn next_from(iterator: &ShardIterator, batch: &ReadBatch) -> From {
-    match iterator.from {
-        From::Time(_) if batch.records.is_empty() && batch.behind.is_none() => iterator.from,
-        From::Time(_) | From::Position(_) => From::Position(batch.next.min(Position(SequenceNumber::MAX_INDEX))),
-    }
-}
-
 /// How far behind the present the reader is: the age of the last record returned. Never 0 while something lies further
 /// on, since clients stop at 0.
-fn millis_behind(batch: &ReadBatch, now: Timestamp) -> u64 {
+pub(crate) fn millis_behind(batch: &ReadBatch, now: Timestamp) -> u64 {
     let Some(newest) = batch.behind else { return 0 };
     let reached = batch.records.last().map_or(newest, |record| record.arrival);
     u64::try_from(now.since(reached).as_millis()).unwrap_or(u64::MAX).max(1)

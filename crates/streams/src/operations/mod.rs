@@ -2,6 +2,7 @@
 
 mod account;
 mod capacity;
+mod consumers;
 mod create_stream;
 mod delete_stream;
 mod describe_limits;
@@ -17,6 +18,8 @@ mod reshard;
 mod resource_policy;
 mod resource_tags;
 mod retention;
+mod starting_point;
+mod subscribe_to_shard;
 mod tags;
 mod token;
 
@@ -86,7 +89,7 @@ impl StreamName {
         NotFound(format!("Could not find shard {text} in stream {name} under account {account}."))
     }
 
-    fn shard_does_not_exist(&self, shard: ShardId) -> NotFound {
+    pub(crate) fn shard_does_not_exist(&self, shard: ShardId) -> NotFound {
         let (name, account) = (&self.name, &self.scope.account);
         NotFound(format!("Shard {shard} in stream {name} under account {account} does not exist"))
     }
@@ -116,7 +119,7 @@ fn wire_shard(shard: &Shard) -> WireShard {
     }
 }
 
-fn wire_children(stream: &Stream, parent: ShardId) -> Vec<ChildShard> {
+pub(crate) fn wire_children(stream: &Stream, parent: ShardId) -> Vec<ChildShard> {
     let child = |shard: &Shard| ChildShard {
         shard_id: shard.id().to_string(),
         parent_shards: shard.parents().map(|id| id.to_string()).collect(),

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use millstream_catalog::{Expect, MemoryStore, MetaStore, Page, Revision, SharedStore, StoreError, Versioned, Watch};
 use millstream_env::{BoxFuture, HostClock, ServiceClock};
 use millstream_log::{MemoryLog, ShardKey, SharedLog};
-use millstream_wire::kinesis::{IncreaseStreamRetentionPeriodInput, ScalingType, StreamStatus, UpdateShardCountInput};
+use millstream_wire::kinesis::{
+    ConsumerStatus, IncreaseStreamRetentionPeriodInput, ScalingType, StreamStatus, UpdateShardCountInput,
+};
 
 use super::fixture::{Fixture, NAME, NOW, arn};
 
@@ -147,6 +149,34 @@ async fn an_interrupted_deletion_is_finished_and_leaves_nothing() {
             }
             fixture.create(1).await.unwrap();
             fixture.until(StreamStatus::Active).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn interrupted_changes_of_consumers_are_finished() {
+    for tears in [false, true] {
+        for changes in 1..5 {
+            let world = World::new();
+            let fixture = world.start().await;
+            fixture.create(1).await.unwrap();
+            fixture.until(StreamStatus::Active).await;
+            fixture.consumer("leaving").await;
+            fixture.tasks.cancel();
+            let work = async |fixture: &Fixture| {
+                drop(fixture.register("coming").await);
+                drop(fixture.deregister_named("leaving").await);
+            };
+            world.crash_after(changes, tears, work).await;
+            let fixture = world.start().await;
+            let begun = fixture.status_of("coming").await.is_some();
+            assert!(begun, "the first change is the registration; {changes} happened");
+            fixture.until_consumer("coming", Some(ConsumerStatus::Active)).await;
+            if fixture.status_of("leaving").await != Some(ConsumerStatus::Active) {
+                fixture.until_consumer("leaving", None).await;
+            }
+            let stream = fixture.streams.lookup(&arn()).await.unwrap().unwrap();
+            assert!(stream.header.consumers.are_settled());
         }
     }
 }

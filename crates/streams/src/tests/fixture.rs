@@ -115,6 +115,63 @@ impl Fixture {
         self.streams.delete_stream(&self.context, input).await
     }
 
+    pub(super) async fn delete_enforced(&self) -> Result<(), DeleteStreamError> {
+        let input = DeleteStreamInput {
+            stream_name: Some(NAME.to_owned()),
+            enforce_consumer_deletion: Some(true),
+            ..DeleteStreamInput::default()
+        };
+        self.streams.delete_stream(&self.context, input).await
+    }
+
+    pub(super) async fn register(&self, name: &str) -> Result<Consumer, RegisterStreamConsumerError> {
+        let input = RegisterStreamConsumerInput {
+            consumer_name: name.to_owned(),
+            stream_arn: arn().to_string(),
+            ..RegisterStreamConsumerInput::default()
+        };
+        Ok(self.streams.register_stream_consumer(&self.context, input).await?.consumer)
+    }
+
+    /// The ARN of a consumer that is registered and ACTIVE.
+    pub(super) async fn consumer(&self, name: &str) -> String {
+        let consumer = self.register(name).await.unwrap();
+        self.until_consumer(name, Some(ConsumerStatus::Active)).await;
+        consumer.consumer_arn
+    }
+
+    pub(super) async fn deregister(&self, consumer_arn: &str) -> Result<(), DeregisterStreamConsumerError> {
+        let input = DeregisterStreamConsumerInput { consumer_arn: Some(consumer_arn.to_owned()), ..Default::default() };
+        self.streams.deregister_stream_consumer(&self.context, input).await
+    }
+
+    pub(super) async fn deregister_named(&self, name: &str) -> Result<(), DeregisterStreamConsumerError> {
+        let input = DeregisterStreamConsumerInput {
+            stream_arn: Some(arn().to_string()),
+            consumer_name: Some(name.to_owned()),
+            ..Default::default()
+        };
+        self.streams.deregister_stream_consumer(&self.context, input).await
+    }
+
+    pub(super) async fn status_of(&self, consumer: &str) -> Option<ConsumerStatus> {
+        let input = DescribeStreamConsumerInput {
+            stream_arn: Some(arn().to_string()),
+            consumer_name: Some(consumer.to_owned()),
+            ..Default::default()
+        };
+        let described = self.streams.describe_stream_consumer(&self.context, input).await;
+        Some(described.ok()?.consumer_description.consumer_status)
+    }
+
+    /// Waits until a consumer has a status, or is gone.
+    pub(super) async fn until_consumer(&self, name: &str, status: Option<ConsumerStatus>) {
+        let mut watch = self.streams.watch(&arn()).unwrap();
+        while self.status_of(name).await != status {
+            watch.changed().await;
+        }
+    }
+
     pub(super) async fn describe(&self) -> Result<StreamDescription, DescribeStreamError> {
         let input = DescribeStreamInput { stream_name: Some(NAME.to_owned()), ..DescribeStreamInput::default() };
         Ok(self.streams.describe_stream(&self.context, input).await?.stream_description)

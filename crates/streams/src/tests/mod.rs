@@ -1,6 +1,7 @@
 //! The operations over a memory log and a memory catalog, as a client sees them.
 
 mod capacity;
+mod consumers;
 mod crashes;
 mod durable;
 mod fixture;
@@ -9,3 +10,4 @@ mod listing;
 mod puts;
 mod reshard;
 mod settings;
+mod subscriptions;

@@ -1,9 +1,10 @@
-//! The data path without a value tree: `PutRecord`, `PutRecords` and `GetRecords`, by hand, in JSON and CBOR.
+//! The data path without a value tree: `PutRecord`, `PutRecords`, `GetRecords` by hand, in JSON and CBOR, and the events of
+//! `SubscribeToShard`.
 //!
 //! A request borrows from its body: `put_records::decode(body, format)` and `put_record::decode(body, format)` give the
 //! types below after the same type and constraint checks, with the same error texts, as the interpreter does for the
 //! other operations. Answers go from what the log holds straight into the body: `put_records::encode`,
-//! `put_record::encode` and `get_records::encode`.
+//! `put_record::encode`, `get_records::encode` and, a frame of an event stream at a time, `subscribe_to_shard::encode`.
 
 mod draft;
 mod from_cbor;
@@ -11,6 +12,8 @@ mod from_json;
 pub mod get_records;
 pub mod put_record;
 pub mod put_records;
+mod records;
+pub mod subscribe_to_shard;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -81,7 +84,7 @@ pub enum PutResult {
     },
 }
 
-/// A record in a `GetRecords` answer.
+/// A record in a `GetRecords` answer or a `SubscribeToShard` event.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordView<'a> {
     pub sequence_number: SequenceNumber,

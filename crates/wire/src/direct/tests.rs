@@ -6,8 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kinesis::{self, SERVICE, op};
+use crate::operation::EventStream as _;
 use crate::protocol::{Encoding, Request, decode};
-use crate::{ApiError, CommonError, Operation};
+use crate::typed::Typed as _;
+use crate::{ApiError, CommonError, Operation, OperationShape, event_stream};
 
 fn interpreted<O: Operation>(body: &[u8], format: Format) -> Result<O::Input, ApiError> {
     let encoding = match format {
@@ -294,5 +296,46 @@ proptest! {
             let interpreted = crate::protocol::encode::<op::GetRecords>(&SERVICE, encoding, "id", expected.clone());
             prop_assert_eq!(&Bytes::from(body), interpreted.body());
         }
+    }
+
+    #[test]
+    fn events_are_what_the_interpreter_writes(
+        records in prop::collection::vec((any::<Vec<u8>>(), any::<String>(), any::<u32>()), 0..5), ends: bool,
+    ) {
+        let number: SequenceNumber = "49674026002850188218576229259473476449429298564223254594".parse().unwrap();
+        let views: Vec<_> = records.iter().map(|(data, key, millis)| RecordView {
+            sequence_number: number,
+            approximate_arrival_timestamp: Timestamp::from_millis(u64::from(*millis)),
+            data,
+            partition_key: key,
+            encryption_type: None,
+        }).collect();
+        let children = [kinesis::ChildShard { shard_id: "shardId-000000000001".to_owned(), ..Default::default() }];
+        let event = subscribe_to_shard::Event {
+            records: &views,
+            continuation_sequence_number: (!ends).then_some("5"),
+            millis_behind_latest: 7,
+            child_shards: ends.then_some(&children),
+        };
+        let expected = kinesis::SubscribeToShardEvent {
+            child_shards: ends.then(|| children.to_vec()),
+            continuation_sequence_number: (!ends).then(|| "5".to_owned()),
+            millis_behind_latest: 7,
+            records: views.iter().map(|view| kinesis::Record {
+                approximate_arrival_timestamp: Some(view.approximate_arrival_timestamp),
+                data: Bytes::copy_from_slice(view.data),
+                encryption_type: None,
+                partition_key: view.partition_key.to_owned(),
+                sequence_number: number.to_string(),
+            }).collect(),
+        };
+        let shape = OperationShape { output: Some(op::SubscribeToShard::event_shape()), ..*op::SubscribeToShard::shape() };
+        let value = expected.into_value();
+        let interpreted = crate::protocol::encode_value(&SERVICE, &shape, Encoding::Json11, "id", &value);
+        let frame = subscribe_to_shard::encode(&event);
+        let (message, length) = event_stream::decode(&frame).unwrap().unwrap();
+        prop_assert_eq!(length, frame.len());
+        prop_assert_eq!(message.header(":event-type"), Some("SubscribeToShardEvent"));
+        prop_assert_eq!(message.payload, &interpreted.body()[..]);
     }
 }

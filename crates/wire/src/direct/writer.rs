@@ -18,7 +18,12 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(format: Format, capacity: usize) -> Self {
-        Self { out: Vec::with_capacity(capacity), format, comma: false }
+        Self::after(Vec::with_capacity(capacity), format)
+    }
+
+    /// Writes behind what is there.
+    pub(super) fn after(out: Vec<u8>, format: Format) -> Self {
+        Self { out, format, comma: false }
     }
 
     pub(super) fn finish(self) -> Vec<u8> {

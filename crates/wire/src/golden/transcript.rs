@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use http::header::CONTENT_TYPE;
+
 use super::{Bytes, Encoding, HeaderMap, HeaderName, HeaderValue, Response};
+use crate::event_stream;
 
 /// A file: the cases by operation.
 #[derive(Debug, Default)]
@@ -93,7 +96,7 @@ pub(super) fn request(lines: &[String], encoding: Encoding) -> (String, HeaderMa
     (target.to_owned(), headers.collect(), Bytes::from(body))
 }
 
-/// The lines of an answer; CBOR is written in hexadecimal.
+/// The lines of an answer; CBOR and event streams are written in hexadecimal.
 pub(super) fn answer(response: &Response<Bytes>, encoding: Encoding) -> Vec<String> {
     let mut lines = vec![response.status().as_u16().to_string()];
     for (name, value) in response.headers() {
@@ -101,12 +104,18 @@ pub(super) fn answer(response: &Response<Bytes>, encoding: Encoding) -> Vec<Stri
     }
     lines[1..].sort();
     let body = response.body();
+    let is_event_stream = response.headers().get(CONTENT_TYPE).is_some_and(|value| value == event_stream::CONTENT_TYPE);
     let body = match encoding {
-        Encoding::Cbor => body.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")),
+        _ if is_event_stream => to_hex(body),
+        Encoding::Cbor => to_hex(body),
         _ => String::from_utf8(body.to_vec()).expect("the samples are text"),
     };
     lines.extend([String::new(), body]);
     lines
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn from_hex(text: &str) -> Vec<u8> {

@@ -630,25 +630,12 @@ pub(crate) static SPLIT_SHARD_INPUT: Shape = Shape::structure(
     ],
 );
 
-pub(crate) static START_STREAM_ENCRYPTION_INPUT: Shape = Shape::structure(
-    "StartStreamEncryptionInput",
+pub(crate) static STARTING_POSITION: Shape = Shape::structure(
+    "StartingPosition",
     &[
-        Member::new("EncryptionType", &ENCRYPTION_TYPE).required(),
-        Member::new("KeyId", &KEY_ID).required(),
-        Member::new("StreamARN", &STREAM_ARN),
-        Member::new("StreamId", &STREAM_ID),
-        Member::new("StreamName", &STREAM_NAME),
-    ],
-);
-
-pub(crate) static STOP_STREAM_ENCRYPTION_INPUT: Shape = Shape::structure(
-    "StopStreamEncryptionInput",
-    &[
-        Member::new("EncryptionType", &ENCRYPTION_TYPE).required(),
-        Member::new("KeyId", &KEY_ID).required(),
-        Member::new("StreamARN", &STREAM_ARN),
-        Member::new("StreamId", &STREAM_ID),
-        Member::new("StreamName", &STREAM_NAME),
+        Member::new("SequenceNumber", &SEQUENCE_NUMBER),
+        Member::new("Timestamp", &TIMESTAMP),
+        Member::new("Type", &SHARD_ITERATOR_TYPE).required(),
     ],
 );
 
@@ -719,6 +706,26 @@ pub(crate) static STREAM_SUMMARY: Shape = Shape::structure(
 );
 
 pub(crate) static STREAM_SUMMARY_LIST: Shape = Shape::list("StreamSummaryList", &STREAM_SUMMARY, Bounds::NONE);
+
+pub(crate) static SUBSCRIBE_TO_SHARD_EVENT: Shape = Shape::structure(
+    "SubscribeToShardEvent",
+    &[
+        Member::new("ChildShards", &CHILD_SHARD_LIST),
+        Member::new("ContinuationSequenceNumber", &SEQUENCE_NUMBER),
+        Member::new("MillisBehindLatest", &MILLIS_BEHIND_LATEST).required(),
+        Member::new("Records", &RECORD_LIST).required(),
+    ],
+);
+
+pub(crate) static SUBSCRIBE_TO_SHARD_INPUT: Shape = Shape::structure(
+    "SubscribeToShardInput",
+    &[
+        Member::new("ConsumerARN", &CONSUMER_ARN).required(),
+        Member::new("ShardId", &SHARD_ID).required(),
+        Member::new("StartingPosition", &STARTING_POSITION).required(),
+        Member::new("StreamId", &STREAM_ID),
+    ],
+);
 
 pub(crate) static TAG: Shape =
     Shape::structure("Tag", &[Member::new("Key", &TAG_KEY).required(), Member::new("Value", &TAG_VALUE)]);

@@ -553,22 +553,10 @@ structure! {
 }
 
 structure! {
-    pub struct StartStreamEncryptionInput {
-        encryption_type: EncryptionType,
-        key_id: String,
-        stream_arn: Option<String>,
-        stream_id: Option<String>,
-        stream_name: Option<String>,
-    }
-}
-
-structure! {
-    pub struct StopStreamEncryptionInput {
-        encryption_type: EncryptionType,
-        key_id: String,
-        stream_arn: Option<String>,
-        stream_id: Option<String>,
-        stream_name: Option<String>,
+    pub struct StartingPosition {
+        sequence_number: Option<String>,
+        timestamp: Option<Timestamp>,
+        r#type: ShardIteratorType,
     }
 }
 
@@ -620,6 +608,25 @@ structure! {
         stream_mode_details: Option<StreamModeDetails>,
         stream_name: String,
         stream_status: StreamStatus,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct SubscribeToShardEvent {
+        child_shards: Option<Vec<ChildShard>>,
+        continuation_sequence_number: Option<String>,
+        millis_behind_latest: i64,
+        records: Vec<Record>,
+    }
+}
+
+structure! {
+    pub struct SubscribeToShardInput {
+        consumer_arn: String,
+        shard_id: String,
+        starting_position: StartingPosition,
+        stream_id: Option<String>,
     }
 }
 
