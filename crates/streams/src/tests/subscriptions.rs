@@ -166,7 +166,7 @@ async fn starting_positions_are_checked_as_those_of_iterators() {
     let fixture = Fixture::with_stream(2).await;
     let consumer = fixture.consumer("app").await;
     let (_, number) = fixture.put("a", b"x").await;
-    let other = if number.parse::<SequenceNumber>().unwrap().parts().unwrap().shard_index == 0 { 1 } else { 0 };
+    let other = 1 - number.parse::<SequenceNumber>().unwrap().parts().unwrap().shard_index;
     let later = StartingPosition { timestamp: Some(NOW.plus(Duration::from_secs(1))), ..from(AtTimestamp) };
     for (shard, position, part) in [
         (SHARD.to_owned(), from(AtSequenceNumber), "and no StartingSequenceNumber."),
@@ -283,16 +283,13 @@ async fn reading_after_any_continuation_misses_and_repeats_nothing() {
         fixture.put("a", format!("{round}").as_bytes()).await;
         assert_eq!(texts(&event(&mut subscription).await), [round.to_string()]);
         fixture.time.advance(Duration::from_secs(5));
-        let number = match round % 2 {
-            0 => event(&mut subscription).await.continuation_sequence_number.unwrap(),
-            _ => {
-                let idle = event(&mut subscription).await;
-                fixture.put("b", b"-").await;
-                let event = event(&mut subscription).await;
-                assert!(idle.continuation_sequence_number < event.continuation_sequence_number);
-                event.continuation_sequence_number.unwrap()
-            }
-        };
+        let mut number = event(&mut subscription).await.continuation_sequence_number.unwrap();
+        if round % 2 == 1 {
+            fixture.put("b", b"-").await;
+            let after = event(&mut subscription).await.continuation_sequence_number.unwrap();
+            assert!(number < after);
+            number = after;
+        }
         drop(subscription);
         let position = from_number(AfterSequenceNumber, &number.to_string());
         subscription = fixture.subscribe(&consumer, SHARD, position).await.unwrap();
