@@ -7,5 +7,6 @@ mod fixture;
 mod iterators;
 mod listing;
 mod puts;
+mod scripted_log;
 mod settings;
 mod subscriptions;

@@ -1,16 +1,12 @@
 //! What subscriptions receive, on a virtual clock.
 
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use millstream_catalog::{Expect, MemoryStore};
-use millstream_env::{BoxFuture, HostClock, ServiceClock, Timestamp};
-use millstream_log::{
-    Bounds, Entry, MemoryLog, Position, ReadBatch, ReadError, ReadFrom, ReadLimit, Reservation, Sealed, ShardConfig,
-    ShardError, ShardKey, ShardLog, SharedLog, Tail,
-};
+use millstream_env::{HostClock, ServiceClock, Timestamp};
+use millstream_log::{MemoryLog, Position, ReadError, ShardConfig, ShardKey, SharedLog};
 use millstream_types::{HashKeyRange, SequenceNumber};
 use millstream_wire::kinesis::ShardIteratorType::{
     self, AfterSequenceNumber, AtSequenceNumber, AtTimestamp, Latest, TrimHorizon,
@@ -19,6 +15,7 @@ use millstream_wire::kinesis::error::{SubscribeToShardError, SubscribeToShardEve
 use millstream_wire::kinesis::{StartingPosition, SubscribeToShardInput};
 
 use super::fixture::{Fixture, NOW, arn, entry, target};
+use super::scripted_log::Scripted;
 use crate::model::{self, Page, StoredShard};
 use crate::registry::Stored;
 use crate::{Options, Parts, StreamName, Streams, Subscription, SubscriptionEvent};
@@ -407,56 +404,10 @@ async fn the_last_event_of_a_closed_shard_names_its_children() {
     assert!(is_quiet(&mut child).await);
 }
 
-/// A log that counts its reads and can be told to fail them.
-#[derive(Debug)]
-struct Scripted {
-    inner: MemoryLog,
-    reads: AtomicUsize,
-    failure: Mutex<Option<ReadError>>,
-}
-
-impl ShardLog for Scripted {
-    fn create(&self, shard: ShardKey, config: ShardConfig) -> BoxFuture<'_, Result<(), ShardError>> {
-        self.inner.create(shard, config)
-    }
-
-    fn configure(&self, shard: ShardKey, config: ShardConfig) -> BoxFuture<'_, Result<(), ShardError>> {
-        self.inner.configure(shard, config)
-    }
-
-    fn reserve<'a>(&'a self, entries: &'a [Entry<'a>]) -> BoxFuture<'a, Reservation> {
-        self.inner.reserve(entries)
-    }
-
-    fn seal(&self, shard: ShardKey) -> BoxFuture<'_, Result<Sealed, ShardError>> {
-        self.inner.seal(shard)
-    }
-
-    fn read(&self, shard: ShardKey, from: ReadFrom, limit: ReadLimit) -> BoxFuture<'_, Result<ReadBatch, ReadError>> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        match self.failure.lock().unwrap().clone() {
-            Some(error) => Box::pin(std::future::ready(Err(error))),
-            None => self.inner.read(shard, from, limit),
-        }
-    }
-
-    fn bounds(&self, shard: ShardKey) -> Result<Bounds, ShardError> {
-        self.inner.bounds(shard)
-    }
-
-    fn delete(&self, shard: ShardKey) -> BoxFuture<'_, Result<(), ShardError>> {
-        self.inner.delete(shard)
-    }
-
-    fn tail(&self, shard: ShardKey) -> Option<Tail> {
-        self.inner.tail(shard)
-    }
-}
-
 async fn scripted() -> (Fixture, Arc<Scripted>) {
     let (clock, time) = ServiceClock::virtual_at(NOW);
     let inner = MemoryLog::new(millstream_log::memory::Options::default(), clock.clone(), HostClock::real());
-    let log = Arc::new(Scripted { inner, reads: AtomicUsize::new(0), failure: Mutex::default() });
+    let log = Arc::new(Scripted::over(inner));
     let shared: SharedLog = Arc::<Scripted>::clone(&log);
     let fixture = Fixture::over(clock, time, shared, Arc::new(MemoryStore::new())).await;
     fixture.create(1).await.unwrap();
