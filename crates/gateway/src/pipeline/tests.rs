@@ -312,8 +312,7 @@ async fn a_role_is_authorised_under_its_path() {
 }
 
 fn service_texts() -> impl Strategy<Value = String> {
-    let operations =
-        "PutRecords?|GetRecords|CreateStream|DescribeStream|ListShards|PutLogEvents|FilterLogEvents|[A-Za-z.]{0,12}";
+    let operations = "PutRecords?|GetRecords|CreateStream|DescribeStream|ListShards|SubscribeToShard|RegisterStreamConsumer|PutLogEvents|FilterLogEvents|[A-Za-z.]{0,12}";
     (prop_oneof![Just("Kinesis_20131202."), Just("Logs_20140328."), Just("")], operations)
         .prop_map(|(prefix, operation)| format!("{prefix}{operation}"))
 }
