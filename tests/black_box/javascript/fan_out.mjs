@@ -38,8 +38,8 @@ async function read(events, wanted) {
   return { texts, continuation };
 }
 
-let began = Date.now();
 const first = await subscribe({ Type: 'LATEST' });
+const began = Date.now();
 const expected = Array.from({ length: Number(count) }, (_, i) => `record ${i}`);
 const reading = read(first, expected.length);
 for (const text of expected) await put(text);

@@ -1,5 +1,6 @@
 #![expect(clippy::disallowed_methods, reason = "the clients of these tests are tasks of their own")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,8 @@ struct Echo {
     gate: Arc<Notify>,
     /// A body in pieces was dropped.
     dropped: Arc<Notify>,
+    /// Pieces of `/flood` that were made.
+    flooded: Arc<AtomicUsize>,
 }
 
 /// Tells when it is dropped.
@@ -41,11 +44,11 @@ impl Echo {
     }
 
     fn flood(&self) -> ResponseBody {
-        let dropped = Dropped(Arc::clone(&self.dropped));
+        let (flooded, dropped) = (Arc::clone(&self.flooded), Dropped(Arc::clone(&self.dropped)));
         let piece = Bytes::from(vec![7; 1024 * 1024]);
-        ResponseBody::pieces(stream::repeat(piece).map(move |piece| {
+        ResponseBody::pieces(stream::repeat(piece).inspect(move |_| {
             let _held = &dropped;
-            piece
+            flooded.fetch_add(1, Ordering::Relaxed);
         }))
     }
 }
@@ -303,12 +306,21 @@ async fn an_answer_that_waits_for_its_next_piece_is_not_idle() {
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_has_to_go() {
+async fn nothing_is_made_for_a_peer_that_takes_nothing_and_it_has_to_go() {
     let options = Options { idle_timeout: Duration::from_millis(100), ..Options::default() };
     let server = start(Options { header_timeout: Duration::from_millis(100), ..options }).await;
     let mut http1 = TcpStream::connect(server.address).await.unwrap();
     http1.write_all(b"GET /flood HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-    // It is told to go, and cut off when it does not.
-    server.echo.dropped.notified().await;
-    drop(http1);
+    let stream = TokioIo::new(TcpStream::connect(server.address).await.unwrap());
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("http://localhost/flood").body(Full::<Bytes>::default()).unwrap();
+    let http2 = client.send_request(request).await.unwrap();
+    // Both are told to go, and cut off when they do not.
+    for _ in 0..2 {
+        server.echo.dropped.notified().await;
+    }
+    let made = server.echo.flooded.load(Ordering::Relaxed);
+    assert!(made < 32, "{made} MiB were made: more than the buffers of the system and one piece for each");
+    drop((http1, http2));
 }

@@ -402,8 +402,7 @@ async fn a_stream_is_shared_by_its_resource_policy() {
 }
 
 fn service_texts() -> impl Strategy<Value = String> {
-    let operations =
-        "PutRecords?|GetRecords|CreateStream|DescribeStream|ListShards|PutLogEvents|FilterLogEvents|[A-Za-z.]{0,12}";
+    let operations = "PutRecords?|GetRecords|CreateStream|DescribeStream|ListShards|SubscribeToShard|RegisterStreamConsumer|PutLogEvents|FilterLogEvents|[A-Za-z.]{0,12}";
     (prop_oneof![Just("Kinesis_20131202."), Just("Logs_20140328."), Just("")], operations)
         .prop_map(|(prefix, operation)| format!("{prefix}{operation}"))
 }

@@ -9,5 +9,6 @@ mod iterators;
 mod listing;
 mod puts;
 mod reshard;
+mod scripted_log;
 mod settings;
 mod subscriptions;

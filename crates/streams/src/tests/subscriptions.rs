@@ -1,16 +1,12 @@
 //! What subscriptions receive, on a virtual clock.
 
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use millstream_catalog::{Expect, MemoryStore};
-use millstream_env::{BoxFuture, HostClock, ServiceClock, Timestamp};
-use millstream_log::{
-    Bounds, Entry, MemoryLog, Position, ReadBatch, ReadError, ReadFrom, ReadLimit, Reservation, Sealed, ShardConfig,
-    ShardError, ShardKey, ShardLog, SharedLog, Tail,
-};
+use millstream_env::{HostClock, ServiceClock, Timestamp};
+use millstream_log::{MemoryLog, Position, ReadError, ShardConfig, ShardKey, SharedLog};
 use millstream_types::{HashKeyRange, SequenceNumber};
 use millstream_wire::kinesis::ShardIteratorType::{
     self, AfterSequenceNumber, AtSequenceNumber, AtTimestamp, Latest, TrimHorizon,
@@ -19,6 +15,7 @@ use millstream_wire::kinesis::error::{SubscribeToShardError, SubscribeToShardEve
 use millstream_wire::kinesis::{StartingPosition, SubscribeToShardInput};
 
 use super::fixture::{Fixture, NOW, arn, entry, target};
+use super::scripted_log::Scripted;
 use crate::model::{self, Page, StoredShard};
 use crate::registry::Stored;
 use crate::{Options, Parts, StreamName, Streams, Subscription, SubscriptionEvent};
@@ -166,7 +163,7 @@ async fn starting_positions_are_checked_as_those_of_iterators() {
     let fixture = Fixture::with_stream(2).await;
     let consumer = fixture.consumer("app").await;
     let (_, number) = fixture.put("a", b"x").await;
-    let other = if number.parse::<SequenceNumber>().unwrap().parts().unwrap().shard_index == 0 { 1 } else { 0 };
+    let other = 1 - number.parse::<SequenceNumber>().unwrap().parts().unwrap().shard_index;
     let later = StartingPosition { timestamp: Some(NOW.plus(Duration::from_secs(1))), ..from(AtTimestamp) };
     for (shard, position, part) in [
         (SHARD.to_owned(), from(AtSequenceNumber), "and no StartingSequenceNumber."),
@@ -283,16 +280,13 @@ async fn reading_after_any_continuation_misses_and_repeats_nothing() {
         fixture.put("a", format!("{round}").as_bytes()).await;
         assert_eq!(texts(&event(&mut subscription).await), [round.to_string()]);
         fixture.time.advance(Duration::from_secs(5));
-        let number = match round % 2 {
-            0 => event(&mut subscription).await.continuation_sequence_number.unwrap(),
-            _ => {
-                let idle = event(&mut subscription).await;
-                fixture.put("b", b"-").await;
-                let event = event(&mut subscription).await;
-                assert!(idle.continuation_sequence_number < event.continuation_sequence_number);
-                event.continuation_sequence_number.unwrap()
-            }
-        };
+        let mut number = event(&mut subscription).await.continuation_sequence_number.unwrap();
+        if round % 2 == 1 {
+            fixture.put("b", b"-").await;
+            let after = event(&mut subscription).await.continuation_sequence_number.unwrap();
+            assert!(number < after);
+            number = after;
+        }
         drop(subscription);
         let position = from_number(AfterSequenceNumber, &number.to_string());
         subscription = fixture.subscribe(&consumer, SHARD, position).await.unwrap();
@@ -410,56 +404,10 @@ async fn the_last_event_of_a_closed_shard_names_its_children() {
     assert!(is_quiet(&mut child).await);
 }
 
-/// A log that counts its reads and can be told to fail them.
-#[derive(Debug)]
-struct Scripted {
-    inner: MemoryLog,
-    reads: AtomicUsize,
-    failure: Mutex<Option<ReadError>>,
-}
-
-impl ShardLog for Scripted {
-    fn create(&self, shard: ShardKey, config: ShardConfig) -> BoxFuture<'_, Result<(), ShardError>> {
-        self.inner.create(shard, config)
-    }
-
-    fn configure(&self, shard: ShardKey, config: ShardConfig) -> BoxFuture<'_, Result<(), ShardError>> {
-        self.inner.configure(shard, config)
-    }
-
-    fn reserve<'a>(&'a self, entries: &'a [Entry<'a>]) -> BoxFuture<'a, Reservation> {
-        self.inner.reserve(entries)
-    }
-
-    fn seal(&self, shard: ShardKey) -> BoxFuture<'_, Result<Sealed, ShardError>> {
-        self.inner.seal(shard)
-    }
-
-    fn read(&self, shard: ShardKey, from: ReadFrom, limit: ReadLimit) -> BoxFuture<'_, Result<ReadBatch, ReadError>> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        match self.failure.lock().unwrap().clone() {
-            Some(error) => Box::pin(std::future::ready(Err(error))),
-            None => self.inner.read(shard, from, limit),
-        }
-    }
-
-    fn bounds(&self, shard: ShardKey) -> Result<Bounds, ShardError> {
-        self.inner.bounds(shard)
-    }
-
-    fn delete(&self, shard: ShardKey) -> BoxFuture<'_, Result<(), ShardError>> {
-        self.inner.delete(shard)
-    }
-
-    fn tail(&self, shard: ShardKey) -> Option<Tail> {
-        self.inner.tail(shard)
-    }
-}
-
 async fn scripted() -> (Fixture, Arc<Scripted>) {
     let (clock, time) = ServiceClock::virtual_at(NOW);
     let inner = MemoryLog::new(millstream_log::memory::Options::default(), clock.clone(), HostClock::real());
-    let log = Arc::new(Scripted { inner, reads: AtomicUsize::new(0), failure: Mutex::default() });
+    let log = Arc::new(Scripted::over(inner));
     let shared: SharedLog = Arc::<Scripted>::clone(&log);
     let fixture = Fixture::over(clock, time, shared, Arc::new(MemoryStore::new())).await;
     fixture.create(1).await.unwrap();
