@@ -160,6 +160,10 @@ update-max-record-size --stream-arn {ARN}/cli --max-record-size-in-ki-b 2048
 put-resource-policy --resource-arn {ARN}/cli --policy '{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":"*","Action":"kinesis:PutRecord","Resource":"*"}}}}'
 get-resource-policy --resource-arn {ARN}/cli
 delete-resource-policy --resource-arn {ARN}/cli
+register-stream-consumer --stream-arn {ARN}/cli --consumer-name app
+list-stream-consumers --stream-arn {ARN}/cli
+describe-stream-consumer --stream-arn {ARN}/cli --consumer-name app
+deregister-stream-consumer --stream-arn {ARN}/cli --consumer-name app
 """
 
 

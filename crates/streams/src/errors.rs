@@ -123,15 +123,15 @@ answers! {
     DisableEnhancedMonitoringError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
         AccessDenied => AccessDenied, InUse => ResourceInUse;
     PutResourcePolicyError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
-        AccessDenied => AccessDenied, InUse => ResourceInUse;
+        AccessDenied => AccessDenied, InUse => ResourceInUse, LimitExceeded => LimitExceeded;
     GetResourcePolicyError:
         NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
-    DeleteResourcePolicyError:
-        NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+    DeleteResourcePolicyError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, LimitExceeded => LimitExceeded;
     TagResourceError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
-        InUse => ResourceInUse;
+        InUse => ResourceInUse, LimitExceeded => LimitExceeded;
     UntagResourceError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
-        InUse => ResourceInUse;
+        InUse => ResourceInUse, LimitExceeded => LimitExceeded;
     ListTagsForResourceError:
         NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
     DescribeAccountSettingsError:;

@@ -19,9 +19,11 @@ use crate::service::Streams;
 
 pub use arn::ConsumerArn;
 pub use target::ConsumerTarget;
+pub(crate) use target::Resource;
 
-/// Consumers of one stream (Kinesis model).
+/// Consumers of one stream, and of one in an account that has committed to a minimum throughput (Kinesis model).
 pub(crate) const CONSUMERS_MAX: usize = 20;
+pub(crate) const CONSUMERS_COMMITTED_MAX: usize = 50;
 /// Consumers of one stream that can be CREATING at the same time (Kinesis model).
 pub(crate) const CONSUMERS_CREATING_MAX: usize = 5;
 

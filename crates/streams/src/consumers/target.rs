@@ -6,7 +6,7 @@ use millstream_iam::RequestContext;
 use millstream_types::Arn;
 
 use super::{ConsumerArn, texts};
-use crate::errors::{AccessDenied, InvalidArgument, LookupError, TargetError};
+use crate::errors::{AccessDenied, InvalidArgument, LimitExceeded, LookupError, NotFound, TargetError};
 use crate::model::{Header, StoredConsumer};
 use crate::names::{StreamName, StreamTarget};
 use crate::service::Streams;
@@ -19,6 +19,9 @@ pub struct ConsumerTarget<'a> {
     pub consumer_name: Option<&'a str>,
     pub consumer_arn: Option<&'a str>,
 }
+
+/// What other accounts can be allowed to do with a consumer (Kinesis developer guide, sharing with resource policies).
+const SHARED_ACTIONS: [&str; 2] = ["DescribeStreamConsumer", "SubscribeToShard"];
 
 /// A consumer as a request names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +44,8 @@ impl<'a> ConsumerTarget<'a> {
         }
     }
 
-    /// What a call of `action` means. As with streams, another account's consumer is refused, and another region's is not
-    /// here.
+    /// What a call of `action` means. As with streams, another account's consumer can be meant by what a resource policy
+    /// may allow only, and another region's is not here.
     pub(crate) fn resolve(&self, context: &RequestContext, action: &str) -> Result<Named, TargetError> {
         let Some(text) = self.consumer_arn else {
             let (Some(stream), Some(name)) = (self.stream_arn, self.consumer_name) else {
@@ -58,7 +61,7 @@ impl<'a> ConsumerTarget<'a> {
         if other_stream || self.consumer_name.is_some_and(|given| given != consumer.name) {
             return Err(InvalidArgument(texts::CONTRADICTION.to_owned()).into());
         }
-        if consumer.stream.scope.account != context.scope.account {
+        if consumer.stream.scope.account != context.scope.account && !SHARED_ACTIONS.contains(&action) {
             return Err(AccessDenied(format!(
                 "User: {} is not authorized to perform: kinesis:{action} on resource: {text} because no resource-based \
                  policy allows the kinesis:{action} action",
@@ -97,7 +100,49 @@ impl Named {
     }
 }
 
+/// What an ARN names that has tags and a policy of its own.
+pub(crate) enum Resource {
+    Stream(StreamName),
+    Consumer(Named),
+}
+
+impl Resource {
+    pub(crate) fn resolve(context: &RequestContext, arn: &String, action: &str) -> Result<Self, TargetError> {
+        if arn.contains("/consumer/") {
+            return Ok(Self::Consumer(ConsumerTarget::new(None, None, Some(arn)).resolve(context, action)?));
+        }
+        Ok(Self::Stream(StreamTarget::new(None, Some(arn)).resolve(context, action)?))
+    }
+}
+
 impl Streams {
+    /// Changes the tags or the policy of a consumer, unless `check` refuses it as it is now.
+    pub(crate) async fn change_consumer<E>(
+        &self,
+        named: &Named,
+        check: impl Fn(&ConsumerArn, &StoredConsumer) -> Result<(), E>,
+        change: impl Fn(&mut StoredConsumer),
+    ) -> Result<(), E>
+    where
+        E: From<LookupError> + From<NotFound> + From<LimitExceeded>,
+    {
+        let (stream, name) = (named.stream(), named.name());
+        self.inner
+            .registry
+            .change(stream, |header| {
+                let before = header.consumers.clone();
+                let found = named.find(header).ok_or_else(|| texts::not_found(stream, name))?;
+                let arn = ConsumerArn { stream: stream.clone(), name: name.to_owned(), created: found.created };
+                check(&arn, found)?;
+                if !header.consumers.change(name, &change) {
+                    return Err(E::from(texts::too_many_tags(stream)));
+                }
+                Ok(header.consumers != before)
+            })
+            .await?;
+        Ok(())
+    }
+
     /// The stream and the ARN of a consumer that exists, in any state.
     pub(crate) async fn expect_consumer(&self, named: &Named) -> Result<(Arc<Stream>, ConsumerArn), LookupError> {
         let stream = self.inner.registry.expect(named.stream()).await?;

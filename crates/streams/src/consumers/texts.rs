@@ -2,7 +2,7 @@
 
 use millstream_types::ShardId;
 
-use super::{CONSUMERS_CREATING_MAX, CONSUMERS_MAX, ConsumerArn};
+use super::{CONSUMERS_CREATING_MAX, ConsumerArn};
 use crate::errors::{InUse, LimitExceeded, NotFound};
 use crate::names::StreamName;
 
@@ -23,11 +23,11 @@ pub(crate) fn already_exists(stream: &StreamName, name: &str) -> InUse {
     InUse(format!("Consumer {name} under stream {stream} already exists for account {account}."))
 }
 
-pub(crate) fn too_many(stream: &StreamName) -> LimitExceeded {
+pub(crate) fn too_many(stream: &StreamName, limit: usize) -> LimitExceeded {
     let (stream, account) = (&stream.name, &stream.scope.account);
     LimitExceeded(format!(
         "This request would exceed the limit on the number of consumers of stream {stream} under account {account}. \
-         Limit: {CONSUMERS_MAX}.",
+         Limit: {limit}.",
     ))
 }
 
@@ -41,7 +41,9 @@ pub(crate) fn too_many_creating(stream: &StreamName) -> LimitExceeded {
 
 pub(crate) fn too_many_tags(stream: &StreamName) -> LimitExceeded {
     let (stream, account) = (&stream.name, &stream.scope.account);
-    LimitExceeded(format!("The tags of all consumers of stream {stream} under account {account} are too large."))
+    LimitExceeded(format!(
+        "The tags and policies of all consumers of stream {stream} under account {account} are too large."
+    ))
 }
 
 pub(crate) fn too_many_subscriptions(limit: usize) -> LimitExceeded {
@@ -53,6 +55,15 @@ pub(crate) fn not_active(consumer: &ConsumerArn) -> InUse {
     let ConsumerArn { stream, name, created } = consumer;
     InUse(format!(
         "Consumer {name} with creation timestamp {created} under stream: {} , account {} is not in ACTIVE status.",
+        stream.name, stream.scope.account,
+    ))
+}
+
+/// Recorded (log of 2025): said otherwise than for a subscription.
+pub(crate) fn not_active_for_policy(consumer: &ConsumerArn) -> InUse {
+    let ConsumerArn { stream, name, created } = consumer;
+    InUse(format!(
+        "Consumer {name} with creation timestamp {created} under stream {} and account {} is not in ACTIVE status.",
         stream.name, stream.scope.account,
     ))
 }

@@ -27,6 +27,17 @@ pub(crate) struct StoredConsumer {
     pub(crate) created: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: BTreeMap<String, String>,
+    /// The resource policy, as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<String>,
+}
+
+impl StoredConsumer {
+    /// What its tags and its policy take at most when they are written: quotes of a policy are escaped.
+    fn bytes(&self) -> usize {
+        let tags: usize = self.tags.iter().map(|(key, value)| key.len() + value.len()).sum();
+        tags + 2 * self.policy.as_ref().map_or(0, String::len)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +50,9 @@ pub(crate) struct Consumers {
 }
 
 impl Consumers {
-    /// Bytes of all tags together, so that the header stays below what the catalog takes. The tags that AWS allows only
-    /// reach it when 20 consumers have 50 of the longest in a script with long characters.
-    const TAG_BYTES_MAX: usize = 768 * 1024;
+    /// Bytes of all tags and policies together, so that the header stays below what the catalog takes. What AWS allows
+    /// only reaches it when many consumers have 50 of the longest tags in a script with long characters.
+    const BYTES_MAX: usize = 768 * 1024;
 
     /// Nothing is to be stored.
     pub(crate) fn is_empty(&self) -> bool {
@@ -73,17 +84,28 @@ impl Consumers {
 
     /// `name` must be free. `false`, and nothing happens, when there is no room for the tags.
     pub(crate) fn register(&mut self, name: &str, tags: BTreeMap<String, String>, now: Timestamp) -> bool {
-        let bytes =
-            |tags: &BTreeMap<String, String>| tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
-        let kept: usize = self.by_name.values().map(|consumer| bytes(&consumer.tags)).sum();
-        if kept + bytes(&tags) > Self::TAG_BYTES_MAX {
+        let created = now.seconds().max(self.next_created);
+        let consumer = StoredConsumer { state: ConsumerState::Creating, created, tags, policy: None };
+        if !self.has_room(consumer.bytes()) {
             return false;
         }
-        let created = now.seconds().max(self.next_created);
-        let consumer = StoredConsumer { state: ConsumerState::Creating, created, tags };
         let previous = self.by_name.insert(name.to_owned(), consumer);
         assert!(previous.is_none(), "the name of a new consumer is free");
         true
+    }
+
+    /// Changes the tags or the policy of a consumer that is there. `false`, and nothing happens, when there is no room.
+    pub(crate) fn change(&mut self, name: &str, change: impl FnOnce(&mut StoredConsumer)) -> bool {
+        let Some(mut consumer) = self.by_name.remove(name) else { return false };
+        let before = consumer.clone();
+        change(&mut consumer);
+        let fits = consumer.bytes() <= before.bytes() || self.has_room(consumer.bytes());
+        self.by_name.insert(name.to_owned(), if fits { consumer } else { before });
+        fits
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.by_name.values().map(StoredConsumer::bytes).sum::<usize>() + bytes <= Self::BYTES_MAX
     }
 
     /// `false` when there is none or it is going already.

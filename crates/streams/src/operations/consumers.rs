@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::create_stream::check_tags;
 use super::limit;
 use super::token::IntoError;
-use crate::consumers::{CONSUMERS_CREATING_MAX, CONSUMERS_MAX, ConsumerArn, ConsumerTarget, texts};
+use crate::consumers::{
+    CONSUMERS_COMMITTED_MAX, CONSUMERS_CREATING_MAX, CONSUMERS_MAX, ConsumerArn, ConsumerTarget, texts,
+};
 use crate::errors::InvalidArgument;
 use crate::model::{ConsumerState, Header, Status, StoredConsumer};
 use crate::names::{StreamName, StreamTarget};
@@ -63,12 +65,14 @@ impl Streams {
         let name = target.resolve(context, "RegisterStreamConsumer")?;
         let tags = input.tags.unwrap_or_default();
         check_tags(&name, &tags)?;
+        let committed = self.commitment(&name.scope).await?.is_on();
+        let limit = if committed { CONSUMERS_COMMITTED_MAX } else { CONSUMERS_MAX };
         let mut watch = self.inner.registry.subscribe(&name);
         let deadline = self.inner.parts.clock.sleep(self.inner.options.creating_wait);
         tokio::pin!(deadline);
         let consumer = loop {
             let change = |header: &mut Header| {
-                check_room(&name, header, &input.consumer_name)?;
+                check_room(&name, header, &input.consumer_name, limit)?;
                 if header.consumers.count(ConsumerState::Creating) >= CONSUMERS_CREATING_MAX {
                     return Ok(false);
                 }
@@ -178,15 +182,20 @@ impl Streams {
 }
 
 /// Whether the stream can take one more consumer of that name, but for those being created.
-fn check_room(name: &StreamName, header: &Header, consumer: &str) -> Result<(), RegisterStreamConsumerError> {
+fn check_room(
+    name: &StreamName,
+    header: &Header,
+    consumer: &str,
+    limit: usize,
+) -> Result<(), RegisterStreamConsumerError> {
     if header.status != Status::Active {
         return Err(name.not_active(header.status).into());
     }
     if header.consumers.get(consumer).is_some() {
         return Err(texts::already_exists(name, consumer).into());
     }
-    if header.consumers.lasting() >= CONSUMERS_MAX {
-        return Err(texts::too_many(name).into());
+    if header.consumers.lasting() >= limit {
+        return Err(texts::too_many(name, limit).into());
     }
     Ok(())
 }

@@ -4,14 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millstream_env::Timestamp;
-use millstream_wire::kinesis::error::{
-    DeleteStreamError, DeregisterStreamConsumerError, DescribeStreamConsumerError, ListStreamConsumersError,
-    RegisterStreamConsumerError,
-};
-use millstream_wire::kinesis::{
-    ConsumerStatus, DeregisterStreamConsumerInput, DescribeStreamConsumerInput, ListStreamConsumersInput,
-    RegisterStreamConsumerInput, StreamStatus,
-};
+use millstream_wire::kinesis::error::*;
+use millstream_wire::kinesis::*;
 
 use super::fixture::{Fixture, NOW, arn};
 use crate::ConsumerTarget;
@@ -93,8 +87,12 @@ async fn a_consumer_is_named_in_three_ways_that_must_agree() {
         let refused = describe(None, None, Some(consumer_arn)).await;
         assert!(matches!(refused, Err(DescribeStreamConsumerError::ResourceNotFound(_))), "{refused:?}");
     }
-    let foreign = describe(None, None, Some(&consumer.replace("000000000000", "111111111111"))).await;
-    assert!(matches!(foreign, Err(DescribeStreamConsumerError::Common(_))), "{foreign:?}");
+    // Whether another account's consumer may be used is asked before: see the gateway's tests.
+    let foreign = consumer.replace("000000000000", "111111111111");
+    let answer = describe(None, None, Some(&foreign)).await;
+    assert!(matches!(answer, Err(DescribeStreamConsumerError::ResourceNotFound(_))), "{answer:?}");
+    let answer = fixture.deregister(&foreign).await;
+    assert!(matches!(answer, Err(DeregisterStreamConsumerError::Common(_))), "{answer:?}");
     let target = ConsumerTarget { stream_arn: Some(&stream), consumer_name: Some("none"), consumer_arn: None };
     let resource = fixture.streams.consumer_resource(&fixture.context, target).await;
     assert_eq!(resource, Some(format!("{stream}/consumer/none:*")));
@@ -258,4 +256,77 @@ async fn deregistering_twice_is_no_error_while_it_lasts() {
         fixture.streams.deregister_stream_consumer(&fixture.context, both.clone()).await.unwrap();
         assert_eq!(fixture.status_of("app").await, Some(ConsumerStatus::Deleting));
     }
+}
+
+#[tokio::test]
+async fn consumers_have_tags_and_a_policy_of_their_own() {
+    let fixture = Fixture::with_stream(1).await;
+    let consumer = fixture.consumer("app").await;
+    let context = &fixture.context;
+    let tag = async |count: usize| {
+        let tags = (0..count).map(|i| (format!("k{i:02}"), "v".to_owned())).collect();
+        let input = TagResourceInput { resource_arn: consumer.clone(), stream_id: None, tags };
+        fixture.streams.tag_resource(context, input).await
+    };
+    tag(50).await.unwrap();
+    assert!(matches!(tag(51).await, Err(TagResourceError::InvalidArgument(_))));
+    let keys = (1..50).map(|i| format!("k{i:02}")).collect();
+    let input = UntagResourceInput { resource_arn: consumer.clone(), stream_id: None, tag_keys: keys };
+    fixture.streams.untag_resource(context, input).await.unwrap();
+    let list = async |resource_arn: String| {
+        let input = ListTagsForResourceInput { resource_arn, stream_id: None };
+        fixture.streams.list_tags_for_resource(context, input).await.unwrap().tags.unwrap()
+    };
+    assert_eq!(list(consumer.clone()).await, [Tag { key: "k00".to_owned(), value: Some("v".to_owned()) }]);
+    assert!(list(arn().to_string()).await.is_empty(), "the stream's own are others");
+
+    let get = async |resource_arn: String| {
+        let input = GetResourcePolicyInput { resource_arn, stream_id: None };
+        fixture.streams.get_resource_policy(context, input).await.unwrap().policy
+    };
+    let policy = format!(
+        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":"*","Action":"kinesis:SubscribeToShard","Resource":"{consumer}"}}}}"#
+    );
+    assert_eq!(get(consumer.clone()).await, "{}");
+    let input = PutResourcePolicyInput { resource_arn: consumer.clone(), stream_id: None, policy: policy.clone() };
+    fixture.streams.put_resource_policy(context, input.clone()).await.unwrap();
+    assert_eq!(get(consumer.clone()).await, policy);
+    assert_eq!(get(arn().to_string()).await, "{}");
+    assert_eq!(fixture.streams.resource_policy(&consumer.parse().unwrap()).await, Some(policy));
+    let delete = async || {
+        let input = DeleteResourcePolicyInput { resource_arn: consumer.clone(), stream_id: None };
+        fixture.streams.delete_resource_policy(context, input).await
+    };
+    delete().await.unwrap();
+    assert!(matches!(delete().await, Err(DeleteResourcePolicyError::ResourceNotFound(_))));
+    fixture.streams.put_resource_policy(context, input.clone()).await.unwrap();
+
+    // A consumer of the same name that comes later has none of it.
+    fixture.deregister(&consumer).await.unwrap();
+    fixture.until_consumer("app", None).await;
+    assert!(matches!(
+        fixture.streams.put_resource_policy(context, input).await,
+        Err(PutResourcePolicyError::ResourceNotFound(_))
+    ));
+    let next = fixture.consumer("app").await;
+    assert_ne!(next, consumer);
+    assert!(list(next.clone()).await.is_empty());
+    assert_eq!(get(next).await, "{}");
+}
+
+#[tokio::test]
+async fn a_commitment_raises_the_number_of_consumers() {
+    let fixture = Fixture::with_stream(1).await;
+    for i in 0..20 {
+        fixture.consumer(&format!("c{i}")).await;
+    }
+    let refused = fixture.register("more").await;
+    assert!(matches!(refused, Err(RegisterStreamConsumerError::LimitExceeded(text)) if text.ends_with("Limit: 20.")));
+    let input = UpdateAccountSettingsInput {
+        minimum_throughput_billing_commitment: MinimumThroughputBillingCommitmentInput {
+            status: MinimumThroughputBillingCommitmentInputStatus::Enabled,
+        },
+    };
+    fixture.streams.update_account_settings(&fixture.context, input).await.unwrap();
+    fixture.consumer("more").await;
 }

@@ -204,7 +204,7 @@ async fn what_does_not_exist_or_is_not_active_is_refused() {
     }
     let foreign = consumer.replace("000000000000", "111111111111");
     let refused = fixture.subscribe(&foreign, SHARD, from(Latest)).await.unwrap_err();
-    assert!(matches!(refused, SubscribeToShardError::AccessDenied(_)), "{refused:?}");
+    assert!(matches!(refused, SubscribeToShardError::ResourceNotFound(_)), "{refused:?}");
 
     fixture.tasks.cancel();
     let creating = fixture.register("new").await.unwrap().consumer_arn;

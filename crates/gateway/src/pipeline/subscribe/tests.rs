@@ -223,3 +223,21 @@ async fn each_operation_asks_for_its_permission_on_its_resource() {
     let text = format!("kinesis:TagResource on resource: {STREAM}/consumer/t:*");
     assert!(answer.text().contains(&text), "{answer:?}");
 }
+
+#[tokio::test]
+async fn a_consumer_is_shared_by_its_resource_policy() {
+    let (fixture, arn) = with_consumer().await;
+    let by_another_account = async || {
+        let mut request = request(JSON, "SubscribeToShard", subscription(&arn).to_string());
+        let authorization = foreign_key("kinesis").replace("123456789012", "999999999999");
+        request.headers_mut().insert("authorization", authorization.parse().unwrap());
+        fixture.gateway.answer(request).await.status().as_u16()
+    };
+    assert_eq!(by_another_account().await, 400);
+    let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"AWS": "999999999999"},
+        "Action": "kinesis:SubscribeToShard", "Resource": arn}});
+    call(&fixture, "PutResourcePolicy", json!({"ResourceARN": arn, "Policy": policy.to_string()})).await;
+    assert_eq!(by_another_account().await, 200);
+    call(&fixture, "DeleteResourcePolicy", json!({"ResourceARN": arn})).await;
+    assert_eq!(by_another_account().await, 400);
+}
