@@ -11,6 +11,11 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+mod scattered;
+
+/// Alignment of direct access.
+const PAGE_BYTES: usize = 4096;
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -68,6 +73,15 @@ pub trait Disk: Send + Sync + Debug {
     }
 }
 
+/// One of several places to read.
+#[derive(Debug)]
+pub struct ReadPart<'b> {
+    pub offset: u64,
+    pub bytes: &'b mut [u8],
+    /// How many bytes were read: fewer than asked for at the end of the file only.
+    pub got: usize,
+}
+
 /// An open file. All methods may be called from several threads at once.
 pub trait DiskFile: Send + Sync + Debug {
     /// Reads up to `bytes.len()` bytes; 0 at the end of the file.
@@ -86,6 +100,26 @@ pub trait DiskFile: Send + Sync + Debug {
     fn try_lock(&self) -> io::Result<bool>;
     /// Tells the kernel that reads come from random places, so that it does not read ahead. Only advice.
     fn advise_random(&self) {}
+
+    /// Reads several places, as many at once as the file can. With direct access each part must be aligned.
+    fn read_parts(&self, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
+        parts.iter_mut().try_for_each(|part| self.read_rest(part))
+    }
+
+    /// Reads what is still missing of a part, up to the end of the file.
+    fn read_rest(&self, part: &mut ReadPart<'_>) -> io::Result<()> {
+        while part.got < part.bytes.len() {
+            match self.read_at(&mut part.bytes[part.got..], part.offset + part.got as u64)? {
+                0 => break,
+                count => part.got += count,
+            }
+            // Only the end of a file lies within a page, and direct reads may not begin there.
+            if !part.got.is_multiple_of(PAGE_BYTES) {
+                break;
+            }
+        }
+        Ok(())
+    }
 
     fn read_exact_at(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
         while !bytes.is_empty() {
@@ -118,7 +152,7 @@ impl Disk for RealDisk {
         if direct {
             options.custom_flags(libc::O_DIRECT);
         }
-        Ok(Arc::new(RealFile(options.open(path)?)))
+        Ok(Arc::new(RealFile { file: options.open(path)?, direct }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -156,44 +190,62 @@ impl Disk for RealDisk {
 }
 
 #[derive(Debug)]
-struct RealFile(File);
+struct RealFile {
+    file: File,
+    direct: bool,
+}
 
 impl DiskFile for RealFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(bytes, offset)
+        self.file.read_at(bytes, offset)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
-        Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, length)?)
+        Ok(rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, length)?)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.file.set_len(length)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match self.0.try_lock() {
+        match self.file.try_lock() {
             Ok(()) => Ok(true),
             Err(fs::TryLockError::WouldBlock) => Ok(false),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
     }
 
+    fn read_parts(&self, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
+        if parts.len() > 1 && self.direct {
+            if let Some(read) = scattered::read(&self.file, parts) {
+                read?;
+            }
+        } else if parts.len() > 1 {
+            // The kernel fetches all of them into the page cache at once.
+            for part in parts.iter() {
+                let length = std::num::NonZeroU64::new(part.bytes.len() as u64);
+                let _ = rustix::fs::fadvise(&self.file, part.offset, length, rustix::fs::Advice::WillNeed);
+            }
+        }
+        parts.iter_mut().try_for_each(|part| self.read_rest(part))
+    }
+
     fn advise_random(&self) {
         // Only advice: a file system that does not know it loses nothing but speed.
-        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::Random);
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Random);
     }
 }
 
@@ -210,6 +262,54 @@ mod tests {
             assert_eq!(RealDisk.read(&path).unwrap(), content);
         }
         assert_eq!(RealDisk.list(folder.path()).unwrap(), ["state"]);
+    }
+
+    /// As direct access asks for.
+    #[repr(align(4096))]
+    #[derive(Clone)]
+    struct Page([u8; PAGE_BYTES]);
+
+    #[test]
+    fn scattered_parts_are_read_as_one_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pages");
+        let content: Vec<u8> = (0..700_u32).flat_map(|page| [page.to_le_bytes(); 1024].concat()).collect();
+        RealDisk.write_atomically(&path, &content[..content.len() - 1000]).unwrap();
+        for direct in [false, true] {
+            let Ok(file) = RealDisk.open(&path, Access::Read, direct) else { continue };
+            for count in [0, 1, 2, 500] {
+                let mut pages = vec![Page([1; PAGE_BYTES]); count];
+                let number = |index: usize| (index * 37 + 699) % 701;
+                let offset = |index| (number(index) * PAGE_BYTES) as u64;
+                let mut parts: Vec<_> = pages
+                    .iter_mut()
+                    .enumerate()
+                    .map(|(index, page)| ReadPart { offset: offset(index), bytes: &mut page.0, got: 0 })
+                    .collect();
+                file.read_parts(&mut parts).unwrap();
+                for (index, part) in parts.iter().enumerate() {
+                    // The last page is cut, and there is none behind it.
+                    let expected = [PAGE_BYTES, PAGE_BYTES - 1000, 0][number(index).saturating_sub(698)];
+                    assert_eq!(part.got, expected, "direct {direct}, part {index} of {count}");
+                    let start = number(index) * PAGE_BYTES;
+                    assert_eq!(&part.bytes[..part.got], &content[start..start + expected]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        RealDisk.write_atomically(&folder.path().join("pages"), &[0; 3 * PAGE_BYTES]).unwrap();
+        let Ok(file) = RealDisk.open(&folder.path().join("pages"), Access::Read, true) else { return };
+        let mut pages = vec![Page([1; PAGE_BYTES]); 3];
+        let mut parts: Vec<_> = (0..)
+            .zip(&mut pages)
+            .map(|(index, page)| ReadPart { offset: index * 4096 + u64::from(index == 1), bytes: &mut page.0, got: 0 })
+            .collect();
+        let error = file.read_parts(&mut parts).expect_err("direct reads must be aligned");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

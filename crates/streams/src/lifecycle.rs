@@ -174,10 +174,7 @@ impl Streams {
         F: Future<Output = Result<(), millstream_log::ShardError>> + Send + 'a,
     {
         let keys = shards.into_iter().map(|shard| ShardKey { stream, shard });
-        stream::iter(keys.map(work).collect::<Vec<_>>())
-            .buffer_unordered(SHARDS_AT_ONCE)
-            .try_collect::<()>()
-            .await?;
+        stream::iter(keys.map(work).collect::<Vec<_>>()).buffer_unordered(SHARDS_AT_ONCE).try_collect::<()>().await?;
         Ok(())
     }
 }

@@ -61,10 +61,9 @@ impl Streams {
             return Err(stream.name.not_active(stream.header.status).into());
         }
         let now = self.now();
-        let mut shards = stream
-            .shards()
-            .iter()
-            .filter(|shard| Some(shard.key().shard) > after && !stream.is_expired(shard, now) && filter.admits(&stream, shard));
+        let mut shards = stream.shards().iter().filter(|shard| {
+            Some(shard.key().shard) > after && !stream.is_expired(shard, now) && filter.admits(&stream, shard)
+        });
         let count = limit(input.max_results, SHARDS_SHOWN_DEFAULT, SHARDS_SHOWN_MAX);
         let shown: Vec<&Shard> = shards.by_ref().take(count).collect();
         let next_token = match (shards.next(), shown.last()) {

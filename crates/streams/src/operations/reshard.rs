@@ -27,10 +27,9 @@ impl Streams {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "SplitShard")?;
         let id = parse_shard(&name, &input.shard_to_split)?;
-        let key: HashKey = input
-            .new_starting_hash_key
-            .parse()
-            .map_err(|_| InvalidArgument(format!("NewStartingHashKey {} is not valid.", input.new_starting_hash_key)))?;
+        let key: HashKey = input.new_starting_hash_key.parse().map_err(|_| {
+            InvalidArgument(format!("NewStartingHashKey {} is not valid.", input.new_starting_hash_key))
+        })?;
         let stream = self.inner.registry.expect(&name).await?;
         check_resharding::<SplitShardError>(&stream, &name, "SplitShard")?;
         let shard = *self.find_shard(&stream, &name, id)?;

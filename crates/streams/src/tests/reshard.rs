@@ -70,12 +70,14 @@ async fn a_split_leaves_a_closed_parent_and_two_children() {
 
     let shards = fixture.describe().await.unwrap().shards;
     let [parent, lower, upper] = &shards[..] else { panic!("{shards:?}") };
-    let ending: SequenceNumber =
-        parent.sequence_number_range.ending_sequence_number.as_ref().unwrap().parse().unwrap();
+    let ending: SequenceNumber = parent.sequence_number_range.ending_sequence_number.as_ref().unwrap().parse().unwrap();
     let parts = ending.parts().unwrap();
     assert_eq!((parts.index, parts.time_seconds), (SequenceNumber::MAX_INDEX, 1_800_000_003));
     assert!(last_of_parent.parse::<SequenceNumber>().unwrap() < ending);
-    assert_eq!((lower.hash_key_range.starting_hash_key.as_str(), upper.hash_key_range.starting_hash_key.as_str()), ("0", &*HALF.to_string()));
+    assert_eq!(
+        (lower.hash_key_range.starting_hash_key.as_str(), upper.hash_key_range.starting_hash_key.as_str()),
+        ("0", &*HALF.to_string())
+    );
     assert_eq!(lower.hash_key_range.ending_hash_key, (HALF - 1).to_string());
     assert_eq!(upper.hash_key_range.ending_hash_key, u128::MAX.to_string());
     for child in [lower, upper] {
@@ -124,7 +126,9 @@ async fn a_merge_joins_neighbours_in_one_direction_only() {
         let page = fixture.get(&iterator).await.unwrap();
         assert_eq!(page.child_shards[0].parent_shards, ["shardId-000000000001", "shardId-000000000002"]);
     }
-    assert!(matches!(merge(&fixture, "0", "1").await, Err(MergeShardsError::InvalidArgument(text)) if text.contains("is closed")));
+    assert!(
+        matches!(merge(&fixture, "0", "1").await, Err(MergeShardsError::InvalidArgument(text)) if text.contains("is closed"))
+    );
 }
 
 #[tokio::test]
@@ -186,7 +190,9 @@ async fn scaling_reaches_equal_ranges_within_its_limits() {
         assert!(ranges.iter().all(|(start, end)| (end - start).abs_diff(width) <= width >> 19));
         current = target;
     }
-    assert!(matches!(scale(&fixture, 3).await, Err(UpdateShardCountError::LimitExceeded(text)) if text.contains("10 times")));
+    assert!(
+        matches!(scale(&fixture, 3).await, Err(UpdateShardCountError::LimitExceeded(text)) if text.contains("10 times"))
+    );
     fixture.time.advance(Duration::from_hours(24));
     scale(&fixture, 3).await.unwrap();
 }
