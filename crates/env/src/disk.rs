@@ -7,6 +7,8 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +50,12 @@ pub trait Disk: Send + Sync + Debug {
     /// Bytes that an unprivileged process may still write on the file system of `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
+    /// Reads several places of any files of this disk, as many at once as it can. Places in files with direct access must be
+    /// aligned.
+    fn read_parts(&self, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
+        parts.iter_mut().try_for_each(ReadPart::read_rest)
+    }
+
     /// The whole content of a small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = self.open(path, Access::Read, false)?;
@@ -76,10 +84,28 @@ pub trait Disk: Send + Sync + Debug {
 /// One of several places to read.
 #[derive(Debug)]
 pub struct ReadPart<'b> {
+    pub file: &'b dyn DiskFile,
     pub offset: u64,
     pub bytes: &'b mut [u8],
     /// How many bytes were read: fewer than asked for at the end of the file only.
     pub got: usize,
+}
+
+impl ReadPart<'_> {
+    /// Reads what is still missing, up to the end of the file.
+    fn read_rest(&mut self) -> io::Result<()> {
+        while self.got < self.bytes.len() {
+            match self.file.read_at(&mut self.bytes[self.got..], self.offset + self.got as u64)? {
+                0 => break,
+                count => self.got += count,
+            }
+            // Only the end of a file lies within a page, and direct reads may not begin there.
+            if !self.got.is_multiple_of(PAGE_BYTES) {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// An open file. All methods may be called from several threads at once.
@@ -100,25 +126,9 @@ pub trait DiskFile: Send + Sync + Debug {
     fn try_lock(&self) -> io::Result<bool>;
     /// Tells the kernel that reads come from random places, so that it does not read ahead. Only advice.
     fn advise_random(&self) {}
-
-    /// Reads several places, as many at once as the file can. With direct access each part must be aligned.
-    fn read_parts(&self, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
-        parts.iter_mut().try_for_each(|part| self.read_rest(part))
-    }
-
-    /// Reads what is still missing of a part, up to the end of the file.
-    fn read_rest(&self, part: &mut ReadPart<'_>) -> io::Result<()> {
-        while part.got < part.bytes.len() {
-            match self.read_at(&mut part.bytes[part.got..], part.offset + part.got as u64)? {
-                0 => break,
-                count => part.got += count,
-            }
-            // Only the end of a file lies within a page, and direct reads may not begin there.
-            if !part.got.is_multiple_of(PAGE_BYTES) {
-                break;
-            }
-        }
-        Ok(())
+    /// The file in the operating system, and whether access is direct; for [`Disk::read_parts`].
+    fn descriptor(&self) -> Option<(BorrowedFd<'_>, bool)> {
+        None
     }
 
     fn read_exact_at(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
@@ -183,6 +193,22 @@ impl Disk for RealDisk {
         File::open(path)?.sync_all()
     }
 
+    fn read_parts(&self, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
+        if parts.len() > 1 {
+            if let Some(read) = scattered::read(parts) {
+                read?;
+            }
+            for part in parts.iter() {
+                if let Some((file, false)) = part.file.descriptor() {
+                    // The kernel fetches all of them into the page cache at once.
+                    let length = NonZeroU64::new(part.bytes.len() as u64);
+                    let _ = rustix::fs::fadvise(file, part.offset, length, rustix::fs::Advice::WillNeed);
+                }
+            }
+        }
+        parts.iter_mut().try_for_each(ReadPart::read_rest)
+    }
+
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(path)?;
         Ok(stat.f_bavail * stat.f_frsize)
@@ -228,19 +254,8 @@ impl DiskFile for RealFile {
         }
     }
 
-    fn read_parts(&self, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
-        if parts.len() > 1 && self.direct {
-            if let Some(read) = scattered::read(&self.file, parts) {
-                read?;
-            }
-        } else if parts.len() > 1 {
-            // The kernel fetches all of them into the page cache at once.
-            for part in parts.iter() {
-                let length = std::num::NonZeroU64::new(part.bytes.len() as u64);
-                let _ = rustix::fs::fadvise(&self.file, part.offset, length, rustix::fs::Advice::WillNeed);
-            }
-        }
-        parts.iter_mut().try_for_each(|part| self.read_rest(part))
+    fn descriptor(&self) -> Option<(BorrowedFd<'_>, bool)> {
+        Some((self.file.as_fd(), self.direct))
     }
 
     fn advise_random(&self) {
@@ -284,9 +299,9 @@ mod tests {
                 let mut parts: Vec<_> = pages
                     .iter_mut()
                     .enumerate()
-                    .map(|(index, page)| ReadPart { offset: offset(index), bytes: &mut page.0, got: 0 })
+                    .map(|(index, page)| ReadPart { file: &*file, offset: offset(index), bytes: &mut page.0, got: 0 })
                     .collect();
-                file.read_parts(&mut parts).unwrap();
+                RealDisk.read_parts(&mut parts).unwrap();
                 for (index, part) in parts.iter().enumerate() {
                     // The last page is cut, and there is none behind it.
                     let expected = [PAGE_BYTES, PAGE_BYTES - 1000, 0][number(index).saturating_sub(698)];
@@ -306,9 +321,14 @@ mod tests {
         let mut pages = vec![Page([1; PAGE_BYTES]); 3];
         let mut parts: Vec<_> = (0..)
             .zip(&mut pages)
-            .map(|(index, page)| ReadPart { offset: index * 4096 + u64::from(index == 1), bytes: &mut page.0, got: 0 })
+            .map(|(index, page)| ReadPart {
+                file: &*file,
+                offset: index * 4096 + u64::from(index == 1),
+                bytes: &mut page.0,
+                got: 0,
+            })
             .collect();
-        let error = file.read_parts(&mut parts).expect_err("direct reads must be aligned");
+        let error = RealDisk.read_parts(&mut parts).expect_err("direct reads must be aligned");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 

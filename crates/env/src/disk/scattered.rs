@@ -6,7 +6,6 @@
 #![expect(unsafe_code, reason = "the kernel's asynchronous I/O has no safe interface")]
 
 use std::cell::OnceCell;
-use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
@@ -69,14 +68,15 @@ impl Context {
         Ok(usize::try_from(taken).expect("a count"))
     }
 
-    /// Waits until at least one request is finished.
-    fn wait(&self, finished: &mut [Finished]) -> usize {
+    /// Waits until at least `least` requests are finished.
+    fn wait(&self, least: usize, finished: &mut [Finished]) -> usize {
+        let least = libc::c_long::try_from(least).expect("few events");
         let count = libc::c_long::try_from(finished.len()).expect("few events");
         let none = std::ptr::null_mut::<libc::timespec>();
         loop {
             // SAFETY: the kernel writes at most `count` events into the array.
             let got = check(unsafe {
-                libc::syscall(libc::SYS_io_getevents, self.0, 1 as libc::c_long, count, finished.as_mut_ptr(), none)
+                libc::syscall(libc::SYS_io_getevents, self.0, least, count, finished.as_mut_ptr(), none)
             });
             match got {
                 Ok(count) => return usize::try_from(count).expect("a count"),
@@ -104,15 +104,17 @@ thread_local! {
     static CONTEXT: OnceCell<Option<Context>> = const { OnceCell::new() };
 }
 
-/// Reads all parts of a file that was opened for direct access. `None`: not possible here, nothing was done. The first
+/// Reads all parts, of files that were opened for direct access. `None`: not possible here, nothing was done. The first
 /// error is returned when all parts are finished; a part that met the end of the file is short.
-pub(super) fn read(file: &File, parts: &mut [ReadPart<'_>]) -> Option<io::Result<()>> {
-    CONTEXT
-        .with(|context| context.get_or_init(|| Context::new().ok()).as_ref().map(|context| run(context, file, parts)))
+pub(super) fn read(parts: &mut [ReadPart<'_>]) -> Option<io::Result<()>> {
+    let direct = parts.iter().all(|part| part.file.descriptor().is_some_and(|(_, direct)| direct));
+    if !direct {
+        return None;
+    }
+    CONTEXT.with(|context| context.get_or_init(|| Context::new().ok()).as_ref().map(|context| run(context, parts)))
 }
 
-fn run(context: &Context, file: &File, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
-    let file = u32::try_from(file.as_raw_fd()).expect("descriptors of open files are not negative");
+fn run(context: &Context, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
     let mut finished = [Finished::default(); IN_FLIGHT_MAX];
     let (mut next, mut in_flight) = (0, 0);
     let mut failed = None;
@@ -120,8 +122,7 @@ fn run(context: &Context, file: &File, parts: &mut [ReadPart<'_>]) -> io::Result
         let room = if failed.is_none() { IN_FLIGHT_MAX - in_flight } else { 0 };
         let end = parts.len().min(next + room);
         if next < end {
-            let mut requests: Vec<Request> =
-                (next..).zip(&mut parts[next..end]).map(|(i, p)| request(file, i, p)).collect();
+            let mut requests: Vec<Request> = (next..).zip(&mut parts[next..end]).map(|(i, p)| request(i, p)).collect();
             // SAFETY: the parts are borrowed until this function returns, and it returns only when nothing is in flight.
             match unsafe { context.submit(&mut requests) } {
                 Ok(taken) => {
@@ -136,7 +137,9 @@ fn run(context: &Context, file: &File, parts: &mut [ReadPart<'_>]) -> io::Result
         if in_flight == 0 {
             continue;
         }
-        let got = context.wait(&mut finished);
+        // Half of them, so that the disk stays busy and this thread is not woken for each.
+        let more = next < parts.len() && failed.is_none();
+        let got = context.wait(if more { in_flight.div_ceil(2) } else { in_flight }, &mut finished);
         in_flight -= got;
         for event in &finished[..got] {
             let part = &mut parts[usize::try_from(event.data).expect("an index of a part")];
@@ -151,7 +154,9 @@ fn run(context: &Context, file: &File, parts: &mut [ReadPart<'_>]) -> io::Result
     failed.map_or(Ok(()), Err)
 }
 
-fn request(file: u32, index: usize, part: &mut ReadPart<'_>) -> Request {
+fn request(index: usize, part: &mut ReadPart<'_>) -> Request {
+    let (file, _) = part.file.descriptor().expect("looked at before");
+    let file = u32::try_from(file.as_raw_fd()).expect("descriptors of open files are not negative");
     Request {
         data: index as u64,
         opcode: OPCODE_PREAD,

@@ -48,6 +48,10 @@ impl PageCache {
         Some(Arc::clone(&cached.page))
     }
 
+    fn has(&self, key: (u64, u64)) -> bool {
+        self.state.lock().expect("no code panics while holding this lock").pages.contains_key(&key)
+    }
+
     fn put(&self, key: (u64, u64), page: Arc<Page>) {
         let mut state = self.state.lock().expect("no code panics while holding this lock");
         if state.pages.insert(key, Cached { page, used: false }).is_none() {
@@ -182,6 +186,9 @@ impl IndexFile {
         }
         let start = low.saturating_sub(1);
         let end = u64::from(entry.run_count).min(start.saturating_add(limit as u64));
+        if start < end {
+            pages.fetch_runs(start, end - 1)?;
+        }
         let runs = (start..end).map(|at| pages.run_at(entry.runs_at + at)).collect::<Result<_, _>>()?;
         Ok((runs, end < u64::from(entry.run_count)))
     }
@@ -199,13 +206,31 @@ impl IndexFile {
         if access == Access::Memory {
             return Err(IndexError::NotInMemory);
         }
-        let page = read_page(&*self.disk, &self.cache.files, &self.path, key)?;
-        if !index::verify(&page, self.head.segment, number) {
-            return Err(IndexError::Damaged);
+        self.read_pages(number, number)?;
+        // It may be gone again already: the cache is bounded.
+        self.cache.get(key).map_or_else(|| self.page_alone(number), Ok)
+    }
+
+    /// Reads pages that follow each other into the cache.
+    fn read_pages(&self, first: u64, last: u64) -> Result<(), IndexError> {
+        let count = usize::try_from(last - first + 1).map_err(io::Error::other)?;
+        let mut bytes = vec![0; count * PAGE_BYTES];
+        read_pages(&*self.disk, &self.cache.files, &self.path, (self.head.segment, first), &mut bytes)?;
+        for (number, page) in (first..).zip(bytes.chunks_exact(PAGE_BYTES)) {
+            let page = self.verified(page, number)?;
+            self.cache.put((self.head.segment, number), page);
         }
-        let page = Arc::new(*page);
-        self.cache.put(key, Arc::clone(&page));
-        Ok(page)
+        Ok(())
+    }
+
+    fn page_alone(&self, number: u64) -> Result<Arc<Page>, IndexError> {
+        let page = read_page(&*self.disk, &self.cache.files, &self.path, (self.head.segment, number))?;
+        self.verified(&*page, number)
+    }
+
+    fn verified(&self, page: &[u8], number: u64) -> Result<Arc<Page>, IndexError> {
+        let page: &Page = page.try_into().expect("a page has its length");
+        if index::verify(page, self.head.segment, number) { Ok(Arc::new(*page)) } else { Err(IndexError::Damaged) }
     }
 }
 
@@ -244,6 +269,19 @@ impl Pages<'_> {
         Ok(run_of(self.page(self.file.head.runs_page() + page)?, index))
     }
 
+    /// Gets the pages of these runs in one go, when some of them must be read.
+    fn fetch_runs(&mut self, first: u64, last: u64) -> Result<(), IndexError> {
+        let (first, last) = (split(first, RUNS_PER_PAGE).0, split(last, RUNS_PER_PAGE).0);
+        let (file, runs_page) = (self.file, self.file.head.runs_page());
+        let missing: Vec<u64> =
+            (runs_page + first..=runs_page + last).filter(|n| !file.cache.has((file.head.segment, *n))).collect();
+        match missing[..] {
+            [] | [_] => Ok(()),
+            _ if self.access == Access::Memory => Err(IndexError::NotInMemory),
+            [first, .., last] => file.read_pages(first, last),
+        }
+    }
+
     fn page(&mut self, number: u64) -> Result<&Page, IndexError> {
         if self.held.as_ref().is_none_or(|(held, _)| *held != number) {
             self.held = Some((number, self.file.page(number, self.access)?));
@@ -264,13 +302,23 @@ fn read_page(
     path: &std::path::Path,
     (segment, number): (u64, u64),
 ) -> Result<Box<Page>, IndexError> {
-    let file = files.get(disk, (Part::Index, segment), path, false)?;
     let mut page = Box::new([0; PAGE_BYTES]);
-    file.read_exact_at(&mut *page, number * PAGE_BYTES as u64).map_err(|error| match error.kind() {
+    read_pages(disk, files, path, (segment, number), &mut *page)?;
+    Ok(page)
+}
+
+fn read_pages(
+    disk: &dyn Disk,
+    files: &ReadFiles,
+    path: &std::path::Path,
+    (segment, first): (u64, u64),
+    bytes: &mut [u8],
+) -> Result<(), IndexError> {
+    let file = files.get(disk, (Part::Index, segment), path, false)?;
+    file.read_exact_at(bytes, first * PAGE_BYTES as u64).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => IndexError::Damaged,
         _ => IndexError::Disk(error),
-    })?;
-    Ok(page)
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Threads that read: a cold read asks all the files it needs at once.
+//! Threads that look up: a cold read asks all the index files it needs at once.
 //!
 //! A batch of items is worked off by its caller and by any free thread. Threads are started when they are first needed
 //! and end when nothing was read for a while. With none allowed the caller does everything itself, in order: so a
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use millstream_env::Tasks;
 
-/// Files asked at once, over all cold reads. Each may be asked for many places.
+/// Files asked at once, over all cold reads.
 pub(super) const THREADS_MAX: usize = 16;
 /// A thread with nothing to read for so long ends.
 const IDLE_MAX: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_env::{DiskFile, ReadPart};
 
-use super::super::buffer::{Frozen, Region};
+use super::super::buffer::Frozen;
 use super::super::engine::Engine;
 use super::super::read_files::Part;
 use super::View;
@@ -115,7 +115,7 @@ impl Engine {
             let file = self.log_file(view, first.segment)?;
             let mut arena = self.pool.arena(length);
             let mut region = arena.carve(length).expect("as large as asked for");
-            read_parts(&*file, &mut [part(region.bytes_mut(), u64::from(first.block_start))])?;
+            self.read_parts(&mut [part(&*file, region.bytes_mut(), u64::from(first.block_start))])?;
             drop(region);
             Ok(arena.freeze().unwrap_or_else(|_| unreachable!("its only region is dropped")))
         });
@@ -131,23 +131,30 @@ impl Engine {
         }
         let mut arena = self.pool.arena(bytes);
         let mut starts = Vec::with_capacity(pieces.len());
-        let mut jobs = Vec::new();
+        let mut files = Vec::new();
+        let mut regions = Vec::with_capacity(pieces.len());
         for pieces in pieces.chunk_by(|one, next| one.segment == next.segment) {
-            let mut regions = Vec::with_capacity(pieces.len());
+            files.push(self.log_file(view, pieces[0].segment)?);
             for piece in pieces {
                 starts.push(arena.used());
                 let region = arena.carve(piece.length as usize).expect("as large as its parts");
-                regions.push((region, u64::from(piece.start)));
+                regions.push((files.len() - 1, region, u64::from(piece.start)));
             }
-            jobs.push((self.log_file(view, pieces[0].segment)?, regions));
         }
-        let read = self.readers.each(jobs, |(file, mut regions): (Arc<dyn DiskFile>, Vec<(Region, u64)>)| {
-            let parts = regions.iter_mut().map(|(region, offset)| part(region.bytes_mut(), *offset));
-            read_parts(&*file, &mut parts.collect::<Vec<_>>())
-        });
-        read.into_iter().collect::<io::Result<()>>()?;
-        let bytes = arena.freeze().unwrap_or_else(|_| unreachable!("the regions went with their jobs"));
+        let parts = regions.iter_mut().map(|(file, region, offset)| part(&*files[*file], region.bytes_mut(), *offset));
+        self.read_parts(&mut parts.collect::<Vec<_>>())?;
+        drop(regions);
+        let bytes = arena.freeze().unwrap_or_else(|_| unreachable!("its regions are dropped"));
         Ok(Pieces { starts, bytes: Some(bytes) })
+    }
+
+    /// A file that was cut short gives what it has; the checksums tell the rest.
+    fn read_parts(&self, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
+        self.disk.read_parts(parts)?;
+        for part in parts {
+            part.bytes[part.got..].fill(0);
+        }
+        Ok(())
     }
 
     fn log_file(&self, view: &View, segment: usize) -> io::Result<Arc<dyn DiskFile>> {
@@ -171,15 +178,6 @@ fn same_memory(one: Place, other: Place) -> bool {
     }
 }
 
-fn part(bytes: &mut [u8], offset: u64) -> ReadPart<'_> {
-    ReadPart { offset, bytes, got: 0 }
-}
-
-/// A file that was cut short gives what it has; the checksums tell the rest.
-fn read_parts(file: &dyn DiskFile, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
-    file.read_parts(parts)?;
-    for part in parts {
-        part.bytes[part.got..].fill(0);
-    }
-    Ok(())
+fn part<'b>(file: &'b dyn DiskFile, bytes: &'b mut [u8], offset: u64) -> ReadPart<'b> {
+    ReadPart { file, offset, bytes, got: 0 }
 }
