@@ -7,9 +7,16 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+
+mod scattered;
+
+/// Alignment of direct access.
+const PAGE_BYTES: usize = 4096;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +50,12 @@ pub trait Disk: Send + Sync + Debug {
     /// Bytes that an unprivileged process may still write on the file system of `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
+    /// Reads several places of any files of this disk, as many at once as it can. Places in files with direct access must be
+    /// aligned.
+    fn read_parts(&self, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
+        parts.iter_mut().try_for_each(ReadPart::read_rest)
+    }
+
     /// The whole content of a small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = self.open(path, Access::Read, false)?;
@@ -68,6 +81,33 @@ pub trait Disk: Send + Sync + Debug {
     }
 }
 
+/// One of several places to read.
+#[derive(Debug)]
+pub struct ReadPart<'b> {
+    pub file: &'b dyn DiskFile,
+    pub offset: u64,
+    pub bytes: &'b mut [u8],
+    /// How many bytes were read: fewer than asked for at the end of the file only.
+    pub got: usize,
+}
+
+impl ReadPart<'_> {
+    /// Reads what is still missing, up to the end of the file.
+    fn read_rest(&mut self) -> io::Result<()> {
+        while self.got < self.bytes.len() {
+            match self.file.read_at(&mut self.bytes[self.got..], self.offset + self.got as u64)? {
+                0 => break,
+                count => self.got += count,
+            }
+            // Only the end of a file lies within a page, and direct reads may not begin there.
+            if !self.got.is_multiple_of(PAGE_BYTES) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// An open file. All methods may be called from several threads at once.
 pub trait DiskFile: Send + Sync + Debug {
     /// Reads up to `bytes.len()` bytes; 0 at the end of the file.
@@ -86,6 +126,10 @@ pub trait DiskFile: Send + Sync + Debug {
     fn try_lock(&self) -> io::Result<bool>;
     /// Tells the kernel that reads come from random places, so that it does not read ahead. Only advice.
     fn advise_random(&self) {}
+    /// The file in the operating system, and whether access is direct; for [`Disk::read_parts`].
+    fn descriptor(&self) -> Option<(BorrowedFd<'_>, bool)> {
+        None
+    }
 
     fn read_exact_at(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
         while !bytes.is_empty() {
@@ -118,7 +162,7 @@ impl Disk for RealDisk {
         if direct {
             options.custom_flags(libc::O_DIRECT);
         }
-        Ok(Arc::new(RealFile(options.open(path)?)))
+        Ok(Arc::new(RealFile { file: options.open(path)?, direct }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -149,6 +193,22 @@ impl Disk for RealDisk {
         File::open(path)?.sync_all()
     }
 
+    fn read_parts(&self, parts: &mut [ReadPart<'_>]) -> io::Result<()> {
+        if parts.len() > 1 {
+            if let Some(read) = scattered::read(parts) {
+                read?;
+            }
+            for part in parts.iter() {
+                if let Some((file, false)) = part.file.descriptor() {
+                    // The kernel fetches all of them into the page cache at once.
+                    let length = NonZeroU64::new(part.bytes.len() as u64);
+                    let _ = rustix::fs::fadvise(file, part.offset, length, rustix::fs::Advice::WillNeed);
+                }
+            }
+        }
+        parts.iter_mut().try_for_each(ReadPart::read_rest)
+    }
+
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(path)?;
         Ok(stat.f_bavail * stat.f_frsize)
@@ -156,44 +216,51 @@ impl Disk for RealDisk {
 }
 
 #[derive(Debug)]
-struct RealFile(File);
+struct RealFile {
+    file: File,
+    direct: bool,
+}
 
 impl DiskFile for RealFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(bytes, offset)
+        self.file.read_at(bytes, offset)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
-        Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, length)?)
+        Ok(rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, length)?)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.file.set_len(length)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match self.0.try_lock() {
+        match self.file.try_lock() {
             Ok(()) => Ok(true),
             Err(fs::TryLockError::WouldBlock) => Ok(false),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
     }
 
+    fn descriptor(&self) -> Option<(BorrowedFd<'_>, bool)> {
+        Some((self.file.as_fd(), self.direct))
+    }
+
     fn advise_random(&self) {
         // Only advice: a file system that does not know it loses nothing but speed.
-        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::Random);
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Random);
     }
 }
 
@@ -210,6 +277,59 @@ mod tests {
             assert_eq!(RealDisk.read(&path).unwrap(), content);
         }
         assert_eq!(RealDisk.list(folder.path()).unwrap(), ["state"]);
+    }
+
+    /// As direct access asks for.
+    #[repr(align(4096))]
+    #[derive(Clone)]
+    struct Page([u8; PAGE_BYTES]);
+
+    #[test]
+    fn scattered_parts_are_read_as_one_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pages");
+        let content: Vec<u8> = (0..700_u32).flat_map(|page| [page.to_le_bytes(); 1024].concat()).collect();
+        RealDisk.write_atomically(&path, &content[..content.len() - 1000]).unwrap();
+        for direct in [false, true] {
+            let Ok(file) = RealDisk.open(&path, Access::Read, direct) else { continue };
+            for count in [0, 1, 2, 500] {
+                let mut pages = vec![Page([1; PAGE_BYTES]); count];
+                let number = |index: usize| (index * 37 + 699) % 701;
+                let offset = |index| (number(index) * PAGE_BYTES) as u64;
+                let mut parts: Vec<_> = pages
+                    .iter_mut()
+                    .enumerate()
+                    .map(|(index, page)| ReadPart { file: &*file, offset: offset(index), bytes: &mut page.0, got: 0 })
+                    .collect();
+                RealDisk.read_parts(&mut parts).unwrap();
+                for (index, part) in parts.iter().enumerate() {
+                    // The last page is cut, and there is none behind it.
+                    let expected = [PAGE_BYTES, PAGE_BYTES - 1000, 0][number(index).saturating_sub(698)];
+                    assert_eq!(part.got, expected, "direct {direct}, part {index} of {count}");
+                    let start = number(index) * PAGE_BYTES;
+                    assert_eq!(&part.bytes[..part.got], &content[start..start + expected]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        RealDisk.write_atomically(&folder.path().join("pages"), &[0; 3 * PAGE_BYTES]).unwrap();
+        let Ok(file) = RealDisk.open(&folder.path().join("pages"), Access::Read, true) else { return };
+        let mut pages = vec![Page([1; PAGE_BYTES]); 3];
+        let mut parts: Vec<_> = (0..)
+            .zip(&mut pages)
+            .map(|(index, page)| ReadPart {
+                file: &*file,
+                offset: index * 4096 + u64::from(index == 1),
+                bytes: &mut page.0,
+                got: 0,
+            })
+            .collect();
+        let error = RealDisk.read_parts(&mut parts).expect_err("direct reads must be aligned");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

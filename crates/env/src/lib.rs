@@ -15,7 +15,7 @@ pub mod random;
 pub mod tasks;
 pub mod time;
 
-pub use disk::{Access, Disk, DiskFile, RealDisk};
+pub use disk::{Access, Disk, DiskFile, ReadPart, RealDisk};
 pub use open_files::OpenFiles;
 pub use random::Random;
 pub use tasks::Tasks;

@@ -60,6 +60,10 @@ impl Pool {
         Arc::new(Self { usual_capacity, spare_max, spare: Mutex::default(), in_use: AtomicUsize::new(0) })
     }
 
+    pub(super) fn usual_capacity(&self) -> usize {
+        self.usual_capacity
+    }
+
     /// An arena of at least `capacity` bytes.
     pub(super) fn arena(self: &Arc<Self>, capacity: usize) -> Arena {
         let capacity = capacity.next_multiple_of(PAGE_BYTES).max(self.usual_capacity);

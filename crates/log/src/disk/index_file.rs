@@ -5,45 +5,77 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use millstream_env::{Access, Disk};
+use millstream_env::Disk;
 
 use super::format::PAGE_BYTES;
 use super::format::index::{
     self, BLOCKS_PER_PAGE, ENTRIES_PER_PAGE, Entry, IndexHead, Page, RUNS_PER_PAGE, block_start_of, entry_of, run_of,
 };
+use super::read_files::{Part, ReadFiles};
 use super::segment_index::{Extent, Run, block_of};
 
-/// Pages of all index files, oldest out first.
+/// Pages of all index files. The oldest goes first, unless it was asked for since it was last looked at.
 #[derive(Debug)]
 pub(super) struct PageCache {
     pages_max: usize,
-    state: Mutex<Pages>,
+    state: Mutex<CachedPages>,
+    /// Also of the segments themselves.
+    pub(super) files: ReadFiles,
 }
 
 #[derive(Debug, Default)]
-struct Pages {
-    pages: HashMap<(u64, u64), Arc<Page>>,
+struct CachedPages {
+    pages: HashMap<(u64, u64), Cached>,
     order: VecDeque<(u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    page: Arc<Page>,
+    used: bool,
 }
 
 impl PageCache {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { pages_max: (bytes_max / PAGE_BYTES).max(1), state: Mutex::default() }
+        let pages_max = (bytes_max / PAGE_BYTES).max(1);
+        Self { pages_max, state: Mutex::default(), files: ReadFiles::default() }
     }
 
     fn get(&self, key: (u64, u64)) -> Option<Arc<Page>> {
-        self.state.lock().expect("no code panics while holding this lock").pages.get(&key).cloned()
+        let mut state = self.state.lock().expect("no code panics while holding this lock");
+        let cached = state.pages.get_mut(&key)?;
+        cached.used = true;
+        Some(Arc::clone(&cached.page))
+    }
+
+    fn has(&self, key: (u64, u64)) -> bool {
+        self.state.lock().expect("no code panics while holding this lock").pages.contains_key(&key)
     }
 
     fn put(&self, key: (u64, u64), page: Arc<Page>) {
         let mut state = self.state.lock().expect("no code panics while holding this lock");
-        if state.pages.insert(key, page).is_none() {
+        if state.pages.insert(key, Cached { page, used: false }).is_none() {
             state.order.push_back(key);
         }
         while state.pages.len() > self.pages_max {
             let Some(oldest) = state.order.pop_front() else { break };
-            state.pages.remove(&oldest);
+            match state.pages.get_mut(&oldest) {
+                Some(cached) if cached.used => {
+                    cached.used = false;
+                    state.order.push_back(oldest);
+                }
+                _ => _ = state.pages.remove(&oldest),
+            }
         }
+    }
+
+    /// Forgets what is known of a segment whose index is written anew.
+    pub(super) fn forget(&self, segment: u64) {
+        let mut state = self.state.lock().expect("no code panics while holding this lock");
+        state.pages.retain(|(of, _), _| *of != segment);
+        state.order.retain(|(of, _)| *of != segment);
+        drop(state);
+        self.files.forget_index(segment);
     }
 }
 
@@ -54,6 +86,16 @@ pub(super) enum IndexError {
     Damaged,
     #[error(transparent)]
     Disk(#[from] io::Error),
+    /// Only what is in memory was asked for.
+    #[error("the index is not in memory")]
+    NotInMemory,
+}
+
+/// Whether a page that is not in memory may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Memory,
+    Disk,
 }
 
 /// The index file of one segment.
@@ -72,21 +114,46 @@ impl IndexFile {
         segment: u64,
         cache: Arc<PageCache>,
     ) -> Result<Self, IndexError> {
-        let page = read_page(&*disk, &path, 0)?;
+        cache.forget(segment);
+        let page = read_page(&*disk, &cache.files, &path, (segment, 0))?;
         let head = IndexHead::decode(&page, segment).ok_or(IndexError::Damaged)?;
         Ok(Self { disk, path, head, cache })
     }
 
-    /// The shard's entry, by binary search.
-    pub(super) fn entry(&self, ordinal: u32) -> Result<Option<Entry>, IndexError> {
+    /// The shard's entry. Ordinals are nearly dense, so a straight line between known entries hits its page at once most
+    /// of the time; halving follows when it does not.
+    pub(super) fn entry(&self, ordinal: u32, access: Access) -> Result<Option<Entry>, IndexError> {
+        const STRAIGHT_PROBES: u32 = 4;
+        let mut pages = self.pages(access);
         let (mut low, mut high) = (0, u64::from(self.head.shards));
+        // Before the first entry, and behind the last known one: index, ordinal.
+        let (mut below, mut above): ((u64, u64), Option<(u64, u64)>) = match high {
+            0 => return Ok(None),
+            _ => ((0, u64::from(pages.entry_at(0)?.ordinal)), None),
+        };
+        let wanted = u64::from(ordinal);
+        let mut probes = 0;
         while low < high {
-            let middle = u64::midpoint(low, high);
-            let entry = self.entry_at(middle)?;
+            let straight = match above {
+                None => below.0 + wanted.saturating_sub(below.1),
+                Some((index, at)) => {
+                    below.0 + wanted.saturating_sub(below.1) * (index - below.0) / (at - below.1).max(1)
+                }
+            };
+            let halfway = u64::midpoint(low, high);
+            let probe = if probes < STRAIGHT_PROBES { straight.clamp(low, high - 1) } else { halfway };
+            probes += 1;
+            let entry = pages.entry_at(probe)?;
             match entry.ordinal.cmp(&ordinal) {
                 std::cmp::Ordering::Equal => return Ok(Some(entry)),
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Less => {
+                    low = probe + 1;
+                    below = (probe, u64::from(entry.ordinal));
+                }
+                std::cmp::Ordering::Greater => {
+                    high = probe;
+                    above = Some((probe, u64::from(entry.ordinal)));
+                }
             }
         }
         Ok(None)
@@ -94,8 +161,9 @@ impl IndexFile {
 
     /// Every shard with records or alive in this segment.
     pub(super) fn extents(&self) -> Result<Vec<(u32, Extent)>, IndexError> {
+        let mut pages = self.pages(Access::Disk);
         (0..u64::from(self.head.shards))
-            .map(|at| self.entry_at(at).map(|entry| (entry.ordinal, entry.extent)))
+            .map(|at| pages.entry_at(at).map(|entry| (entry.ordinal, entry.extent)))
             .collect()
     }
 
@@ -106,27 +174,82 @@ impl IndexFile {
         position: u64,
         arrival_ms: u64,
         limit: usize,
+        access: Access,
     ) -> Result<(Vec<Run>, bool), IndexError> {
+        let mut pages = self.pages(access);
         let (mut low, mut high) = (0, u64::from(entry.run_count));
         while low < high {
             let middle = u64::midpoint(low, high);
-            let run = self.run_at(entry.runs_at + middle)?;
+            let run = pages.run_at(entry.runs_at + middle)?;
             let before = run.first <= position || run.arrival_ms < arrival_ms;
             if before { low = middle + 1 } else { high = middle }
         }
         let start = low.saturating_sub(1);
         let end = u64::from(entry.run_count).min(start.saturating_add(limit as u64));
-        let runs = (start..end).map(|at| self.run_at(entry.runs_at + at)).collect::<Result<_, _>>()?;
+        if start < end {
+            pages.fetch_runs(start, end - 1)?;
+        }
+        let runs = (start..end).map(|at| pages.run_at(entry.runs_at + at)).collect::<Result<_, _>>()?;
         Ok((runs, end < u64::from(entry.run_count)))
     }
 
-    /// Number and start of the block that holds `offset`.
-    pub(super) fn block_of(&self, offset: u32) -> Result<(u64, u32), IndexError> {
+    /// For looking at several places.
+    pub(super) fn pages(&self, access: Access) -> Pages<'_> {
+        Pages { file: self, access, held: None }
+    }
+
+    fn page(&self, number: u64, access: Access) -> Result<Arc<Page>, IndexError> {
+        let key = (self.head.segment, number);
+        if let Some(page) = self.cache.get(key) {
+            return Ok(page);
+        }
+        if access == Access::Memory {
+            return Err(IndexError::NotInMemory);
+        }
+        self.read_pages(number, number)?;
+        // It may be gone again already: the cache is bounded.
+        self.cache.get(key).map_or_else(|| self.page_alone(number), Ok)
+    }
+
+    /// Reads pages that follow each other into the cache.
+    fn read_pages(&self, first: u64, last: u64) -> Result<(), IndexError> {
+        let count = usize::try_from(last - first + 1).map_err(io::Error::other)?;
+        let mut bytes = vec![0; count * PAGE_BYTES];
+        read_pages(&*self.disk, &self.cache.files, &self.path, (self.head.segment, first), &mut bytes)?;
+        for (number, page) in (first..).zip(bytes.chunks_exact(PAGE_BYTES)) {
+            let page = self.verified(page, number)?;
+            self.cache.put((self.head.segment, number), page);
+        }
+        Ok(())
+    }
+
+    fn page_alone(&self, number: u64) -> Result<Arc<Page>, IndexError> {
+        let page = read_page(&*self.disk, &self.cache.files, &self.path, (self.head.segment, number))?;
+        self.verified(&*page, number)
+    }
+
+    fn verified(&self, page: &[u8], number: u64) -> Result<Arc<Page>, IndexError> {
+        let page: &Page = page.try_into().expect("a page has its length");
+        if index::verify(page, self.head.segment, number) { Ok(Arc::new(*page)) } else { Err(IndexError::Damaged) }
+    }
+}
+
+/// Looks at places of an index file; those on the page looked at last cost nothing.
+pub(super) struct Pages<'f> {
+    file: &'f IndexFile,
+    access: Access,
+    held: Option<(u64, Arc<Page>)>,
+}
+
+impl Pages<'_> {
+    /// Number, start and end of the block that holds `offset`.
+    pub(super) fn block_of(&mut self, offset: u32) -> Result<(u64, u32, u32), IndexError> {
         let mut failed = None;
-        let found = block_of(self.head.blocks as usize, self.head.first_block, offset, |at| {
-            let page = self.page(self.head.blocks_page() + (at / BLOCKS_PER_PAGE) as u64);
-            match page {
-                Ok(page) => block_start_of(&page, at % BLOCKS_PER_PAGE),
+        let IndexHead { blocks, first_block, end, .. } = self.file.head;
+        let blocks_page = self.file.head.blocks_page();
+        let found = block_of(blocks as usize, first_block, end, offset, |at| {
+            match self.page(blocks_page + (at / BLOCKS_PER_PAGE) as u64) {
+                Ok(page) => block_start_of(page, at % BLOCKS_PER_PAGE),
                 Err(error) => {
                     failed = failed.take().or(Some(error));
                     0
@@ -136,27 +259,34 @@ impl IndexFile {
         failed.map_or(Ok(found), Err)
     }
 
-    fn entry_at(&self, at: u64) -> Result<Entry, IndexError> {
+    fn entry_at(&mut self, at: u64) -> Result<Entry, IndexError> {
         let (page, index) = split(at, ENTRIES_PER_PAGE);
-        Ok(entry_of(&*self.page(1 + page)?, index))
+        Ok(entry_of(self.page(1 + page)?, index))
     }
 
-    fn run_at(&self, at: u64) -> Result<Run, IndexError> {
+    fn run_at(&mut self, at: u64) -> Result<Run, IndexError> {
         let (page, index) = split(at, RUNS_PER_PAGE);
-        Ok(run_of(&*self.page(self.head.runs_page() + page)?, index))
+        Ok(run_of(self.page(self.file.head.runs_page() + page)?, index))
     }
 
-    fn page(&self, number: u64) -> Result<Arc<Page>, IndexError> {
-        let key = (self.head.segment, number);
-        if let Some(page) = self.cache.get(key) {
-            return Ok(page);
+    /// Gets the pages of these runs in one go, when some of them must be read.
+    fn fetch_runs(&mut self, first: u64, last: u64) -> Result<(), IndexError> {
+        let (first, last) = (split(first, RUNS_PER_PAGE).0, split(last, RUNS_PER_PAGE).0);
+        let (file, runs_page) = (self.file, self.file.head.runs_page());
+        let missing: Vec<u64> =
+            (runs_page + first..=runs_page + last).filter(|n| !file.cache.has((file.head.segment, *n))).collect();
+        match missing[..] {
+            [] | [_] => Ok(()),
+            _ if self.access == Access::Memory => Err(IndexError::NotInMemory),
+            [first, .., last] => file.read_pages(first, last),
         }
-        let page = read_page(&*self.disk, &self.path, number)?;
-        if !index::verify(&page, self.head.segment, number) {
-            return Err(IndexError::Damaged);
+    }
+
+    fn page(&mut self, number: u64) -> Result<&Page, IndexError> {
+        if self.held.as_ref().is_none_or(|(held, _)| *held != number) {
+            self.held = Some((number, self.file.page(number, self.access)?));
         }
-        let page = Arc::new(*page);
-        self.cache.put(key, Arc::clone(&page));
+        let (_, page) = self.held.as_ref().expect("held just now");
         Ok(page)
     }
 }
@@ -166,12 +296,63 @@ fn split(at: u64, per_page: usize) -> (u64, usize) {
     (at / per_page, usize::try_from(at % per_page).expect("below a page's count"))
 }
 
-fn read_page(disk: &dyn Disk, path: &std::path::Path, number: u64) -> Result<Box<Page>, IndexError> {
-    let file = disk.open(path, Access::Read, false)?;
+fn read_page(
+    disk: &dyn Disk,
+    files: &ReadFiles,
+    path: &std::path::Path,
+    (segment, number): (u64, u64),
+) -> Result<Box<Page>, IndexError> {
     let mut page = Box::new([0; PAGE_BYTES]);
-    file.read_exact_at(&mut *page, number * PAGE_BYTES as u64).map_err(|error| match error.kind() {
+    read_pages(disk, files, path, (segment, number), &mut *page)?;
+    Ok(page)
+}
+
+fn read_pages(
+    disk: &dyn Disk,
+    files: &ReadFiles,
+    path: &std::path::Path,
+    (segment, first): (u64, u64),
+    bytes: &mut [u8],
+) -> Result<(), IndexError> {
+    let file = files.get(disk, (Part::Index, segment), path, false)?;
+    file.read_exact_at(bytes, first * PAGE_BYTES as u64).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => IndexError::Damaged,
         _ => IndexError::Disk(error),
-    })?;
-    Ok(page)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use millstream_testkit::SimDisk;
+    use proptest::prelude::*;
+
+    use super::super::segment_index::SegmentIndex;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_entry_is_found_and_no_other(
+            ordinals in prop::collection::btree_set(0_u32..2_000, 0..400),
+            dense in any::<bool>(),
+            pages in 1_usize..6,
+        ) {
+            let ordinals = if dense { (0..300).collect() } else { ordinals };
+            let mut index = SegmentIndex::new(1);
+            for ordinal in &ordinals {
+                index.note_shard(*ordinal, u64::from(*ordinal) * 3, 7);
+            }
+            let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+            disk.create_dir_all(Path::new("/index")).unwrap();
+            let path = PathBuf::from("/index/1.idx");
+            disk.write_atomically(&path, &index::encode(&index, 1, 1)).unwrap();
+            let file = IndexFile::open(disk, path, 1, Arc::new(PageCache::new(pages * PAGE_BYTES))).unwrap();
+            for ordinal in 0..2_001 {
+                let entry = file.entry(ordinal, Access::Disk).unwrap();
+                prop_assert_eq!(entry.is_some(), ordinals.contains(&ordinal));
+                prop_assert!(entry.is_none_or(|entry| entry.extent.next == u64::from(ordinal) * 3));
+            }
+        }
+    }
 }

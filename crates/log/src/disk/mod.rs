@@ -17,6 +17,7 @@
 //! rewriting of segments, recycling of segment files.
 
 mod block;
+mod block_cache;
 mod buffer;
 mod engine;
 mod files;
@@ -25,6 +26,8 @@ mod index_file;
 mod options;
 mod pipeline;
 mod read;
+mod read_files;
+mod readers;
 mod recovery;
 mod segment_index;
 mod shard;
@@ -104,6 +107,10 @@ pub struct Stats {
     /// Admitted and not yet stored.
     pub admitted_bytes: usize,
     pub buffer_bytes: usize,
+    /// Older blocks kept for readers that catch up.
+    pub block_cache_bytes: usize,
+    /// Reads that need the disk and are not answered yet.
+    pub cold_reads_waiting: usize,
 }
 
 /// Whether the log does what it should.
@@ -222,6 +229,7 @@ fn start_threads(engine: &Arc<Engine>, threads: &Threads) -> io::Result<()> {
             }
         })?);
     }
+    engine.readers.allow(readers::THREADS_MAX);
     let engine = Arc::clone(engine);
     handles.push(Tasks::thread("log-housekeeper", move || {
         loop {
@@ -249,6 +257,8 @@ impl Engine {
             syncs: counters.syncs.load(Ordering::Relaxed),
             admitted_bytes: self.admission.in_use(),
             buffer_bytes: self.pool.in_use(),
+            block_cache_bytes: self.block_cache.bytes(),
+            cold_reads_waiting: self.turns.reading(),
         }
     }
 
@@ -307,17 +317,7 @@ impl ShardLog for DiskLog {
     }
 
     fn read(&self, shard: ShardKey, from: ReadFrom, limit: ReadLimit) -> BoxFuture<'_, Result<ReadBatch, ReadError>> {
-        Box::pin(async move {
-            if let Some(result) = self.engine.read(shard, from, limit, false) {
-                return result;
-            }
-            let engine = Arc::clone(&self.engine);
-            let read = self.tasks.blocking(move || engine.read(shard, from, limit, true));
-            match read.await {
-                Ok(result) => result.expect("a read that may wait has an answer"),
-                Err(error) => Err(ReadError::Unavailable(error.to_string())),
-            }
-        })
+        Box::pin(self.engine.read_async(&self.tasks, shard, from, limit))
     }
 
     fn bounds(&self, shard: ShardKey) -> Result<Bounds, ShardError> {

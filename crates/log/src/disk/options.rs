@@ -23,7 +23,9 @@ pub struct Options {
     pub segment_bytes_max: u64,
     /// Newest blocks kept in memory for readers. Default 64 MiB.
     pub tail_cache_bytes_max: usize,
-    /// Memory that readers may hold beyond the tail cache before records are copied for them. Default 64 MiB.
+    /// Older blocks kept in memory while several readers catch up at about the same place. Default 64 MiB.
+    pub block_cache_bytes_max: usize,
+    /// Memory that readers may hold beyond the caches before records are copied for them. Default 64 MiB.
     pub pinned_bytes_max: usize,
     /// Pages of segment indexes kept in memory. Default 8 MiB.
     pub index_cache_bytes_max: usize,
@@ -31,7 +33,7 @@ pub struct Options {
     pub disk_free_min: u64,
     /// Oldest segments are removed beyond this size. It breaks the retention promise. Default none.
     pub log_bytes_max: Option<u64>,
-    /// By-pass the page cache when writing, where the file system can. Default true.
+    /// By-pass the page cache when reading and writing, where the file system can. Default true.
     pub direct: bool,
     /// Pause after which an empty block vouches for the last ones. Default 100 ms.
     pub idle_after: Duration,
@@ -50,6 +52,7 @@ impl Options {
             segment_bytes_min: 8 << 20,
             segment_bytes_max: 256 << 20,
             tail_cache_bytes_max: 64 << 20,
+            block_cache_bytes_max: 64 << 20,
             pinned_bytes_max: 64 << 20,
             index_cache_bytes_max: 8 << 20,
             disk_free_min: 2 << 30,

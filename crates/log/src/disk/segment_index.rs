@@ -67,21 +67,28 @@ impl SegmentIndex {
         }
     }
 
-    /// Where a block that holds `offset` begins, and its number.
-    pub(super) fn block_of(&self, offset: u32) -> (u64, u32) {
-        block_of(self.blocks.len(), self.first_block, offset, |index| self.blocks[index])
+    /// Number, start and end of the block that holds `offset`.
+    pub(super) fn block_of(&self, offset: u32) -> (u64, u32, u32) {
+        block_of(self.blocks.len(), self.first_block, self.end, offset, |index| self.blocks[index])
     }
 }
 
-/// Finds the block that holds `offset` among `count` ascending starts.
-pub(super) fn block_of(count: usize, first_block: u64, offset: u32, mut start: impl FnMut(usize) -> u32) -> (u64, u32) {
+/// Finds number, start and end of the block that holds `offset` among `count` ascending starts; the last ends at `end`.
+pub(super) fn block_of(
+    count: usize,
+    first_block: u64,
+    end: u64,
+    offset: u32,
+    mut start: impl FnMut(usize) -> u32,
+) -> (u64, u32, u32) {
     let (mut low, mut high) = (0, count);
     while low < high {
         let middle = usize::midpoint(low, high);
         if start(middle) <= offset { low = middle + 1 } else { high = middle }
     }
     let index = low.saturating_sub(1);
-    (first_block + index as u64, start(index))
+    let end = if low < count { start(low) } else { u32::try_from(end).unwrap_or(u32::MAX) };
+    (first_block + index as u64, start(index), end)
 }
 
 /// Index of the run where reading begins: at `position`, or where arrivals reach `arrival_ms`, whatever is later.

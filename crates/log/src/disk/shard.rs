@@ -29,7 +29,10 @@ pub(super) struct Shard {
     pub(super) created: bool,
     /// Nothing before is readable any more.
     pub(super) horizon: u64,
+    /// Sorted, apart from each other.
     pub(super) damaged: Vec<DamagedRange>,
+    /// Damage that the operator has accepted: reads pass over it.
+    pub(super) accepted: Vec<DamagedRange>,
     wake: watch::Sender<u64>,
 }
 
@@ -56,6 +59,7 @@ impl Shard {
             created: false,
             horizon: 0,
             damaged,
+            accepted: Vec::new(),
             wake: watch::Sender::new(0),
         }
     }
@@ -122,8 +126,31 @@ impl Shard {
         self.wake.send_modify(|count| *count = count.wrapping_add(1));
     }
 
+    /// Adds to what is known to be damaged. True when it was not known.
+    pub(super) fn note_damage(&mut self, range: DamagedRange) -> bool {
+        let known = self.damaged.iter().any(|(first, last)| *first <= range.0 && range.1 <= *last);
+        if !known {
+            self.damaged.push(range);
+            join(&mut self.damaged);
+        }
+        !known
+    }
+
     pub(super) fn expired(&mut self, horizon: u64) {
         self.horizon = self.horizon.max(horizon);
         self.damaged.retain(|(_, last)| *last >= horizon);
+        self.accepted.retain(|(_, last)| *last >= horizon);
     }
+}
+
+/// Sorts ranges and makes one of those that touch.
+pub(super) fn join(ranges: &mut Vec<DamagedRange>) {
+    ranges.sort_unstable();
+    ranges.dedup_by(|next, before| {
+        let touching = next.0 <= before.1.saturating_add(1);
+        if touching {
+            before.1 = before.1.max(next.1);
+        }
+        touching
+    });
 }

@@ -1,3 +1,4 @@
+mod cold;
 mod crash;
 mod damage;
 mod faults;

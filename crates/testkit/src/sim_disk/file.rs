@@ -44,11 +44,12 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         self.check_alignment(bytes, offset)?;
-        let state = self.live()?;
+        let mut state = self.live()?;
         let content = &state.inodes[self.inode].written;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
         let count = bytes.len().min(content.len() - start);
         bytes[..count].copy_from_slice(&content[start..start + count]);
+        state.counters.bytes_read += count as u64;
         Ok(count)
     }
 

@@ -43,6 +43,7 @@ pub struct Counters {
     pub operations: u64,
     pub writes: u64,
     pub bytes_written: u64,
+    pub bytes_read: u64,
     pub syncs: u64,
 }
 

@@ -14,6 +14,9 @@ use super::super::recovery::{self, End};
 use super::super::segment_index::{Extent, SegmentIndex};
 use super::{Chore, Counters, Engine, Index, Life, State};
 
+/// Memory and files that were not used for so long are given back.
+const IDLE_AFTER: Duration = Duration::from_secs(30);
+
 impl Engine {
     #[cfg(test)]
     pub(in crate::disk) fn take_chore(&self) -> Option<Chore> {
@@ -55,8 +58,11 @@ impl Engine {
         if quiet >= self.options.idle_after {
             self.tell(Event::Idle);
         }
-        if quiet >= Duration::from_secs(30) {
-            self.pool.shrink();
+        if self.block_cache.shrink(now.minus(IDLE_AFTER)) {
+            self.index_cache.files.clear();
+            if quiet >= IDLE_AFTER {
+                self.pool.shrink();
+            }
         }
         while let Some(segment) = self.expired_segment(now) {
             self.expire(segment);
@@ -160,6 +166,7 @@ impl Engine {
                 _ => {}
             }
         }
+        self.index_cache.files.forget(segment);
         self.disk.sync_dir(&segments_folder(&self.options.folder))
     }
 
@@ -196,6 +203,7 @@ impl Engine {
         }
         waited.life = Life::Stopping;
         drop(waited);
+        self.readers.stop();
         self.work_ready.notify_all();
         self.chores_ready.notify_all();
     }
@@ -205,6 +213,7 @@ impl Engine {
         let mut state = self.lock();
         state.life = Life::Stopping;
         drop(state);
+        self.readers.stop();
         self.work_ready.notify_all();
         self.chores_ready.notify_all();
     }

@@ -23,10 +23,13 @@ use crate::admission::Admission;
 use crate::contract::{ShardError, ShardKey};
 
 use super::block::PendingBlock;
+use super::block_cache::BlockCache;
 use super::buffer::{Frozen, Pool};
 use super::index_file::{IndexFile, PageCache};
 use super::options::Options;
 use super::pipeline::{Command, Pipeline, Sizes};
+use super::read::Turns;
+use super::readers::Readers;
 use super::recovery::Recovered;
 use super::segment_index::SegmentIndex;
 use super::shard::Shard;
@@ -42,6 +45,9 @@ pub(super) struct Engine {
     pub(super) admission: Admission,
     pub(super) pool: Arc<Pool>,
     pub(super) index_cache: Arc<PageCache>,
+    pub(super) block_cache: BlockCache,
+    pub(super) readers: Readers,
+    pub(super) turns: Turns,
     pub(super) store: u128,
     state: Mutex<State>,
     /// Something to do for committers, for the housekeeper; the pipeline came to rest.
@@ -184,6 +190,9 @@ impl Engine {
             admission: Admission::new(options.admitted_bytes_max, options.admission_wait_max, host_clock),
             pool: Pool::new(block, options.tail_cache_bytes_max / block + IN_FLIGHT_MAX + 1),
             index_cache: recovered.index_cache,
+            block_cache: BlockCache::new(options.block_cache_bytes_max, block),
+            readers: Readers::default(),
+            turns: Turns::new(),
             store: recovered.store,
             options,
             disk,

@@ -8,8 +8,9 @@ use crate::contract::{Position, ReadBatch, ReadError, ReadLimit, Record, ShardKe
 use super::super::engine::Engine;
 use super::super::format::record::{Kind, RecordHeader};
 use super::super::shard::DamagedRange;
-use super::source::{Located, SegmentView};
-use super::{Progress, View, damaged};
+use super::fetch::Fetched;
+use super::source::Located;
+use super::{Progress, Trouble, View, damaged};
 
 pub(super) struct Collector {
     shard: ShardKey,
@@ -37,21 +38,30 @@ impl Collector {
         self.records.is_empty()
     }
 
+    /// How many more records and bytes the limit allows.
+    pub(super) fn room(&self) -> (usize, usize) {
+        (self.limit.records.saturating_sub(self.records.len()), self.limit.bytes.saturating_sub(self.bytes))
+    }
+
     /// Moves on to `position`. Damaged positions on the way are an error, or the end of what was collected before them.
     pub(super) fn reach(&mut self, ranges: &[DamagedRange], position: u64) -> Result<(), ReadError> {
         if let Some(next) = self.next {
-            let hit = ranges.iter().find(|(first, last)| *last >= next && *first < position);
-            if let Some((first, last)) = hit {
-                if self.records.is_empty() {
-                    return Err(damaged(self.shard, ((*first).max(next), *last)));
-                }
-                self.next = Some((*first).max(next));
-                return Ok(());
+            if let Some((first, last)) = hit(ranges, next, position) {
+                return self.stop_before((first.max(next), last));
             }
             self.next = Some(next.max(position));
         } else {
             self.next = Some(position);
         }
+        Ok(())
+    }
+
+    /// Damaged positions are next: an error, or the end of what was collected before them.
+    pub(super) fn stop_before(&mut self, range: DamagedRange) -> Result<(), ReadError> {
+        if self.records.is_empty() {
+            return Err(damaged(self.shard, range));
+        }
+        self.next = Some(range.0);
         Ok(())
     }
 
@@ -70,8 +80,8 @@ impl Collector {
     }
 
     /// Takes a record, or says that the limit is reached.
-    fn push(&mut self, header: &RecordHeader, bytes: &Bytes) -> Progress {
-        let (key, data) = (header.key_bytes as usize, header.payload_at());
+    fn push(&mut self, header: &RecordHeader, bytes: &Bytes, start: usize) -> Progress {
+        let (key, data) = (start + RecordHeader::BYTES, start + header.payload_at());
         let size = header.length as usize - RecordHeader::BYTES;
         let full = self.records.len() >= self.limit.records || self.bytes + size > self.limit.bytes;
         if !self.records.is_empty() && full {
@@ -81,8 +91,8 @@ impl Collector {
         self.records.push(Record {
             position: Position(header.position),
             arrival: Timestamp::from_millis(header.arrival_ms),
-            partition_key: bytes.slice(RecordHeader::BYTES..RecordHeader::BYTES + key),
-            data: bytes.slice(data..header.length as usize),
+            partition_key: bytes.slice(key..data),
+            data: bytes.slice(data..start + header.length as usize),
         });
         self.next = Some(header.position + 1);
         Progress::End
@@ -92,22 +102,18 @@ impl Collector {
 impl Engine {
     pub(super) fn collect_runs(
         &self,
-        segment: &SegmentView,
         runs: &[Located],
         view: &View,
         collector: &mut Collector,
         may_wait: bool,
-    ) -> Result<Progress, ReadError> {
+    ) -> Result<Progress, Trouble> {
         let mut rest = runs;
         while !rest.is_empty() {
-            let wanted = collector.limit.bytes.saturating_sub(collector.bytes);
-            let Some(fetched) = self.fetch(segment, rest, wanted, may_wait) else { return Ok(Progress::NeedsDisk) };
-            let fetched = fetched.map_err(|error| ReadError::Unavailable(error.to_string()))?;
+            let Some(fetched) = self.fetch(view, rest, may_wait) else { return Ok(Progress::NeedsDisk) };
+            let fetched = fetched.map_err(Trouble::Disk)?;
             let count = fetched.len();
-            for (index, (bytes, trusted)) in fetched.into_iter().enumerate() {
-                // The positions a damaged run may have held end where the next begins.
-                let following = rest.get(index + 1).map(|next| next.run.first);
-                let progress = collect_run(&rest[index], &bytes, trusted, following, view, collector)?;
+            for (located, fetched) in rest.iter().zip(&fetched) {
+                let progress = collect_run(located, fetched, view, collector)?;
                 if progress != Progress::End {
                     return Ok(progress);
                 }
@@ -120,29 +126,33 @@ impl Engine {
 
 fn collect_run(
     located: &Located,
-    bytes: &Bytes,
-    trusted: bool,
-    following: Option<u64>,
+    fetched: &Fetched,
     view: &View,
     collector: &mut Collector,
-) -> Result<Progress, ReadError> {
+) -> Result<Progress, Trouble> {
     if located.run.arrival_ms < view.arrival_min {
         // Whatever lies before this run arrived earlier still.
         collector.skip_to(located.run.first);
     }
     let mut at = 0;
     let mut expected = located.run.first;
-    while at < bytes.len() {
-        let rest = bytes.slice(at..);
-        let header = RecordHeader::plausible(&rest).filter(|header| header.ordinal == view.ordinal);
-        let sound = trusted || RecordHeader::decode(&rest, located.block).is_some();
+    while at < fetched.bytes.len() {
+        let start = at;
+        let rest = &fetched.bytes[start..];
+        let header = RecordHeader::plausible(rest).filter(|header| header.ordinal == view.ordinal);
+        let sound = fetched.trusted || RecordHeader::decode(rest, located.block).is_some();
         let wanted_from = collector.next.unwrap_or(0);
         let Some(header) = header.filter(|_| sound) else {
             // The length is believed when the rest of the header is as it must be.
             let alone = header.filter(|header| header.position == expected);
-            let end = alone.map_or(following.unwrap_or(view.published), |header| header.position + 1);
+            let end = alone.map_or(located.end, |header| header.position + 1);
             if end > wanted_from {
-                return broken((expected.max(wanted_from), end - 1), collector);
+                let first = expected.max(wanted_from);
+                match hit(&view.accepted, first, end) {
+                    // Known, and given up by the operator.
+                    Some((lost, last)) if lost <= first && last + 1 >= end => collector.skip_to(end),
+                    _ => return Err(Trouble::Damaged((first, end - 1))),
+                }
             }
             let Some(header) = alone else { return Ok(Progress::End) };
             at += header.length as usize;
@@ -163,7 +173,7 @@ fn collect_run(
             return Ok(Progress::Limit);
         }
         if header.kind == Kind::Data {
-            if collector.push(&header, &rest) == Progress::Limit {
+            if collector.push(&header, &fetched.bytes, start) == Progress::Limit {
                 return Ok(Progress::Limit);
             }
         } else {
@@ -173,12 +183,7 @@ fn collect_run(
     Ok(Progress::End)
 }
 
-/// Damage met while reading: an error, or the end of what was collected before it.
-fn broken(range: DamagedRange, collector: &mut Collector) -> Result<Progress, ReadError> {
-    tracing::error!(shard = ?collector.shard, first = range.0, last = range.1, "stored records are damaged");
-    if collector.is_empty() {
-        return Err(damaged(collector.shard, range));
-    }
-    collector.skip_to(range.0);
-    Ok(Progress::Limit)
+/// The first of some ranges that touches the positions from `first` up to `end`.
+fn hit(ranges: &[DamagedRange], first: u64, end: u64) -> Option<DamagedRange> {
+    ranges.iter().find(|(lost, last)| *last >= first && *lost < end).copied()
 }

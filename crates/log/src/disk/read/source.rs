@@ -1,36 +1,25 @@
-//! One segment as a read sees it: runs copied under the lock, or the index file; cached blocks, or the file.
+//! Where the runs of a shard are: copied under the lock from an index in memory, or found in index files.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-
-use bytes::Bytes;
-use millstream_env::{Access, DiskFile};
+use std::sync::Arc;
 
 use crate::contract::ReadError;
 
 use super::super::buffer::Frozen;
 use super::super::engine::{Engine, Index, Segment};
-use super::super::index_file::{IndexError, IndexFile};
+use super::super::index_file::{Access, IndexError, IndexFile};
 use super::super::segment_index::{Extent, Run, SegmentIndex, start_run};
 use super::super::tail_cache::TailCache;
 use super::{RUNS_PER_STEP, View};
 
-/// Runs of other shards between two of ours that are read along rather than skipped.
-const GAP_BYTES_MAX: u32 = 64 * 1024;
-/// Read at once from a file.
-const READ_BYTES_MAX: u32 = 1024 * 1024;
+/// Index files asked at once.
+const LOOK_UPS_MAX: usize = 32;
 
 pub(super) struct SegmentView {
     pub(super) id: u64,
-    path: PathBuf,
-    /// Opened when it is first needed.
-    file: OnceLock<Arc<dyn DiskFile>>,
     index: IndexView,
-    /// Blocks of these runs that are in memory: number, start in the file.
-    cached: BTreeMap<u64, Frozen>,
-    blocks: Vec<(u64, u32)>,
+    /// Blocks of these runs that are in memory, by number.
+    pub(super) cached: BTreeMap<u64, Frozen>,
 }
 
 enum IndexView {
@@ -38,230 +27,239 @@ enum IndexView {
     Absent,
     Runs {
         extent: Extent,
-        runs: Vec<Run>,
-        more: bool,
+        found: Found,
     },
     File(Arc<IndexFile>),
+}
+
+/// The next runs of a shard in a segment, and whether more follow.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    pub(super) runs: Vec<Located>,
+    pub(super) more: bool,
 }
 
 /// A run and where its bytes are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Located {
+    /// Index of the segment among those of the read.
+    pub(super) segment: usize,
     pub(super) run: Run,
-    /// Number of its block, and where that begins in the file.
+    /// One past the last position it may hold.
+    pub(super) end: u64,
+    /// Number of its block, and where that begins and ends in the file.
     pub(super) block: u64,
-    block_start: u32,
+    pub(super) block_start: u32,
+    pub(super) block_end: u32,
+}
+
+/// Where reading begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    pub(super) ordinal: u32,
+    pub(super) position: u64,
+    pub(super) arrival_min: u64,
 }
 
 impl SegmentView {
-    pub(super) fn new(
-        id: u64,
-        segment: &Segment,
-        ordinal: u32,
-        position: u64,
-        arrival_min: u64,
-        tail: &TailCache,
-    ) -> Self {
-        let mut view = Self {
-            id,
-            path: segment.path.clone(),
-            file: OnceLock::new(),
-            index: IndexView::Absent,
-            cached: BTreeMap::new(),
-            blocks: Vec::new(),
-        };
+    pub(super) fn new(id: u64, segment: &Segment, start: Start, tail: &TailCache) -> Self {
+        let mut view = Self { id, index: IndexView::Absent, cached: BTreeMap::new() };
         match &segment.index {
-            Index::Active(index) => view.copy(index, ordinal, position, arrival_min, tail),
-            Index::Memory(index) => view.copy(index, ordinal, position, arrival_min, tail),
+            Index::Active(index) => view.copy(index, start, tail),
+            Index::Memory(index) => view.copy(index, start, tail),
             Index::File(file) => view.index = IndexView::File(Arc::clone(file)),
         }
         view
     }
 
-    fn copy(&mut self, index: &SegmentIndex, ordinal: u32, position: u64, arrival_min: u64, tail: &TailCache) {
-        let Some(shard) = index.shards.get(&ordinal) else { return };
-        let start = start_run(&shard.runs, position, arrival_min);
-        let runs: Vec<Run> = shard.runs.iter().skip(start).take(RUNS_PER_STEP).copied().collect();
-        for run in &runs {
-            let (number, block_start) = index.block_of(run.offset);
-            self.blocks.push((number, block_start));
-            if let Some(block) = tail.get(number) {
-                self.cached.entry(number).or_insert_with(|| block.clone());
+    fn copy(&mut self, index: &SegmentIndex, start: Start, tail: &TailCache) {
+        let Some(shard) = index.shards.get(&start.ordinal) else { return };
+        let found = memory_runs(index, start);
+        for located in &found.runs {
+            if let Some(block) = tail.get(located.block) {
+                self.cached.entry(located.block).or_insert_with(|| block.clone());
             }
         }
-        let more = start + runs.len() < shard.runs.len();
-        self.index = IndexView::Runs { extent: shard.extent, runs, more };
+        self.index = IndexView::Runs { extent: shard.extent, found };
     }
 
     /// Whether nothing wanted lies in older segments. `None` when only the index file knows.
-    pub(super) fn begins_before(&self, position: u64, arrival_min: u64) -> Option<bool> {
+    pub(super) fn begins_before(&self, start: Start) -> Option<bool> {
         match &self.index {
             IndexView::Absent => Some(false),
-            IndexView::Runs { extent, .. } => Some(begins_before(extent, position, arrival_min)),
+            IndexView::Runs { extent, .. } => Some(begins_before(extent, start)),
             IndexView::File(_) => None,
         }
     }
 }
 
-fn begins_before(extent: &Extent, position: u64, arrival_min: u64) -> bool {
-    extent.first <= position || extent.arrival_before_ms < arrival_min
+fn begins_before(extent: &Extent, start: Start) -> bool {
+    extent.first <= start.position || extent.arrival_before_ms < start.arrival_min
 }
 
 impl Engine {
     /// Index of the segment where reading begins. `None` when the disk is needed and may not be waited for.
-    pub(super) fn start_segment(&self, view: &View, position: u64, may_wait: bool) -> Option<Result<usize, ReadError>> {
-        // Older segments begin earlier: the last one that begins before what is wanted is where it starts.
+    pub(super) fn start_segment(&self, view: &View, start: Start, may_wait: bool) -> Option<Result<usize, ReadError>> {
+        // Older segments begin earlier: the last one that begins before what is wanted is where it starts. Several are
+        // looked at in one go, since each may take a wait for the disk.
         let (mut low, mut high) = (0, view.segments.len());
         while low < high {
-            let middle = usize::midpoint(low, high);
-            let begins = match &view.segments[middle].index {
-                IndexView::Runs { extent, .. } => begins_before(extent, position, view.arrival_min),
-                // The shard is younger than this segment, or is not in this young one yet.
-                IndexView::Absent => middle + 1 < view.segments.len(),
-                IndexView::File(_) if !may_wait => return None,
-                IndexView::File(file) => match self.entry(view.segments[middle].id, file, view.ordinal) {
-                    Ok(Some(extent)) => begins_before(&extent, position, view.arrival_min),
-                    Ok(None) => true,
-                    Err(error) => return Some(Err(unavailable(&error))),
-                },
+            let step = (high - low).div_ceil(LOOK_UPS_MAX);
+            let probes: Vec<usize> = (low + step - 1..high).step_by(step).collect();
+            let begin = match self.begin(view, &probes, start, may_wait)? {
+                Ok(begin) => begin,
+                Err(error) => return Some(Err(error)),
             };
-            if begins { low = middle + 1 } else { high = middle }
+            let yes = begin.iter().take_while(|begins| **begins).count();
+            if let Some(no) = probes.get(yes) {
+                high = *no;
+            }
+            if let Some(last) = yes.checked_sub(1) {
+                low = probes[last] + 1;
+            } else if probes.is_empty() || step == 1 {
+                break;
+            }
         }
         Some(Ok(low.saturating_sub(1)))
     }
 
-    fn entry(&self, segment: u64, file: &IndexFile, ordinal: u32) -> Result<Option<Extent>, IndexError> {
-        match file.entry(ordinal) {
-            Ok(entry) => Ok(entry.map(|entry| entry.extent)),
-            Err(_) => Ok(self.rebuild_index(segment)?.shards.get(&ordinal).map(|shard| shard.extent)),
-        }
-    }
-
-    /// The next runs of the shard in a segment, and whether more follow.
-    pub(super) fn runs(
+    /// Whether each of some segments begins before what is wanted.
+    fn begin(
         &self,
-        segment: &SegmentView,
-        ordinal: u32,
-        position: u64,
-        arrival_min: u64,
+        view: &View,
+        probes: &[usize],
+        start: Start,
         may_wait: bool,
-    ) -> Option<Result<(Vec<Located>, bool), ReadError>> {
-        match &segment.index {
-            IndexView::Absent => Some(Ok((Vec::new(), false))),
-            IndexView::Runs { runs, more, .. } => {
-                let located = runs.iter().zip(&segment.blocks).map(|(run, (block, block_start))| Located {
-                    run: *run,
-                    block: *block,
-                    block_start: *block_start,
-                });
-                Some(Ok((located.collect(), *more)))
+    ) -> Option<Result<Vec<bool>, ReadError>> {
+        let files = probes.iter().filter_map(|probe| view.segments[*probe].index.file());
+        let entries = self.ask(files, may_wait, start, |file, start, access| file.entry(start.ordinal, access));
+        let mut entries = entries?.into_iter();
+        let begins = probes.iter().map(|probe| match &view.segments[*probe].index {
+            IndexView::Runs { extent, .. } => Ok(begins_before(extent, start)),
+            // The shard is younger than this segment, or is not in this young one yet.
+            IndexView::Absent => Ok(probe + 1 < view.segments.len()),
+            IndexView::File(_) => {
+                let entry = entries.next().expect("one for each file");
+                let extent = match entry {
+                    Ok(entry) => entry.map(|entry| entry.extent),
+                    Err(_) => self
+                        .rebuild_index(view.segments[*probe].id)
+                        .map_err(|error| unavailable(&error))?
+                        .shards
+                        .get(&start.ordinal)
+                        .map(|shard| shard.extent),
+                };
+                Ok(extent.is_none_or(|extent| begins_before(&extent, start)))
             }
-            IndexView::File(_) if !may_wait => None,
-            IndexView::File(file) => Some(
-                file_runs(file, ordinal, position, arrival_min)
-                    .or_else(|_| {
-                        let index = self.rebuild_index(segment.id)?;
-                        Ok(memory_runs(&index, ordinal, position, arrival_min))
-                    })
-                    .map_err(|error: IndexError| unavailable(&error)),
-            ),
-        }
+        });
+        Some(begins.collect())
     }
 
-    fn file_of<'s>(&self, segment: &'s SegmentView) -> io::Result<&'s Arc<dyn DiskFile>> {
-        if let Some(file) = segment.file.get() {
-            return Ok(file);
-        }
-        let file = self.disk.open(&segment.path, Access::Read, false)?;
-        file.advise_random();
-        Ok(segment.file.get_or_init(|| file))
-    }
-
-    /// The bytes of runs, each with the checksum still to be looked at when it comes from the file. Reads neighbours
-    /// together. `None` when the disk is needed and may not be waited for.
-    pub(super) fn fetch(
+    /// Asks index files: on this thread when the answer is in memory, all others at once. `None` when the disk is needed
+    /// and may not be waited for.
+    fn ask<'f, R: Send + 'static>(
         &self,
-        segment: &SegmentView,
-        runs: &[Located],
-        bytes_wanted: usize,
+        files: impl Iterator<Item = &'f Arc<IndexFile>>,
         may_wait: bool,
-    ) -> Option<io::Result<Vec<(Bytes, bool)>>> {
-        let first = runs.first()?;
-        if let Some(block) = segment.cached.get(&first.block) {
-            let pinned_max =
-                self.options.tail_cache_bytes_max + self.options.pinned_bytes_max + self.options.admitted_bytes_max;
-            let start = (first.run.offset - first.block_start) as usize;
-            let range = start..start + first.run.length as usize;
-            let bytes = if self.pool.in_use() > pinned_max {
-                Bytes::copy_from_slice(&block.as_ref()[range])
-            } else {
-                Bytes::from_owner(block.clone()).slice(range)
-            };
-            return Some(Ok(vec![(bytes, true)]));
+        start: Start,
+        question: fn(&IndexFile, Start, Access) -> Result<R, IndexError>,
+    ) -> Option<Vec<Result<R, IndexError>>> {
+        let mut answers = Vec::new();
+        let mut unanswered = Vec::new();
+        for file in files {
+            let answer = question(file, start, Access::Memory);
+            if matches!(answer, Err(IndexError::NotInMemory)) {
+                unanswered.push((answers.len(), Arc::clone(file), start, question));
+            }
+            answers.push(answer);
+        }
+        if unanswered.is_empty() {
+            return Some(answers);
         }
         if !may_wait {
             return None;
         }
-        let bytes_max = u32::try_from(bytes_wanted).unwrap_or(u32::MAX).clamp(GAP_BYTES_MAX, READ_BYTES_MAX);
-        let mut end = first.run.offset + first.run.length;
-        let mut count = 1;
-        for next in &runs[1..] {
-            let near = next.run.offset >= end && next.run.offset - end <= GAP_BYTES_MAX;
-            let small = next.run.offset + next.run.length - first.run.offset <= bytes_max;
-            if !near || !small || segment.cached.contains_key(&next.block) {
-                break;
-            }
-            end = next.run.offset + next.run.length;
-            count += 1;
+        let late = self
+            .readers
+            .each(unanswered, |(index, file, start, question)| (index, question(&file, start, Access::Disk)));
+        for (index, answer) in late {
+            answers[index] = answer;
         }
-        let read = || {
-            let file = self.file_of(segment)?;
-            let mut buffer = vec![0; (end - first.run.offset) as usize];
-            let mut got = 0;
-            // A file that was cut short gives what it has; the checksums tell the rest.
-            while got < buffer.len() {
-                match file.read_at(&mut buffer[got..], u64::from(first.run.offset) + got as u64)? {
-                    0 => break,
-                    count => got += count,
+        Some(answers)
+    }
+
+    /// The next runs of the shard in some segments, which begin with number `first` of the view. `None` when the disk is
+    /// needed and may not be waited for.
+    pub(super) fn look_up(
+        &self,
+        view: &View,
+        segments: std::ops::Range<usize>,
+        start: Start,
+        may_wait: bool,
+    ) -> Option<Result<Vec<Found>, ReadError>> {
+        let files = view.segments[segments.clone()].iter().filter_map(|segment| segment.index.file());
+        let mut from_files = self.ask(files, may_wait, start, file_runs)?.into_iter();
+        let found = segments.map(|number| {
+            let mut found = match &view.segments[number].index {
+                IndexView::Absent => Found::default(),
+                IndexView::Runs { found, .. } => found.clone(),
+                IndexView::File(_) => {
+                    if let Ok(found) = from_files.next().expect("one for each file") {
+                        found
+                    } else {
+                        let index =
+                            self.rebuild_index(view.segments[number].id).map_err(|error| unavailable(&error))?;
+                        memory_runs(&index, start)
+                    }
                 }
-            }
-            Ok(Bytes::from(buffer))
-        };
-        Some(read().map(|bytes: Bytes| {
-            let slice = |located: &Located| {
-                let start = (located.run.offset - first.run.offset) as usize;
-                (bytes.slice(start..start + located.run.length as usize), false)
             };
-            runs[..count].iter().map(slice).collect()
-        }))
+            for located in &mut found.runs {
+                located.segment = number;
+            }
+            Ok(found)
+        });
+        Some(found.collect())
     }
 }
 
-fn file_runs(
-    file: &IndexFile,
-    ordinal: u32,
-    position: u64,
-    arrival_min: u64,
-) -> Result<(Vec<Located>, bool), IndexError> {
-    let Some(entry) = file.entry(ordinal)? else { return Ok((Vec::new(), false)) };
-    let (runs, more) = file.runs(entry, position, arrival_min, RUNS_PER_STEP)?;
-    let located = runs.into_iter().map(|run| {
-        let (block, block_start) = file.block_of(run.offset)?;
-        Ok(Located { run, block, block_start })
-    });
-    Ok((located.collect::<Result<_, IndexError>>()?, more))
+impl IndexView {
+    fn file(&self) -> Option<&Arc<IndexFile>> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Absent | Self::Runs { .. } => None,
+        }
+    }
 }
 
-fn memory_runs(index: &SegmentIndex, ordinal: u32, position: u64, arrival_min: u64) -> (Vec<Located>, bool) {
-    let Some(shard) = index.shards.get(&ordinal) else { return (Vec::new(), false) };
-    let start = start_run(&shard.runs, position, arrival_min);
-    let located = shard.runs[start..].iter().take(RUNS_PER_STEP).map(|run| {
-        let (block, block_start) = index.block_of(run.offset);
-        Located { run: *run, block, block_start }
+fn file_runs(file: &IndexFile, start: Start, access: Access) -> Result<Found, IndexError> {
+    let Some(entry) = file.entry(start.ordinal, access)? else { return Ok(Found::default()) };
+    let (runs, more) = file.runs(entry, start.position, start.arrival_min, RUNS_PER_STEP, access)?;
+    let mut pages = file.pages(access);
+    locate(&runs, more, entry.extent.next, |offset| pages.block_of(offset))
+}
+
+fn memory_runs(index: &SegmentIndex, start: Start) -> Found {
+    let Some(shard) = index.shards.get(&start.ordinal) else { return Found::default() };
+    let first = start_run(&shard.runs, start.position, start.arrival_min);
+    let runs = &shard.runs[first..shard.runs.len().min(first + RUNS_PER_STEP)];
+    let more = first + runs.len() < shard.runs.len();
+    let located = locate(runs, more, shard.extent.next, |offset| Ok::<_, ()>(index.block_of(offset)));
+    located.expect("an index in memory can be read")
+}
+
+/// Completes runs, of which the last only says where the one before it ends when more follow.
+fn locate<E>(
+    runs: &[Run],
+    more: bool,
+    next: u64,
+    mut block_of: impl FnMut(u32) -> Result<(u64, u32, u32), E>,
+) -> Result<Found, E> {
+    let ends = runs.iter().skip(1).map(|run| run.first).chain([next].into_iter().filter(|_| !more));
+    let located = runs.iter().zip(ends).map(|(run, end)| {
+        let (block, block_start, block_end) = block_of(run.offset)?;
+        Ok(Located { segment: 0, run: *run, end, block, block_start, block_end })
     });
-    let located: Vec<_> = located.collect();
-    let more = start + located.len() < shard.runs.len();
-    (located, more)
+    Ok(Found { runs: located.collect::<Result<_, E>>()?, more })
 }
 
 fn unavailable(error: &IndexError) -> ReadError {

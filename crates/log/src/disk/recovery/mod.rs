@@ -248,7 +248,7 @@ fn open_sealed(
             tracing::warn!(segment = segment.id, "the index of a segment is missing or damaged: it is made again");
             let index = index_of(&**disk, &path, segment.id, End::Block(last)).map_err(|error| match error {
                 IndexError::Disk(error) => error,
-                IndexError::Damaged => io::ErrorKind::InvalidData.into(),
+                IndexError::Damaged | IndexError::NotInMemory => io::ErrorKind::InvalidData.into(),
             })?;
             let end = index.end;
             Ok(Segment { path, file: None, index: Index::Memory(Arc::new(index)), end })

@@ -1,0 +1,56 @@
+//! One writer, one record at a time, beside the disk's own time for the same bytes.
+
+use std::time::Duration;
+
+use millstream_env::{Access, Disk, HostClock, RealDisk};
+
+use super::support::{Folder, key, open};
+use millstream_log::{Entry, ShardLog};
+use millstream_types::Payload;
+
+const ROUNDS: usize = 20;
+const PUTS: u32 = 100;
+
+/// 4 KiB at an address that is a multiple of it, as direct access asks for.
+#[repr(align(4096))]
+struct Page([u8; 4096]);
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// In turns, so that what else goes on meets both.
+pub(crate) async fn measure(folder: &Folder) {
+    let folder = folder.fresh();
+    let log = open(folder.path(), 1).await;
+    let clock = HostClock::real();
+    let bare = RealDisk.open(&folder.path().join("bare"), Access::CreateNew, true).expect("made");
+    bare.allocate(64 << 20).expect("there is room");
+    let page = Page([7; 4096]);
+    let (mut bare_times, mut put_times) = (Vec::new(), Vec::new());
+    let mut offset = 0;
+    for _ in 0..ROUNDS {
+        for _ in 0..PUTS {
+            let start = clock.monotonic();
+            bare.write_all_at(&page.0, offset).expect("written");
+            bare.sync().expect("synced");
+            bare_times.push(clock.monotonic().saturating_sub(start));
+            offset += 4096;
+        }
+        for _ in 0..PUTS {
+            let start = clock.monotonic();
+            let entries = [Entry { shard: key(0), partition_key: "some-key", payload_bytes: 1024 }];
+            let mut reservation = log.reserve(&entries).await;
+            reservation.slots[0].as_mut().expect("there is room").fill(Payload::Raw(&page.0[..1024]));
+            assert!(reservation.commit().await[0].is_ok());
+            put_times.push(clock.monotonic().saturating_sub(start));
+        }
+    }
+    let (bare, put) = (median(&mut bare_times), median(&mut put_times));
+    println!(
+        "one record at a time: p50 {put:?}, bare write and fdatasync {bare:?}, ratio {:.2}",
+        put.as_secs_f64() / bare.as_secs_f64()
+    );
+    log.close().await;
+}
