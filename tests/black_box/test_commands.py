@@ -62,6 +62,35 @@ def test_bench_put_counts_what_it_stored(tmp_path):
     assert figures["server_cpu_seconds"] > 0
 
 
+def test_bench_get_reads_back_what_was_put(tmp_path):
+    done = millstream(
+        "bench", "get", "--seconds", "1", "--connections", "2", "--shards", "4", "--records", "50", "--readers", "2",
+        "--json", folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["first"]["records"] == figures["second"]["records"] > 0
+
+
+def test_bench_fanout_delivers_every_record_to_every_consumer(tmp_path):
+    done = millstream(
+        "bench", "fanout", "--seconds", "1", "--connections", "2", "--shards", "2", "--records", "50", "--rate", "2000",
+        "--consumers", "3", "--json", folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["records"] > 0 and figures["records"] % 3 == 0
+    assert figures["latency_p50_ms"] > 0
+
+
+def test_bench_shards_measures_an_idle_server(tmp_path):
+    done = millstream(
+        "bench", "shards", "--shards", "50", "--connections", "100", "--seconds", "1", "--json", folder=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["resident_bytes_with_connections"] > 0
+
+
 def test_bench_pipeline_sees_every_record_in_the_function(tmp_path):
     done = millstream(
         "bench", "pipeline", "--seconds", "1", "--connections", "2", "--shards", "2", "--records", "50",

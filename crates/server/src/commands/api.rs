@@ -141,6 +141,21 @@ impl Api {
         arn.context("an active stream has an ARN")
     }
 
+    /// Registers a consumer of a stream, waits until it is active, and gives its ARN.
+    pub(crate) async fn consumer(&self, stream: &str, name: &str) -> anyhow::Result<String> {
+        let described = self.kinesis("DescribeStreamSummary", json!({ "StreamName": stream })).await?;
+        let stream_arn = described["StreamDescriptionSummary"]["StreamARN"].clone();
+        let input = json!({ "StreamARN": stream_arn, "ConsumerName": name });
+        let registered = self.kinesis("RegisterStreamConsumer", input.clone()).await?;
+        self.until("the consumer to become active", async || {
+            let answer = self.kinesis("DescribeStreamConsumer", input.clone()).await?;
+            Ok(answer["ConsumerDescription"]["ConsumerStatus"] == "ACTIVE")
+        })
+        .await?;
+        let arn = registered["Consumer"]["ConsumerARN"].as_str();
+        Ok(arn.context("a consumer has an ARN")?.to_owned())
+    }
+
     /// The same, where the stream may be left from an earlier run.
     pub(crate) async fn stream_or_existing(&self, name: &str, shards: u32) -> anyhow::Result<String> {
         match self.stream(name, shards).await {

@@ -136,23 +136,28 @@ impl RequestWriter<'_> {
     }
 
     fn sign(&mut self, clock: &HostClock) -> anyhow::Result<()> {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_str(&self.load.address.to_string())?);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
-        headers.insert("x-amz-target", HeaderValue::from_static("Kinesis_20131202.PutRecords"));
-        let signer = Signer { credentials: &self.load.credentials, region: &self.load.region, service: "kinesis" };
-        signer.sign("POST", "/", &mut headers, &sha256(&self.body), clock.now())?;
-        self.head.clear();
-        self.head.extend_from_slice(b"POST / HTTP/1.1\r\n");
-        for (name, value) in &headers {
-            self.head.extend_from_slice(name.as_str().as_bytes());
-            self.head.extend_from_slice(b": ");
-            self.head.extend_from_slice(value.as_bytes());
-            self.head.extend_from_slice(b"\r\n");
-        }
-        self.head.extend_from_slice(format!("content-length: {}\r\n\r\n", self.body.len()).as_bytes());
+        self.head = signed_head(self.load, "PutRecords", &self.body, clock)?;
         Ok(())
     }
+}
+
+/// The head of a signed request of Kinesis with this body.
+pub(crate) fn signed_head(load: &Load, operation: &str, body: &[u8], clock: &HostClock) -> anyhow::Result<Vec<u8>> {
+    let mut headers = HeaderMap::new();
+    headers.insert(HOST, HeaderValue::from_str(&load.address.to_string())?);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
+    headers.insert("x-amz-target", HeaderValue::from_str(&format!("Kinesis_20131202.{operation}"))?);
+    let signer = Signer { credentials: &load.credentials, region: &load.region, service: "kinesis" };
+    signer.sign("POST", "/", &mut headers, &sha256(body), clock.now())?;
+    let mut head = b"POST / HTTP/1.1\r\n".to_vec();
+    for (name, value) in &headers {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+    Ok(head)
 }
 
 /// Reads one answer; the number of records that failed.

@@ -2,6 +2,7 @@
 //!
 //! - `put`: producers only; how fast records become durable.
 //! - `get`: readers that catch up with what is stored.
+//! - `fanout`: subscribers of enhanced fan-out; how fast records are pushed to them.
 //! - `shards`: what very many shards and connections cost while nothing happens.
 //! - `pipeline`: producers and a compiled function behind an event source mapping; how fast records reach the handler.
 //!
@@ -9,6 +10,7 @@
 //! with a key that the server issued, and therefore verifies.
 
 mod cpu;
+mod fanout;
 mod get;
 mod load;
 mod pipeline;
@@ -40,6 +42,8 @@ enum Which {
     Put(Shape),
     /// How fast readers catch up with everything that is stored
     Get(ReadShape),
+    /// How fast records are pushed to subscribers of enhanced fan-out
+    Fanout(FanoutShape),
     /// What very many shards and idle connections cost
     Shards(ShardsShape),
     /// How fast records reach a compiled function through an event source mapping
@@ -100,6 +104,18 @@ struct ReadShape {
 }
 
 #[derive(Args, Clone, Debug)]
+struct FanoutShape {
+    #[command(flatten)]
+    shape: Shape,
+    /// Consumers, each of which receives every record
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=20))]
+    consumers: u32,
+    /// Records put per second by all connections together; 0 puts as fast as it can
+    #[arg(long, default_value_t = 0)]
+    rate: u64,
+}
+
+#[derive(Args, Clone, Debug)]
 struct ShardsShape {
     /// Shards, in streams of a thousand
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
@@ -147,6 +163,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         match arguments.which {
             Which::Put(shape) => put::run(&world, &shape).await,
             Which::Get(shape) => get::run(&world, &shape).await,
+            Which::Fanout(shape) => fanout::run(&world, &shape).await,
             Which::Shards(shape) => shards::run(&world, &shape).await,
             Which::Pipeline(shape) => pipeline::run(&world, &shape).await,
         }
