@@ -36,6 +36,20 @@ def test_lines_go_in_and_come_out(server):
     assert "hello" in run(server, "tail", "s", "--from", "trim-horizon", "--no-follow")
 
 
+def test_a_line_that_is_typed_is_put_at_once(server):
+    server.stream("s")
+    put = subprocess.Popen(
+        [BINARY, "put", "s", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=server.environment(AWS_REGION="us-west-2"),
+    )
+    for line in ("first", "second"):
+        put.stdin.write(f"{line}\n")
+        put.stdin.flush()
+        assert json.loads(put.stdout.readline())["ShardId"] == "shardId-000000000000"
+    put.communicate(timeout=30)
+    assert [record["data"] for record in lines(server, "s")] == ["first", "second"]
+
+
 def test_tail_follows_a_stream_through_its_reshardings(server):
     server.stream("s", shards=1)
     tail = subprocess.Popen(

@@ -72,7 +72,8 @@ impl Streams {
                     continue;
                 }
                 match self.split_hot(stream.name(), &stream, &hot).await {
-                    Ok(()) => tracing::info!(stream = %stream.arn(), shards = hot.len(), "splitting shards under load"),
+                    Ok(0) => {}
+                    Ok(shards) => tracing::info!(stream = %stream.arn(), shards, "splitting shards under load"),
                     Err(NotScaled::Busy) => {}
                     Err(NotScaled::Quota(reason)) => {
                         tracing::warn!(stream = %stream.arn(), reason, "an on-demand stream cannot scale further");
@@ -85,11 +86,17 @@ impl Streams {
         }
     }
 
-    async fn split_hot(&self, name: &StreamName, stream: &Stream, hot: &[&Shard]) -> Result<(), NotScaled> {
+    /// How many shards are being split. A range of one key cannot be.
+    async fn split_hot(&self, name: &StreamName, stream: &Stream, hot: &[&Shard]) -> Result<usize, NotScaled> {
         let steps: Vec<Step> = hot.iter().filter_map(|shard| halve(shard)).take(Round::STEPS_MAX).collect();
-        let more = u32::try_from(steps.len()).expect("at most one round's steps");
+        let count = steps.len();
+        if count == 0 {
+            return Ok(0);
+        }
+        let more = u32::try_from(count).expect("at most one round's steps");
         self.check_shard_quota::<NotScaled>(name, more).await?;
-        self.begin_resharding(name, stream, steps, None, |_| Ok(())).await
+        self.begin_resharding(name, stream, steps, None, |_| Ok::<_, NotScaled>(())).await?;
+        Ok(count)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `millstream put`: lines become records.
 
-use std::io::BufRead;
+use std::io::{BufRead, BufReader};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ const BATCH_RECORDS_MAX: usize = 500;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Size at which an aggregated record is sent, as the Kinesis Producer Library does by default.
 const AGGREGATE_BYTES_MAX: usize = 50 * 1024;
+/// What is read of the standard input at once.
+const INPUT_BYTES: usize = 1 << 17;
 /// How often records that the service refuses for now are sent again, and the first wait, which doubles.
 const TRIES_MAX: u32 = 8;
 const RETRY_WAIT: Duration = Duration::from_millis(100);
@@ -98,13 +100,13 @@ async fn put(mut sender: Sender<'_>) -> anyhow::Result<Totals> {
         sender.take(key(), data.clone().into_bytes(), packer.as_mut()).await?;
     } else {
         // One task does nothing else, so waiting for a line holds up nobody.
-        let mut lines = std::io::stdin().lock();
+        let mut lines = BufReader::with_capacity(INPUT_BYTES, std::io::stdin());
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).context("the standard input")? > 0 {
             let end = line.strip_suffix(b"\n").map_or(line.len(), <[u8]>::len);
             sender.take(key(), line[..end].to_vec(), packer.as_mut()).await?;
             // Someone who types waits for what was typed.
-            if !lines.fill_buf().is_ok_and(|rest| rest.contains(&b'\n')) {
+            if !lines.buffer().contains(&b'\n') {
                 sender.finish(packer.as_mut()).await?;
             }
             line.clear();
