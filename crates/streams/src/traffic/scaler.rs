@@ -72,9 +72,8 @@ impl Streams {
                     continue;
                 }
                 match self.split_hot(stream.name(), &stream, &hot).await {
-                    Ok(0) => {}
+                    Ok(0) | Err(NotScaled::Busy) => {}
                     Ok(shards) => tracing::info!(stream = %stream.arn(), shards, "splitting shards under load"),
-                    Err(NotScaled::Busy) => {}
                     Err(NotScaled::Quota(reason)) => {
                         tracing::warn!(stream = %stream.arn(), reason, "an on-demand stream cannot scale further");
                     }
