@@ -356,3 +356,34 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn subscribers_are_led_from_a_shard_to_its_children() {
+    let fixture = Fixture::with_stream(1).await;
+    let consumer_arn = fixture.consumer("app").await;
+    let subscribe = async |shard: &str| {
+        let input = SubscribeToShardInput {
+            consumer_arn: consumer_arn.clone(),
+            shard_id: shard.to_owned(),
+            starting_position: StartingPosition {
+                r#type: ShardIteratorType::TrimHorizon,
+                sequence_number: None,
+                timestamp: None,
+            },
+            stream_id: None,
+        };
+        fixture.streams.subscribe_to_shard(&fixture.context, input).await.unwrap()
+    };
+    let mut subscription = subscribe(FIRST).await;
+    fixture.put("a", b"before").await;
+    let event = subscription.next().await.unwrap().unwrap();
+    assert_eq!((&event.records[0].data[..], event.child_shards.len()), (&b"before"[..], 0));
+    split(&fixture, FIRST, HALF).await.unwrap();
+    let last = subscription.next().await.unwrap().unwrap();
+    assert_eq!((last.records.len(), last.continuation_sequence_number, last.child_shards.len()), (0, None, 2));
+    assert!(subscription.next().await.is_none());
+    active(&fixture).await;
+    fixture.put("a", b"after").await;
+    let mut child = subscribe(&last.child_shards[0].shard_id).await;
+    assert_eq!(&child.next().await.unwrap().unwrap().records[0].data[..], b"after");
+}
