@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod env;
 mod histogram;
+mod repair;
 mod serve;
 mod wait;
 
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Wait(wait::Arguments),
     /// Measure a server under load
     Bench(bench::Arguments),
+    /// Find damaged records in a data folder, and give up what cannot be read
+    Repair(repair::Arguments),
     /// Show what this machine offers to functions: isolation and interpreters
     Doctor(doctor::Arguments),
     /// Print what a shell has to export so that AWS tools talk to a server
@@ -37,6 +40,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Wait(arguments) => wait::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Repair(arguments) => repair::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
     }
