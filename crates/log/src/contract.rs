@@ -16,6 +16,13 @@ pub struct ShardKey {
     pub shard: u32,
 }
 
+/// The stream's number and the shard's index, as errors and commands name a shard: `12/0`.
+impl fmt::Display for ShardKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.stream, self.shard)
+    }
+}
+
 /// The place of a record in its shard: strictly increasing, below 2^63, the first is 0. In the embedded engines dense,
 /// void records included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,8 +172,9 @@ pub struct ReadBatch {
 pub enum ReadError {
     #[error("the log has no shard {0:?}")]
     NoShard(ShardKey),
-    /// Stored data is damaged; these positions of the shard cannot be served. Never answered by silence.
-    #[error("records {first:?} to {last:?} of shard {shard:?} are damaged")]
+    /// Stored data is damaged; these positions of the shard cannot be served. Never answered by silence, unless the operator
+    /// has accepted the loss.
+    #[error("records {} to {} of shard {shard} are damaged", first.0, last.0)]
     Damaged { shard: ShardKey, first: Position, last: Position },
     #[error("the log cannot be read: {0}")]
     Unavailable(String),

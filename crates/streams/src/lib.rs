@@ -39,7 +39,7 @@ pub use names::{StreamName, StreamTarget};
 pub use operations::get_records::RecordsPage;
 pub use operations::monitoring::ShardMetric;
 pub use operations::put::{PutRecordsReply, StoredRecord};
-pub use registry::StreamWatch;
+pub use registry::{StreamWatch, stream_numbers};
 pub use service::{OpenError, Options, Parts, Streams};
 pub use stream::{Shard, Stream, StreamState};
 pub use subscriptions::{Subscription, SubscriptionEvent};

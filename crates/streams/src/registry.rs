@@ -86,6 +86,27 @@ impl KeptPage {
     }
 }
 
+/// Every stream of a catalog with the number under which the log knows it: for commands that work without a server.
+pub async fn stream_numbers(store: &dyn MetaStore) -> Result<Vec<(StreamName, u64)>, StoreError> {
+    let mut numbers = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.list(model::headers_prefix(), after.as_deref(), PAGES_PER_READ).await?;
+        for (key, kept) in &page.items {
+            // A header that cannot be read has no number that could be shown.
+            if let (Some(name), Ok(header)) =
+                (model::name_of_header_key(key), model::decode::<Header>(key, &kept.value))
+            {
+                numbers.push((name, header.id));
+            }
+        }
+        after = page.items.last().map(|(key, _)| key.clone());
+        if !page.more {
+            return Ok(numbers);
+        }
+    }
+}
+
 impl Registry {
     pub(crate) fn new(store: SharedStore) -> Self {
         Self { store, state: Mutex::default(), traffic: TrafficTable::default(), changes: watch::Sender::new(0) }

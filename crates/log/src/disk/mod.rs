@@ -29,6 +29,7 @@ mod read;
 mod read_files;
 mod readers;
 mod recovery;
+mod repair;
 mod segment_index;
 mod shard;
 mod slot;
@@ -55,6 +56,7 @@ pub use format::store::FormatError;
 use format::store::StoreFormat;
 pub use options::{OpenError, Options};
 pub use recovery::{DamagedRecords, RecoveryReport, TornTail};
+pub use repair::{RepairError, accept_loss, find_damage};
 
 /// Threads that write and sync.
 const COMMITTERS: usize = 2;
@@ -132,7 +134,7 @@ impl DiskLog {
     /// Opens the log, or makes it. Reads what must be read, so it blocks: call it off the asynchronous threads.
     pub fn open(options: Options, environment: Environment) -> Result<(Self, RecoveryReport), OpenError> {
         let tasks = environment.tasks.clone();
-        let (engine, report) = open_engine(options, environment)?;
+        let (engine, report) = open_engine(options, environment, None)?;
         let threads = Threads { engine: Arc::clone(&engine), handles: Mutex::default() };
         start_threads(&engine, &threads).map_err(|source| {
             let path = engine.options.folder.clone();
@@ -167,8 +169,12 @@ impl DiskLog {
     }
 }
 
-/// Everything of opening but the threads.
-fn open_engine(options: Options, environment: Environment) -> Result<(Arc<Engine>, RecoveryReport), OpenError> {
+/// Everything of opening but the threads. `accepted`: damage of a shard that the operator gives up.
+fn open_engine(
+    options: Options,
+    environment: Environment,
+    accepted: Option<(ShardKey, Vec<shard::DamagedRange>)>,
+) -> Result<(Arc<Engine>, RecoveryReport), OpenError> {
     let Environment { disk, service_clock, host_clock, random, .. } = environment;
     let folder = options.folder.clone();
     let failed = |source: io::Error| OpenError::Disk { path: folder.clone(), source };
@@ -180,7 +186,16 @@ fn open_engine(options: Options, environment: Environment) -> Result<(Arc<Engine
     }
     let store = store_id(&*disk, &folder, &random)?;
     let cache = Arc::new(index_file::PageCache::new(options.index_cache_bytes_max));
-    let recovered = recovery::recover(&disk, &folder, store, cache)?;
+    let mut recovered = recovery::recover(&disk, &folder, store, cache)?;
+    if let Some((key, ranges)) = accepted
+        && let Some(found) = recovered.shards.values_mut().find(|found| found.key == key)
+    {
+        for range in ranges {
+            found.note_damage(range);
+        }
+        found.accept_damage();
+        recovered.report.damaged.retain(|damaged| damaged.shard != key);
+    }
     let report = recovered.report.clone();
     for DamagedRecords { shard, first, last } in &report.damaged {
         tracing::error!(

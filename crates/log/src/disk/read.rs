@@ -22,6 +22,7 @@ use crate::contract::{Position, ReadBatch, ReadError, ReadFrom, ReadLimit, Shard
 
 use super::engine::{Engine, State};
 use super::format::record::RecordHeader;
+use super::pipeline::Event;
 use super::shard::DamagedRange;
 use collect::Collector;
 use source::{Located, SegmentView, Start};
@@ -312,10 +313,12 @@ impl Engine {
 
     /// Remembers damage met by a read: health tells of it, and the next checkpoint makes it durable.
     fn note_damage(&self, key: ShardKey, ordinal: u32, range: DamagedRange) {
-        let mut state = self.lock();
+        let state = &mut *self.lock();
         let Some(shard) = state.shards.get_mut(&ordinal) else { return };
         if shard.note_damage(range) {
-            tracing::error!(shard = ?key, first = range.0, last = range.1, "stored records are damaged");
+            let commands = state.pipeline.step(Event::Roll);
+            self.carry_out(state, commands);
+            tracing::error!(shard = %key, first = range.0, last = range.1, "stored records are damaged");
         }
     }
 }

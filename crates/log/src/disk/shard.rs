@@ -136,6 +136,12 @@ impl Shard {
         !known
     }
 
+    /// Passes over everything that is known to be damaged.
+    pub(super) fn accept_damage(&mut self) {
+        self.accepted.append(&mut self.damaged);
+        join(&mut self.accepted);
+    }
+
     pub(super) fn expired(&mut self, horizon: u64) {
         self.horizon = self.horizon.max(horizon);
         self.damaged.retain(|(_, last)| *last >= horizon);
@@ -153,4 +159,53 @@ pub(super) fn join(ranges: &mut Vec<DamagedRange>) {
         }
         touching
     });
+}
+
+/// What of `ranges` does not lie in `accepted`, which is sorted.
+pub(super) fn without(ranges: &[DamagedRange], accepted: &[DamagedRange]) -> Vec<DamagedRange> {
+    let mut left = Vec::new();
+    for (first, last) in ranges {
+        let mut next = *first;
+        for (lost, until) in accepted.iter().filter(|(lost, until)| lost <= last && until >= first) {
+            if *lost > next {
+                left.push((next, lost - 1));
+            }
+            next = next.max(until + 1);
+        }
+        if next <= *last {
+            left.push((next, *last));
+        }
+    }
+    join(&mut left);
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ranges() -> impl Strategy<Value = Vec<DamagedRange>> {
+        prop::collection::vec((0_u64..60, 0_u64..9).prop_map(|(first, more)| (first, first + more)), 0..8)
+    }
+
+    fn members(ranges: &[DamagedRange]) -> BTreeSet<u64> {
+        ranges.iter().flat_map(|(first, last)| *first..=*last).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_are_joined_and_taken_away_as_sets(mut one in ranges(), mut other in ranges()) {
+            let (all, gone) = (members(&one), members(&other));
+            join(&mut one);
+            join(&mut other);
+            prop_assert!(members(&one) == all);
+            prop_assert!(one.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
+            let left: BTreeSet<u64> = all.difference(&gone).copied().collect();
+            prop_assert_eq!(members(&without(&one, &other)), left);
+        }
+    }
 }

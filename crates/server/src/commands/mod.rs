@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod env;
 mod histogram;
+mod repair;
 mod serve;
 mod streams;
 mod wait;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Tail(streams::tail::Arguments),
     /// Measure a server under load
     Bench(bench::Arguments),
+    /// Find damaged records in a data folder, and give up what cannot be read
+    Repair(repair::Arguments),
     /// Show what this machine offers to functions: isolation and interpreters
     Doctor(doctor::Arguments),
     /// Print what a shell has to export so that AWS tools talk to a server
@@ -44,6 +47,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Put(arguments) => streams::put::run(&arguments),
         Command::Tail(arguments) => streams::tail::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Repair(arguments) => repair::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
     }

@@ -8,7 +8,7 @@
 
 mod adapters;
 mod backend;
-mod data_folder;
+pub(crate) mod data_folder;
 mod facts;
 mod function_endpoints;
 mod run_directory;

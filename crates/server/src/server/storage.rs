@@ -37,7 +37,7 @@ impl Health for LogHealth {
         let refusing = health.refusing.map(|reason| format!("new records are refused: {reason}"));
         let damaged = health.damaged.iter().map(|damaged| {
             format!(
-                "records {} to {} of shard {:?} are damaged and cannot be read",
+                "records {} to {} of shard {} are damaged and cannot be read; see `millstream repair`",
                 damaged.first.0, damaged.last.0, damaged.shard
             )
         });
@@ -126,8 +126,13 @@ impl Storage {
     }
 }
 
+/// How the log in a data folder is opened.
+pub(crate) fn log_options(path: &Path) -> disk::Options {
+    disk::Options::new(path.join("log"))
+}
+
 fn open_log(path: &Path, limits: LogLimits, environment: &Environment) -> anyhow::Result<DiskLog> {
-    let mut options = disk::Options::new(path.join("log"));
+    let mut options = log_options(path);
     options.log_bytes_max = limits.bytes_max;
     if let Some(bytes) = limits.disk_free_min {
         options.disk_free_min = bytes;

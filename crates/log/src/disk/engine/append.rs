@@ -125,6 +125,12 @@ impl State {
         self.pipeline.refusal()
     }
 
+    /// Why the log itself stores nothing, however much space is left.
+    pub(in crate::disk) fn refusal_of_log(&self) -> Option<AppendError> {
+        let unfinished = if self.pipeline.is_idle() { None } else { Some(AppendError::Unavailable) };
+        self.pipeline.refusal().or(unfinished)
+    }
+
     /// Ends the open block.
     pub(super) fn close_open(&mut self) -> Event {
         let mut block = self.open.take().expect("the pipeline knows what is open");

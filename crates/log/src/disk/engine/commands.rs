@@ -10,7 +10,7 @@ use crate::contract::AppendError;
 use super::super::block::{Effect, FactHeader, Outcome, PendingBlock, encode_fact};
 use super::super::format::PAGE_BYTES;
 use super::super::format::block::{BlockHeader, Kind};
-use super::super::format::fact::CheckpointHead;
+use super::super::format::fact::{CheckpointDamage, CheckpointHead};
 use super::super::format::record::{self, RecordHeader};
 use super::super::format::segment::SegmentHeader;
 use super::super::pipeline::{Command, Event};
@@ -88,7 +88,7 @@ fn push_write(state: &mut State, segment: u64, number: u64, offset: u64, bytes: 
 /// Upper bound of header page and checkpoint block.
 fn checkpoint_bytes(state: &State) -> usize {
     const RECORD_BYTES_MAX: usize = 96;
-    let damaged: usize = state.shards.values().map(|shard| shard.damaged.len()).sum();
+    let damaged: usize = state.shards.values().map(|shard| shard.damaged.len() + shard.accepted.len()).sum();
     let records = 1 + state.shards.len() + damaged;
     PAGE_BYTES + (BlockHeader::BYTES + records * RECORD_BYTES_MAX).next_multiple_of(PAGE_BYTES)
 }
@@ -147,9 +147,12 @@ fn checkpoint_records(state: &State) -> Vec<(FactHeader, Vec<u8>)> {
     let mut records = vec![(fact(record::Kind::CheckpointHead, 0, 0), head.encode())];
     for (ordinal, shard) in live {
         records.push((fact(record::Kind::CheckpointShard, *ordinal, shard.next), shard.facts().encode()));
-        records.extend(shard.damaged.iter().map(|(first, last)| {
-            (fact(record::Kind::CheckpointDamage, *ordinal, *first), last.to_le_bytes().to_vec())
-        }));
+        for (ranges, accepted) in [(&shard.damaged, false), (&shard.accepted, true)] {
+            records.extend(ranges.iter().map(|(first, last)| {
+                let body = CheckpointDamage { last: *last, accepted }.encode();
+                (fact(record::Kind::CheckpointDamage, *ordinal, *first), body)
+            }));
+        }
     }
     records
 }

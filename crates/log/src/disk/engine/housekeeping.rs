@@ -18,7 +18,7 @@ use super::{Chore, Counters, Engine, Index, Life, State};
 const IDLE_AFTER: Duration = Duration::from_secs(30);
 
 impl Engine {
-    #[cfg(test)]
+    /// For those who work without threads.
     pub(in crate::disk) fn take_chore(&self) -> Option<Chore> {
         self.lock().chores.pop_front()
     }
@@ -192,6 +192,8 @@ impl Engine {
 
     /// Ends the log: takes nothing more, waits for what was taken, ends the active segment. Bounded by `limit`.
     pub(in crate::disk) fn finish(&self, limit: Duration) {
+        // A segment that is wanted to make something durable is made now.
+        self.tell(Event::Retry);
         let mut state = self.lock();
         state.life = Life::Closing;
         let busy = |state: &mut State| !state.pipeline.is_idle() && !state.pipeline.is_dead();

@@ -11,8 +11,7 @@ use super::super::segment_index::SegmentIndex;
 use super::{Counters, Engine, Index, Life, Segment, Work};
 
 impl Engine {
-    /// The next piece of work, if there is one.
-    #[cfg(test)]
+    /// The next piece of work, if there is one: for those who work without threads.
     pub(in crate::disk) fn take_work(&self) -> Option<Work> {
         self.lock().work.pop_front()
     }

@@ -73,3 +73,26 @@ impl CheckpointHead {
         Some(Self { next_ordinal: u32_at(body, 0), shards: u32_at(body, 4) })
     }
 }
+
+/// In checkpoints: positions that cannot be served, from the record's own on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::disk) struct CheckpointDamage {
+    pub(in crate::disk) last: u64,
+    /// The operator has accepted the loss. Programs that do not know this byte still report the damage.
+    pub(in crate::disk) accepted: bool,
+}
+
+impl CheckpointDamage {
+    pub(in crate::disk) fn encode(self) -> Vec<u8> {
+        let mut out = self.last.to_le_bytes().to_vec();
+        if self.accepted {
+            out.push(1);
+        }
+        out
+    }
+
+    pub(in crate::disk) fn decode(body: &[u8]) -> Option<Self> {
+        let last = u64_at(body.get(..8)?, 0);
+        Some(Self { last, accepted: body.get(8) == Some(&1) })
+    }
+}

@@ -74,6 +74,8 @@ pub(super) enum Event {
     Retry,
     /// Reservations have been made: the open block has content.
     Appended,
+    /// What checkpoints say has changed by itself: a new segment makes it durable.
+    Roll,
 }
 
 /// Why something on the disk did not work.
@@ -212,6 +214,8 @@ pub(super) struct Pipeline {
     uncovered: bool,
     /// A new segment is being tried after a failure.
     recovering: bool,
+    /// A new segment is wanted before the present one is full.
+    roll_wanted: bool,
 }
 
 impl Pipeline {
@@ -231,6 +235,7 @@ impl Pipeline {
             published,
             uncovered: false,
             recovering: false,
+            roll_wanted: false,
         };
         machine.plan_segment(0);
         let mut commands = Vec::new();
@@ -270,7 +275,7 @@ impl Pipeline {
         assert!(self.open.is_none(), "one block is open at a time");
         let wanted = bytes.next_multiple_of(PAGE_BYTES as u64).max(self.sizes.block);
         let least = bytes.next_multiple_of(PAGE_BYTES as u64).max(self.sizes.block / 4);
-        if self.planned_left < least {
+        if self.planned_left < least || self.roll_wanted {
             self.plan_segment(wanted);
         }
         let number = self.next_number;
@@ -291,6 +296,7 @@ impl Pipeline {
             Event::Idle => self.idle(&mut commands),
             Event::Retry => self.retry(),
             Event::Appended => {}
+            Event::Roll => self.roll_wanted = true,
         }
         self.advance(&mut commands);
         commands
@@ -309,6 +315,7 @@ impl Pipeline {
         self.queue.push_back(Item::Segment { data, checkpoint: self.next_number });
         self.next_number += 1;
         self.planned_left = data;
+        self.roll_wanted = false;
     }
 
     fn closed(&mut self, number: u64, length: u64, settled: bool) {
@@ -468,6 +475,8 @@ impl Pipeline {
     fn retry(&mut self) {
         if self.phase == Phase::Full {
             self.restart_segments();
+        } else if self.roll_wanted && self.phase == Phase::Running && self.open.is_none() {
+            self.plan_segment(0);
         }
     }
 

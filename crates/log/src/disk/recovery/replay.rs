@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use millstream_env::Timestamp;
 
-use super::super::format::fact::{CheckpointHead, ShardFacts};
+use super::super::format::fact::{CheckpointDamage, CheckpointHead, ShardFacts};
 use super::super::format::record::{Kind, RecordHeader};
 use super::super::segment_index::{Run, SegmentIndex};
-use super::super::shard::{DamagedRange, Shard};
+use super::super::shard::{DamagedRange, Shard, without};
 use super::scan::{Damage, ScannedBlock, ScannedRecord, SegmentScan};
 use super::{DamagedRecords, Recovered};
 use crate::contract::{Position, Sealed};
@@ -16,6 +16,7 @@ struct ReplayedShard {
     facts: ShardFacts,
     next: u64,
     damaged: Vec<DamagedRange>,
+    accepted: Vec<DamagedRange>,
     /// What damage had been met when this shard was last heard of.
     heard: Met,
 }
@@ -120,7 +121,13 @@ impl Replay {
         self.index.note_shard(header.ordinal, header.position, arrival(&facts));
         match self.shards.get_mut(&header.ordinal) {
             None => {
-                let shard = ReplayedShard { facts, next: header.position, damaged: Vec::new(), heard: met };
+                let shard = ReplayedShard {
+                    facts,
+                    next: header.position,
+                    damaged: Vec::new(),
+                    accepted: Vec::new(),
+                    heard: met,
+                };
                 self.shards.insert(header.ordinal, shard);
             }
             Some(shard) => {
@@ -131,12 +138,14 @@ impl Replay {
     }
 
     fn known_damage(&mut self, header: &RecordHeader, body: &[u8]) {
-        let last = body.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-        if let (Some(shard), Some(last)) = (self.shards.get_mut(&header.ordinal), last)
-            && !shard.damaged.contains(&(header.position, last))
-        {
-            shard.damaged.push((header.position, last));
-            shard.damaged.sort_unstable();
+        let (Some(shard), Some(damage)) = (self.shards.get_mut(&header.ordinal), CheckpointDamage::decode(body)) else {
+            return;
+        };
+        let range = (header.position, damage.last);
+        let ranges = if damage.accepted { &mut shard.accepted } else { &mut shard.damaged };
+        if !ranges.contains(&range) {
+            ranges.push(range);
+            ranges.sort_unstable();
         }
     }
 
@@ -219,6 +228,7 @@ impl Replay {
                 shard.damaged.push((shard.next, shard.next + lost - 1));
                 shard.next += lost;
             }
+            shard.damaged = without(&shard.damaged, &shard.accepted);
             recovered.report.damaged.extend(shard.damaged.iter().map(|(first, last)| DamagedRecords {
                 shard: shard.facts.key,
                 first: Position(*first),
@@ -226,6 +236,7 @@ impl Replay {
             }));
             let mut found = Shard::recovered(shard.facts, shard.next, shard.damaged);
             found.created = true;
+            found.accepted = shard.accepted;
             recovered.shards.insert(ordinal, found);
         }
     }

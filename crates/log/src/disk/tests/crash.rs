@@ -22,6 +22,7 @@ use crate::contract::{
     AppendError, Entry, Position, ReadError, ReadFrom, ReadLimit, Record, ShardConfig, ShardKey, Stored,
 };
 use crate::disk::engine::{Engine, Work};
+use crate::disk::pipeline::Event;
 use crate::disk::{Options, open_engine, settled};
 
 const SCHEDULES: u64 = 3_000;
@@ -115,7 +116,8 @@ impl World {
         if self.random.below(3) > 0 {
             self.disk.power_off_after(u64::from(self.random.below(150)));
         }
-        let opened = open_engine(self.options.clone(), environment(Arc::new(self.disk.clone()), self.clock.clone()));
+        let opened =
+            open_engine(self.options.clone(), environment(Arc::new(self.disk.clone()), self.clock.clone()), None);
         let engine = match opened {
             Ok((engine, report)) => {
                 assert!(report.damaged.is_empty(), "{context}: nothing was damaged, but {report:?}");
@@ -157,6 +159,7 @@ impl World {
             }
             18 if self.random.below(10) == 0 => self.time.set(self.now.minus(Duration::from_secs(5))),
             19..=20 => self.read_one(life, context),
+            21 if self.random.below(5) == 0 => life.engine.tell(Event::Roll),
             _ => {}
         }
         self.poll(life);

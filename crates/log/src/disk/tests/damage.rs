@@ -10,7 +10,9 @@ use millstream_testkit::SimDisk;
 use super::{environment, small};
 use crate::conformance::support::{START, append, put};
 use crate::contract::{Position, ReadError, ReadFrom, ReadLimit, ShardConfig, ShardKey, ShardLog, SharedLog};
-use crate::disk::{DiskLog, FormatError, OpenError, Options, RecoveryReport};
+use crate::disk::{
+    DiskLog, Environment, FormatError, OpenError, Options, RecoveryReport, RepairError, accept_loss, find_damage,
+};
 
 const FOLDER: &str = "/data";
 const SHARDS: u32 = 4;
@@ -146,6 +148,104 @@ async fn a_flipped_bit_in_a_sealed_segment_is_reported_when_read() {
         let (log, report) = open(&disk).expect("the server starts");
         check(&log, &written, &format!("seed {seed}, {victim:?} at {offset}, {report:?}")).await;
     }
+}
+
+fn process(disk: &SimDisk) -> Environment {
+    environment(Arc::new(disk.process()), ServiceClock::virtual_at(START).0)
+}
+
+/// A log closed in order, with damage in its second segment that only a read meets.
+async fn damaged_when_read(seed: u64) -> (SimDisk, Written) {
+    let disk = SimDisk::new(seed);
+    let written = written(&disk, 40, true).await;
+    let victim = segments(&disk)[1].clone();
+    for page in [3, 9, 17] {
+        // In the middle of some record's data.
+        disk.flip_bit(&victim, page * 4096 + 1000, 3);
+    }
+    (disk, written)
+}
+
+#[tokio::test]
+async fn damage_met_by_a_read_is_remembered() {
+    let (disk, written) = damaged_when_read(21).await;
+    let (log, report) = open(&disk).expect("the server starts");
+    assert!(report.damaged.is_empty() && log.health().is_good(), "not known yet: {report:?}");
+    let damaged = check(&log, &written, "first read").await;
+    let told = log.health().damaged;
+    assert!(damaged > 0 && !told.is_empty());
+    assert_eq!(told.iter().map(|range| range.last.0 - range.first.0 + 1).sum::<u64>(), damaged, "{told:?}");
+    let error = log.read(told[0].shard, ReadFrom::Position(told[0].first), LIMIT).await.expect_err("it is damaged");
+    let expected = format!("records {} to {} of shard {} are damaged", told[0].first.0, told[0].last.0, told[0].shard);
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(check(&log, &written, "second read").await, damaged, "reported as often as it is asked for");
+    put(&(log.clone() as SharedLog), key(0), b"goes on").await;
+    log.close().await;
+    drop(log);
+    let (log, report) = open(&disk).expect("the server starts");
+    assert_eq!((&report.damaged, &log.health().damaged), (&told, &told), "also by the next process, before any read");
+}
+
+#[tokio::test]
+async fn accepted_losses_are_passed_over_for_good() {
+    let (disk, written) = damaged_when_read(22).await;
+    let found = find_damage(options(), process(&disk), None).expect("it can be searched");
+    assert!(!found.is_empty());
+    disk.kill_process();
+    let (log, report) = open(&disk).expect("the server starts");
+    assert_eq!(report.damaged, found, "what the search found is remembered");
+    drop(log);
+    disk.kill_process();
+    let shards: std::collections::BTreeSet<ShardKey> = found.iter().map(|damaged| damaged.shard).collect();
+    for shard in shards {
+        let lost = accept_loss(options(), process(&disk), shard).expect("it can be accepted");
+        assert!(!lost.is_empty() && lost.iter().all(|lost| found.contains(lost)), "{lost:?} {found:?}");
+        disk.kill_process();
+    }
+    for round in 0..3 {
+        let (log, report) = open(&disk).expect("the server starts");
+        assert!(report.damaged.is_empty() && log.health().is_good(), "{report:?}");
+        let left = written.iter().filter(|((shard, position), _)| {
+            !found.iter().any(|d| d.shard == key(*shard) && d.first.0 <= *position && *position <= d.last.0)
+        });
+        let left: Written = left.map(|(place, data)| (*place, data.clone())).collect();
+        assert_eq!(check(&log, &left, &format!("round {round}")).await, 0);
+        assert!(log.health().is_good());
+        if round == 1 {
+            log.close().await;
+        }
+        drop(log);
+        disk.kill_process();
+    }
+    assert!(matches!(accept_loss(options(), process(&disk), key(77)), Err(RepairError::NoShard(_))));
+}
+
+#[tokio::test]
+async fn accepting_a_loss_happens_as_a_whole_whenever_the_power_goes() {
+    for operations in 0..200 {
+        let (disk, written) = damaged_when_read(23).await;
+        let found = find_damage(options(), process(&disk), None).expect("it can be searched");
+        disk.kill_process();
+        let shard = found[0].shard;
+        disk.power_off_after(operations);
+        let done = accept_loss(options(), process(&disk), shard);
+        let off = disk.is_off();
+        disk.restart();
+        let (log, report) = open(&disk).expect("the server starts");
+        let open_damage = |shard| report.damaged.iter().filter(|damaged| damaged.shard == shard).count();
+        let before = found.iter().filter(|damaged| damaged.shard == shard).count();
+        let context = format!("off after {operations}, {done:?}, {report:?}");
+        assert!([0, before].contains(&open_damage(shard)), "{context}");
+        assert!(done.is_err() || open_damage(shard) == 0, "{context}");
+        assert_eq!(report.damaged.len() - open_damage(shard), found.len() - before, "{context}");
+        if open_damage(shard) != 0 {
+            check(&log, &written, &context).await;
+        }
+        if !off {
+            return;
+        }
+    }
+    panic!("accepting never came to its end");
 }
 
 #[tokio::test]
