@@ -8,6 +8,9 @@ use bytes::Bytes;
 use millstream_env::{BoxFuture, Timestamp};
 use millstream_types::Payload;
 
+use crate::disk::DiskSlot;
+use crate::memory::MemorySlot;
+
 /// A shard of one incarnation of a stream. `stream` is unique for ever: a stream deleted and created again under its old
 /// name gets a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,32 +94,40 @@ pub struct Stored {
     pub arrival: Timestamp,
 }
 
-/// The reserved place of one record in the log's own memory. What engines implement is [`SlotMemory`].
+/// The reserved place of one record in the log's own memory.
 pub struct Slot {
-    pub(crate) memory: Box<dyn SlotMemory>,
+    pub(crate) memory: SlotMemory,
 }
 
-/// The engine's side of a [`Slot`]. Dropped without [`SlotMemory::settle`] it leaves a void record.
-pub trait SlotMemory: Send {
-    /// Decodes into place. The payload's length is the one reserved.
-    fn fill(&mut self, payload: Payload<'_>);
-    fn stored(&self) -> Stored;
-    /// Hands the record to the engine: as it was filled, or void when it was not.
-    fn settle(self: Box<Self>) -> Result<Stored, AppendError>;
+/// The engine's side of a [`Slot`]: one case for each engine, in place, so that a record costs no allocation. Dropped without
+/// being settled it leaves a void record.
+pub(crate) enum SlotMemory {
+    Disk(DiskSlot),
+    Memory(MemorySlot),
 }
 
 impl Slot {
     /// Decodes `payload` into place. Its decoded length must be the one reserved.
     pub fn fill(&mut self, payload: Payload<'_>) {
-        self.memory.fill(payload);
+        match &mut self.memory {
+            SlotMemory::Disk(slot) => slot.fill(payload),
+            SlotMemory::Memory(slot) => slot.fill(payload),
+        }
     }
 
     pub fn stored(&self) -> Stored {
-        self.memory.stored()
+        match &self.memory {
+            SlotMemory::Disk(slot) => slot.stored(),
+            SlotMemory::Memory(slot) => slot.stored(),
+        }
     }
 
+    /// Hands the record to the engine: as it was filled, or void when it was not.
     pub(crate) fn settle(self) -> Result<Stored, AppendError> {
-        self.memory.settle()
+        match self.memory {
+            SlotMemory::Disk(slot) => slot.settle(),
+            SlotMemory::Memory(slot) => slot.settle(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A block on its way: open, closed, in flight.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use millstream_env::Timestamp;
 use tokio::sync::watch;
@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use crate::admission::Admitted;
 use crate::contract::{AppendError, Sealed, ShardConfig};
 
-use super::buffer::{Arena, Frozen, Pool, Region};
+use super::buffer::{Arena, Frozen, Region};
+use super::engine::Engine;
 use super::format::block::{BlockHeader, Kind};
 use super::format::record::{self, RecordHeader};
 
@@ -25,6 +26,8 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct BlockTicket {
     pub(super) number: u64,
+    /// Told when the last slot of the closed block is settled.
+    pub(super) engine: Weak<Engine>,
     /// Slots not settled, and one more while the block is open.
     unsettled: AtomicUsize,
     pub(super) outcome: watch::Sender<Outcome>,
@@ -94,12 +97,17 @@ pub(super) struct PendingBlock {
 }
 
 impl PendingBlock {
-    pub(super) fn open(pool: &Arc<Pool>, number: u64, capacity: usize) -> Self {
-        let mut arena = pool.arena(capacity);
+    pub(super) fn open(engine: &Engine, number: u64, capacity: usize) -> Self {
+        let mut arena = engine.pool.arena(capacity);
         let header = arena.carve(BlockHeader::BYTES).expect("a block is larger than its header");
         let (outcome, _) = watch::channel(Outcome::Pending);
         Self {
-            ticket: Arc::new(BlockTicket { number, unsettled: AtomicUsize::new(1), outcome }),
+            ticket: Arc::new(BlockTicket {
+                number,
+                engine: engine.me.clone(),
+                unsettled: AtomicUsize::new(1),
+                outcome,
+            }),
             arena: Some(arena),
             header: Some(header),
             capacity,

@@ -92,7 +92,7 @@ impl Pool {
 
     fn memory(self: &Arc<Self>, raw: Raw) -> Arc<Memory> {
         self.in_use.fetch_add(raw.capacity, Ordering::Relaxed);
-        Arc::new(Memory { raw: Some(raw), regions: AtomicUsize::new(0), pool: Arc::clone(self) })
+        Arc::new(Memory { raw: Some(raw), pool: Arc::clone(self) })
     }
 
     fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Raw>> {
@@ -118,8 +118,6 @@ impl fmt::Debug for Pool {
 struct Memory {
     /// Taken only while dropping.
     raw: Option<Raw>,
-    /// Regions that are alive.
-    regions: AtomicUsize,
     pool: Arc<Pool>,
 }
 
@@ -149,7 +147,6 @@ impl Arena {
         let start = self.used;
         let end = start.checked_add(length).filter(|end| *end <= self.memory.raw().capacity)?;
         self.used = end;
-        self.memory.regions.fetch_add(1, Ordering::Relaxed);
         Some(Region { memory: Arc::clone(&self.memory), start, length })
     }
 
@@ -163,9 +160,9 @@ impl Arena {
 
     /// Ends the carving: what was carved, padded with zeros to a multiple of 4 KiB. Gives the arena back while regions
     /// are alive.
-    pub(super) fn freeze(self) -> Result<Frozen, Self> {
-        // Acquire pairs with the release of each region's drop: what they wrote is visible from here on.
-        if self.memory.regions.load(Ordering::Acquire) != 0 {
+    pub(super) fn freeze(mut self) -> Result<Frozen, Self> {
+        // Regions share the memory until they are dropped; being alone with it, this also sees all that they wrote.
+        if Arc::get_mut(&mut self.memory).is_none() {
             return Err(self);
         }
         let length = self.used.next_multiple_of(PAGE_BYTES);
@@ -194,12 +191,6 @@ impl Region {
         // SAFETY: `Arena::carve` checked the bounds and gives each range to one region only; nothing is frozen while this
         // region lives, so this is the only reference to these bytes.
         unsafe { std::slice::from_raw_parts_mut(self.memory.raw().start.as_ptr().add(self.start), self.length) }
-    }
-}
-
-impl Drop for Region {
-    fn drop(&mut self) {
-        self.memory.regions.fetch_sub(1, Ordering::Release);
     }
 }
 

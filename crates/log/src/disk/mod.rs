@@ -57,6 +57,7 @@ use format::store::StoreFormat;
 pub use options::{OpenError, Options};
 pub use recovery::{DamagedRecords, RecoveryReport, TornTail};
 pub use repair::{RepairError, accept_loss, find_damage};
+pub(crate) use slot::DiskSlot;
 
 /// Threads that write and sync.
 const COMMITTERS: usize = 2;

@@ -122,7 +122,11 @@ impl Shard {
         self.wake.subscribe()
     }
 
+    /// Called under the engine's lock, as subscribing is: with nobody there, nobody can miss it.
     pub(super) fn wake(&self) {
+        if self.wake.receiver_count() == 0 {
+            return;
+        }
         self.wake.send_modify(|count| *count = count.wrapping_add(1));
     }
 

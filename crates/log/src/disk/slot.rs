@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use millstream_types::Payload;
 
-use crate::contract::{AppendError, SlotMemory, Stored};
+use crate::contract::{AppendError, Stored};
 
 use super::block::BlockTicket;
 use super::buffer::Region;
-use super::engine::Engine;
 use super::format::record::{Kind, RecordHeader};
 
-pub(super) struct DiskSlot {
-    pub(super) engine: Arc<Engine>,
+pub(crate) struct DiskSlot {
     pub(super) ticket: Arc<BlockTicket>,
     pub(super) region: Option<Region>,
     pub(super) ordinal: u32,
@@ -41,14 +39,14 @@ impl DiskSlot {
         };
         header.encode(bytes, self.ticket.number);
         drop(region);
-        if self.ticket.settle_one() {
-            self.engine.settled(&self.ticket);
+        if self.ticket.settle_one()
+            && let Some(engine) = self.ticket.engine.upgrade()
+        {
+            engine.settled(&self.ticket);
         }
     }
-}
 
-impl SlotMemory for DiskSlot {
-    fn fill(&mut self, payload: Payload<'_>) {
+    pub(crate) fn fill(&mut self, payload: Payload<'_>) {
         let start = RecordHeader::BYTES + self.key_bytes as usize;
         if let Some(region) = &mut self.region {
             payload.decode_into(&mut region.bytes_mut()[start..]);
@@ -56,11 +54,11 @@ impl SlotMemory for DiskSlot {
         }
     }
 
-    fn stored(&self) -> Stored {
+    pub(crate) fn stored(&self) -> Stored {
         self.stored
     }
 
-    fn settle(mut self: Box<Self>) -> Result<Stored, AppendError> {
+    pub(crate) fn settle(mut self) -> Result<Stored, AppendError> {
         self.complete();
         if self.filled { Ok(self.stored) } else { Err(AppendError::Unavailable) }
     }

@@ -21,11 +21,11 @@ use tokio::sync::watch;
 use crate::admission::{Admission, Admitted};
 use crate::contract::{
     AppendError, Bounds, Entry, Position, ReadBatch, ReadError, ReadFrom, ReadLimit, Reservation, Sealed, ShardConfig,
-    ShardError, ShardKey, ShardLog, Slot, Stored, Tail,
+    ShardError, ShardKey, ShardLog, Slot, SlotMemory, Stored, Tail,
 };
 
 use shard::Shard;
-use slot::MemorySlot;
+pub(crate) use slot::MemorySlot;
 
 /// Bounds of a [`MemoryLog`].
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ impl MemoryLog {
                 let stored = shard.reserve(now, bytes)?;
                 state.stored_bytes += bytes;
                 let memory = MemorySlot::new(Arc::clone(&self.shared), *entry, stored);
-                Ok(Slot { memory: Box::new(memory) })
+                Ok(Slot { memory: SlotMemory::Memory(memory) })
             })
             .collect()
     }

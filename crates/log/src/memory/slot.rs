@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_types::Payload;
 
-use crate::contract::{AppendError, Entry, ShardKey, SlotMemory, Stored};
+use crate::contract::{AppendError, Entry, ShardKey, Stored};
 
 use super::Shared;
 use super::shard::Content;
 
-pub(super) struct MemorySlot {
+pub(crate) struct MemorySlot {
     log: Arc<Shared>,
     shard: ShardKey,
     stored: Stored,
@@ -40,20 +40,18 @@ impl MemorySlot {
             shard.settle(self.stored.position, content);
         }
     }
-}
 
-impl SlotMemory for MemorySlot {
-    fn fill(&mut self, payload: Payload<'_>) {
+    pub(crate) fn fill(&mut self, payload: Payload<'_>) {
         let mut data = vec![0; self.payload_bytes];
         payload.decode_into(&mut data);
         self.data = Some(data.into());
     }
 
-    fn stored(&self) -> Stored {
+    pub(crate) fn stored(&self) -> Stored {
         self.stored
     }
 
-    fn settle(mut self: Box<Self>) -> Result<Stored, AppendError> {
+    pub(crate) fn settle(mut self) -> Result<Stored, AppendError> {
         match self.data.take() {
             None => {
                 self.put(Content::Void);

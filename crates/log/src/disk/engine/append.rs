@@ -1,10 +1,9 @@
 //! Reserving places and handing slots over.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::admission::Admitted;
-use crate::contract::{AppendError, Entry, Reservation, Slot, Stored};
+use crate::contract::{AppendError, Entry, Reservation, Slot, SlotMemory, Stored};
 
 use super::super::block::{BlockTicket, Effect, PendingBlock};
 use super::super::buffer::Region;
@@ -26,9 +25,15 @@ impl Engine {
     /// Reserves places for all entries, in order, under one short lock. Never waits.
     pub(in crate::disk) fn reserve(self: &Arc<Self>, entries: &[Entry<'_>], admitted: Admitted) -> Reservation {
         let placed = self.place(entries, &Arc::new(admitted));
-        let tickets: Vec<_> =
-            placed.iter().map(|place| place.as_ref().ok().map(|placed| Arc::clone(&placed.ticket))).collect();
-        let slots = entries.iter().zip(placed).map(|(entry, placed)| placed.map(|p| self.slot(entry, p))).collect();
+        let mut tickets: Vec<(usize, Arc<BlockTicket>)> = Vec::new();
+        for (index, placed) in placed.iter().enumerate() {
+            let Ok(placed) = placed else { continue };
+            match tickets.last_mut() {
+                Some((until, ticket)) if Arc::ptr_eq(ticket, &placed.ticket) => *until = index + 1,
+                _ => tickets.push((index + 1, Arc::clone(&placed.ticket))),
+            }
+        }
+        let slots = entries.iter().zip(placed).map(|(entry, placed)| placed.map(|p| slot(entry, p))).collect();
         Reservation { slots, finish: Box::new(move |slots| finish(slots, tickets)) }
     }
 
@@ -78,27 +83,9 @@ impl Engine {
         if state.open.is_none() {
             let (number, capacity) = state.pipeline.open_block((bytes + BlockHeader::BYTES) as u64);
             let capacity = usize::try_from(capacity).expect("a block fits into memory");
-            state.open = Some(PendingBlock::open(&self.pool, number, capacity));
+            state.open = Some(PendingBlock::open(self, number, capacity));
         }
         state.open.as_mut().expect("opened just now")
-    }
-
-    /// The part of making a slot that needs no lock: copies the key into place.
-    fn slot(self: &Arc<Self>, entry: &Entry<'_>, mut placed: Placed) -> Slot {
-        let key = entry.partition_key.as_bytes();
-        assert!(key.len() <= KEY_BYTES_MAX, "partition keys have at most 256 characters");
-        placed.region.bytes_mut()[RecordHeader::BYTES..RecordHeader::BYTES + key.len()].copy_from_slice(key);
-        Slot {
-            memory: Box::new(DiskSlot {
-                engine: Arc::clone(self),
-                ticket: placed.ticket,
-                region: Some(placed.region),
-                ordinal: placed.ordinal,
-                key_bytes: u16::try_from(key.len()).expect("checked above"),
-                stored: placed.stored,
-                filled: false,
-            }),
-        }
     }
 
     /// The last slot of a closed block was settled.
@@ -169,22 +156,40 @@ fn note_run(effects: &mut Vec<Effect>, ordinal: u32, stored: Stored, offset: u32
     });
 }
 
+/// The part of making a slot that needs no lock: copies the key into place.
+fn slot(entry: &Entry<'_>, mut placed: Placed) -> Slot {
+    let key = entry.partition_key.as_bytes();
+    assert!(key.len() <= KEY_BYTES_MAX, "partition keys have at most 256 characters");
+    placed.region.bytes_mut()[RecordHeader::BYTES..RecordHeader::BYTES + key.len()].copy_from_slice(key);
+    let slot = DiskSlot {
+        ticket: placed.ticket,
+        region: Some(placed.region),
+        ordinal: placed.ordinal,
+        key_bytes: u16::try_from(key.len()).expect("checked above"),
+        stored: placed.stored,
+        filled: false,
+    };
+    Slot { memory: SlotMemory::Disk(slot) }
+}
+
+/// `tickets`: the blocks that hold the records, each with the index behind its last one.
 fn finish(
     slots: Vec<Result<Slot, AppendError>>,
-    tickets: Vec<Option<Arc<BlockTicket>>>,
+    tickets: Vec<(usize, Arc<BlockTicket>)>,
 ) -> millstream_env::BoxFuture<'static, Vec<Result<Stored, AppendError>>> {
     let mut results: Vec<_> = slots.into_iter().map(|slot| slot.and_then(Slot::settle)).collect();
     Box::pin(async move {
-        let mut outcomes = BTreeMap::new();
-        for (result, ticket) in results.iter_mut().zip(tickets) {
-            let (Ok(_), Some(ticket)) = (&*result, ticket) else { continue };
-            let outcome = match outcomes.get(&ticket.number) {
-                Some(outcome) => *outcome,
-                None => *outcomes.entry(ticket.number).or_insert(ticket.outcome().await),
-            };
-            if let Err(error) = outcome {
-                *result = Err(error);
+        let mut start = 0;
+        for (until, ticket) in tickets {
+            // A commit that stored nothing in a block need not wait for it.
+            let stored = results[start..until].iter().any(Result::is_ok);
+            if stored && let Err(error) = ticket.outcome().await {
+                results[start..until]
+                    .iter_mut()
+                    .filter(|result| result.is_ok())
+                    .for_each(|result| *result = Err(error));
             }
+            start = until;
         }
         results
     })

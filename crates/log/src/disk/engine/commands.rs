@@ -56,7 +56,7 @@ fn one(engine: &Engine, state: &mut State, command: Command) -> Vec<Command> {
             push_write(state, segment, number, offset, bytes);
         }
         Command::WriteClosing { segment, number, offset, durable_upto } => {
-            let mut block = PendingBlock::open(&engine.pool, number, PAGE_BYTES);
+            let mut block = PendingBlock::open(engine, number, PAGE_BYTES);
             let bytes = block.freeze(Kind::Closing, segment, durable_upto, engine.clock.now());
             state.blocks.insert(number, block);
             push_write(state, segment, number, offset, bytes);
@@ -168,14 +168,31 @@ fn publish(engine: &Engine, state: &mut State, segment: u64, number: u64, offset
     Counters::add(&engine.counters.blocks, 1);
     let Some(mut block) = state.blocks.remove(&number) else { return };
     let start = index.blocks[index.blocks.len() - 1];
-    for effect in std::mem::take(&mut block.effects) {
-        apply(state, segment, start, effect);
+    let effects = std::mem::take(&mut block.effects);
+    for effect in &effects {
+        apply(state, segment, start, *effect);
     }
+    wake(state, &effects);
     engine.counters.payload_bytes.fetch_add(block.payload_bytes, Ordering::Relaxed);
     if let Some(frozen) = block.frozen.take() {
         state.tail.put(&engine.pool, number, frozen);
     }
     block.decide(Outcome::Published);
+}
+
+/// Tells those who wait for a shard, once for all that the block holds of it.
+fn wake(state: &mut State, effects: &[Effect]) {
+    for effect in effects {
+        if let Effect::Run { ordinal, next, .. } = effect {
+            if let Some(shard) = state.shards.get(ordinal).filter(|shard| shard.next == *next) {
+                shard.wake();
+            }
+        } else if let Effect::Sealed { ordinal, .. } = effect
+            && let Some(shard) = state.shards.get(ordinal)
+        {
+            shard.wake();
+        }
+    }
 }
 
 fn apply(state: &mut State, segment: u64, block_start: u32, effect: Effect) {
@@ -195,7 +212,6 @@ fn apply(state: &mut State, segment: u64, block_start: u32, effect: Effect) {
                 index.add(ordinal, run, next, last_arrival.millis(), before);
             }
             shard.published(next, last_arrival);
-            shard.wake();
         }
         Effect::Created { .. } => shard.created = true,
         Effect::Configured { config, hidden_before, .. } => {
@@ -205,7 +221,6 @@ fn apply(state: &mut State, segment: u64, block_start: u32, effect: Effect) {
         }
         Effect::Sealed { sealed, .. } => {
             shard.sealed = Some(sealed);
-            shard.wake();
         }
         Effect::Deleted { .. } => {
             if let Some(gone) = state.shards.remove(&ordinal) {

@@ -15,7 +15,7 @@ pub(super) use control::unavailable;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 
 use millstream_env::{Disk, DiskFile, HostClock, ServiceClock, Timestamp};
 
@@ -39,6 +39,8 @@ use super::tail_cache::TailCache;
 const IN_FLIGHT_MAX: usize = 2;
 
 pub(super) struct Engine {
+    /// For what outlives a call and must not keep the engine alive.
+    pub(super) me: Weak<Self>,
     pub(super) options: Options,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) clock: ServiceClock,
@@ -186,7 +188,8 @@ impl Engine {
             expiry_due: Timestamp::EPOCH,
             shards: recovered.shards,
         };
-        let engine = Arc::new(Self {
+        let engine = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             admission: Admission::new(options.admitted_bytes_max, options.admission_wait_max, host_clock),
             pool: Pool::new(block, options.tail_cache_bytes_max / block + IN_FLIGHT_MAX + 1),
             index_cache: recovered.index_cache,
