@@ -4,7 +4,7 @@ use super::super::format::PAGE_BYTES;
 use super::source::Located;
 
 /// Foreign bytes between two of our runs that are read along rather than skipped. About what the measured disk reads in
-/// the time that another request costs it (113,000 requests of 4 KiB or 1.4 to 2 GB in a second); 64 KiB was slower.
+/// the time that another request costs it (113,000 requests of 4 KiB or 1.4 to 2 GB in a second).
 const GAP_BYTES_MAX: u32 = 16 * 1024;
 /// What a request costs beside its bytes, in bytes, for the same reason.
 const REQUEST_COST_BYTES: u64 = 16 * 1024;
