@@ -1,7 +1,7 @@
 """Which operation was answered to which client over which protocol, read from the servers' own logs.
 
 Each server of the tests logs its requests. When it ends, what succeeded is noted in a file of its own under the folder that
-`MILLSTREAM_TEST_COVERAGE` names; `cargo xtask` makes the table of `docs/compatibility.md` of all of them.
+`MILLSTREAM_TEST_OPERATIONS_SEEN` names; `cargo xtask` makes the table of `docs/compatibility.md` of all of them.
 """
 
 import json
@@ -18,7 +18,7 @@ PROTOCOLS = {"Json10": "JSON", "Json11": "JSON", "Cbor": "CBOR", "RestJson": "RE
 
 
 def note(log_text):
-    folder = os.environ.get("MILLSTREAM_TEST_COVERAGE")
+    folder = os.environ.get("MILLSTREAM_TEST_OPERATIONS_SEEN")
     if not folder:
         return
     found = set()

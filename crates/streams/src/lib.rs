@@ -43,4 +43,3 @@ pub use registry::{StreamWatch, stream_numbers};
 pub use service::{OpenError, Options, Parts, Streams};
 pub use stream::{Shard, Stream, StreamState};
 pub use subscriptions::{Subscription, SubscriptionEvent};
-pub use traffic::ShardCounters;

@@ -20,11 +20,13 @@ impl StreamName {
         self.scope.arn("kinesis", format_args!("stream/{}", self.name))
     }
 
-    /// The stream that an ARN names; `None` when it names something else.
+    /// The stream that an ARN names; `None` when it names something else. A stream has one ARN, since policies compare
+    /// texts.
     pub fn from_arn(arn: &Arn) -> Option<Self> {
         let name = arn.resource.strip_prefix("stream/")?;
         let scope = Scope { account: arn.account.parse().ok()?, region: arn.region.parse().ok()? };
-        (arn.service == "kinesis" && is_stream_name(name)).then(|| Self { scope, name: name.to_owned() })
+        (arn.partition == "aws" && arn.service == "kinesis" && is_stream_name(name))
+            .then(|| Self { scope, name: name.to_owned() })
     }
 
     pub(crate) fn not_found(&self) -> NotFound {
@@ -116,6 +118,7 @@ mod tests {
             "arn:aws:kinesis:eu-west-1:123456789012:stream/a/consumer/b:1",
             "arn:aws:kinesis:eu-west-1:12345:stream/a",
             "arn:aws:lambda:eu-west-1:123456789012:stream/a",
+            "arn:aws-cn:kinesis:eu-west-1:123456789012:stream/a",
             "arn:aws:kinesis:eu-west-1:123456789012:queue/a",
         ] {
             assert_eq!(StreamName::from_arn(&text.parse().unwrap()), None, "{text}");

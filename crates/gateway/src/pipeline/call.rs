@@ -69,7 +69,7 @@ impl Call<'_> {
                 conditions.set("iam:PassedToService", "lambda.amazonaws.com");
             }
             let services = &self.shared.parts.services;
-            // Only streams have policies of their own so far.
+            // Only streams and their consumers have policies of their own so far.
             let policy = match resource.parse() {
                 Ok(arn) if action.starts_with("kinesis:") => services.streams.resource_policy(&arn).await,
                 _ => None,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use millstream_env::Timestamp;
 use millstream_iam::RequestContext;
 use millstream_log::{ReadBatch, ReadError, ReadLimit, Record};
+use millstream_types::Arn;
 use millstream_types::limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_COUNT_MAX};
-use millstream_types::{Arn, SequenceNumber};
 use millstream_wire::CommonError;
 use millstream_wire::kinesis::error::GetRecordsError;
 use millstream_wire::kinesis::{ChildShard, GetRecordsInput};
@@ -34,13 +34,6 @@ pub struct RecordsPage {
     pub millis_behind_latest: u64,
     /// Empty except at the end of a closed shard.
     pub child_shards: Vec<ChildShard>,
-}
-
-impl RecordsPage {
-    /// The number of one of the page's records.
-    pub fn sequence_number(&self, record: &Record) -> SequenceNumber {
-        self.shard.sequence_number(record)
-    }
 }
 
 impl Streams {

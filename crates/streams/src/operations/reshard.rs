@@ -144,11 +144,12 @@ impl Streams {
                     // Another resharding began and ended since the caller looked: its shards may be closed now.
                     return Err(name.not_active(Status::Updating).into());
                 }
+                let before = header.clone();
                 note(header)?;
                 if !steps.is_empty() {
                     header.begin_round(steps.clone(), target);
                 }
-                Ok(true)
+                Ok(*header != before)
             })
             .await?;
         self.finish_in_background(name);

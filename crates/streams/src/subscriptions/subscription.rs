@@ -38,13 +38,6 @@ pub struct SubscriptionEvent {
     pub child_shards: Vec<ChildShard>,
 }
 
-impl SubscriptionEvent {
-    /// The number of one of the event's records.
-    pub fn sequence_number(&self, record: &Record) -> SequenceNumber {
-        self.shard.sequence_number(record)
-    }
-}
-
 /// What a subscription begins with.
 pub(crate) struct Beginning {
     pub(crate) consumer: ConsumerArn,

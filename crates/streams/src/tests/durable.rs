@@ -68,7 +68,7 @@ async fn consume(fixture: &Fixture, shard: &str, seen: &mut HashMap<String, Vec<
         for record in &page.records {
             let key = String::from_utf8(record.partition_key.to_vec()).unwrap();
             seen.entry(key).or_default().push(String::from_utf8(record.data.to_vec()).unwrap());
-            last = Some(page.sequence_number(record).to_string());
+            last = Some(page.shard.sequence_number(record).to_string());
         }
         if page.millis_behind_latest == 0 {
             return last;

@@ -271,7 +271,7 @@ proptest! {
                 let iterator = fixture.iterator_of(&shard.shard_id, kind, None, None).await.unwrap();
                 let page = fixture.get(&iterator).await.unwrap();
                 let read: Vec<_> = page.records.iter()
-                    .map(|r| (page.sequence_number(r), std::str::from_utf8(&r.partition_key).unwrap(), &r.data[..]))
+                    .map(|r| (page.shard.sequence_number(r), std::str::from_utf8(&r.partition_key).unwrap(), &r.data[..]))
                     .collect();
                 prop_assert_eq!(read, expected);
             }

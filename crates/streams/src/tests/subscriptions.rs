@@ -98,7 +98,7 @@ async fn records_are_pushed_as_they_are_put() {
         let event = next.await.unwrap().unwrap();
         assert_eq!((texts(&event), event.millis_behind_latest), (vec![text.to_owned()], 0));
         assert_eq!(event.continuation_sequence_number.unwrap().to_string(), number);
-        assert_eq!(event.sequence_number(&event.records[0]).to_string(), number);
+        assert_eq!(event.shard.sequence_number(&event.records[0]).to_string(), number);
         assert!(event.child_shards.is_empty());
     }
 }

@@ -35,19 +35,19 @@ struct Counters {
 
 /// A shard's counters at one moment. All but the age only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShardCounters {
-    pub incoming_records: u64,
+pub(crate) struct ShardCounters {
+    pub(crate) incoming_records: u64,
     /// Data and partition keys.
-    pub incoming_bytes: u64,
-    pub outgoing_records: u64,
+    pub(crate) incoming_bytes: u64,
+    pub(crate) outgoing_records: u64,
     /// Data and partition keys.
-    pub outgoing_bytes: u64,
+    pub(crate) outgoing_bytes: u64,
     /// Records that a per-shard limit refused.
-    pub write_throttled: u64,
+    pub(crate) write_throttled: u64,
     /// Calls that a per-shard limit refused.
-    pub read_throttled: u64,
+    pub(crate) read_throttled: u64,
     /// Milliseconds between the last record that the newest read returned and that read; 0 when it caught up.
-    pub iterator_age_ms: u64,
+    pub(crate) iterator_age_ms: u64,
 }
 
 /// Load over the last minutes, newest at the back.

@@ -4,6 +4,26 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+/// What the server and this process, the load generator, have used since a moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meter {
+    server: u32,
+    before: (Duration, Duration),
+}
+
+impl Meter {
+    /// Begins to count; `server` is a process id.
+    pub(crate) fn start(server: u32) -> anyhow::Result<Self> {
+        Ok(Self { server, before: (of_process(server)?, of_process(std::process::id())?) })
+    }
+
+    /// Of the server and of the load generator.
+    pub(crate) fn spent(&self) -> anyhow::Result<(Duration, Duration)> {
+        let now = (of_process(self.server)?, of_process(std::process::id())?);
+        Ok((now.0.saturating_sub(self.before.0), now.1.saturating_sub(self.before.1)))
+    }
+}
+
 /// User and system time of a running process, without its children.
 pub(crate) fn of_process(id: u32) -> anyhow::Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).context("CPU time is read from /proc")?;

@@ -21,7 +21,7 @@ use super::load::{self, Load, Progress};
 use super::put::{STREAM, drive, prepare};
 use super::report::Figures;
 use super::target::Target;
-use super::{FanoutShape, World, cpu};
+use super::{FanoutShape, World};
 use crate::commands::histogram::Histogram;
 use crate::commands::print;
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(world: &World, fanout: &FanoutShape) -> anyhow::Result<(
             });
         }
     }
-    let before = (target.cpu()?, cpu::of_process(std::process::id())?);
+    let meter = target.meter()?;
     let progress = Arc::new(Progress::default());
     let started = world.clock.monotonic();
     drive(world, shape, &load, &progress, fanout.rate).await?;
@@ -73,6 +73,7 @@ pub(crate) async fn run(world: &World, fanout: &FanoutShape) -> anyhow::Result<(
         }
         world.clock.sleep(PAUSE).await;
     }
+    let (server_cpu, client_cpu) = meter.spent()?;
     let figures = Figures {
         elapsed: world.clock.monotonic().saturating_sub(started),
         records: expected,
@@ -80,8 +81,8 @@ pub(crate) async fn run(world: &World, fanout: &FanoutShape) -> anyhow::Result<(
         bytes: expected * u64::from(shape.record_bytes),
         latencies: received.latencies.lock().await.clone(),
         latency_of: "put → subscriber",
-        server_cpu: target.cpu()?.saturating_sub(before.0),
-        client_cpu: cpu::of_process(std::process::id())?.saturating_sub(before.1),
+        server_cpu,
+        client_cpu,
     };
     target.stop(world).await?;
     if shape.json {

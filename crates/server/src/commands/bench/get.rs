@@ -20,7 +20,7 @@ use super::load::Progress;
 use super::put::{STREAM, drive, prepare};
 use super::report::{self, Figures};
 use super::target::Target;
-use super::{ReadShape, World, cpu};
+use super::{ReadShape, World};
 use crate::commands::histogram::Histogram;
 use crate::commands::{api, print};
 
@@ -78,7 +78,7 @@ async fn pass(
         records: AtomicU64::new(0),
         latencies: Mutex::default(),
     });
-    let before = (target.cpu()?, cpu::of_process(std::process::id())?);
+    let meter = target.meter()?;
     let started = world.clock.monotonic();
     let readers: Vec<_> =
         (0..read.readers).map(|_| world.tasks.spawn(read_shards(world.clone(), Arc::clone(&pass)))).collect();
@@ -92,6 +92,7 @@ async fn pass(
     report::progress_done();
     let records = pass.records.load(Ordering::Relaxed);
     anyhow::ensure!(records >= stored, "{records} records were read, but {stored} were acknowledged");
+    let (server_cpu, client_cpu) = meter.spent()?;
     Ok(Figures {
         elapsed: world.clock.monotonic().saturating_sub(started),
         records,
@@ -99,8 +100,8 @@ async fn pass(
         bytes: records * u64::from(read.shape.record_bytes),
         latencies: pass.latencies.lock().await.clone(),
         latency_of: "request answered",
-        server_cpu: target.cpu()?.saturating_sub(before.0),
-        client_cpu: cpu::of_process(std::process::id())?.saturating_sub(before.1),
+        server_cpu,
+        client_cpu,
     })
 }
 

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::load::Progress;
 use super::report::{self, Figures};
 use super::target::Target;
-use super::{PipelineShape, World, cpu, put};
+use super::{PipelineShape, World, put};
 use crate::commands::api::{Api, FunctionCode};
 use crate::commands::histogram::Histogram;
 use crate::commands::{bootstrap, print};
@@ -28,12 +28,13 @@ pub(crate) async fn run(world: &World, pipeline: &PipelineShape) -> anyhow::Resu
     let shards = shape.shards.unwrap_or(SHARDS_DEFAULT);
     let load = put::prepare(world, shape, &target, shards).await?;
     prepare(&api, pipeline).await?;
-    let before = (target.cpu()?, cpu::of_process(std::process::id())?);
+    let meter = target.meter()?;
     let started = world.clock.monotonic();
     let progress = Arc::new(Progress::default());
     put::drive(world, shape, &load, &progress, pipeline.rate).await?;
     let put = progress.records.load(Ordering::Relaxed);
     let latencies = arrivals(world, shape.json, &api, put).await?;
+    let (server_cpu, client_cpu) = meter.spent()?;
     let figures = Figures {
         elapsed: world.clock.monotonic().saturating_sub(started),
         records: latencies.count(),
@@ -41,8 +42,8 @@ pub(crate) async fn run(world: &World, pipeline: &PipelineShape) -> anyhow::Resu
         bytes: latencies.count() * u64::from(shape.record_bytes),
         latencies,
         latency_of: "put → handler",
-        server_cpu: target.cpu()?.saturating_sub(before.0),
-        client_cpu: cpu::of_process(std::process::id())?.saturating_sub(before.1),
+        server_cpu,
+        client_cpu,
     };
     target.stop(world).await?;
     if shape.json {

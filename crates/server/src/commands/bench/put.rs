@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::load::{self, Load, Progress};
 use super::report::{self, Figures};
 use super::target::Target;
-use super::{Shape, World, cpu};
+use super::{Shape, World};
 use crate::commands::{api, print};
 
 pub(crate) const STREAM: &str = "bench";
@@ -17,10 +17,11 @@ pub(crate) async fn run(world: &World, shape: &Shape) -> anyhow::Result<()> {
     let target = Target::start(world, shape).await?;
     let shards = shape.shards.unwrap_or(SHARDS_DEFAULT);
     let load = prepare(world, shape, &target, shards).await?;
-    let before = (target.cpu()?, cpu::of_process(std::process::id())?);
+    let meter = target.meter()?;
     let progress = Arc::new(Progress::default());
     let elapsed = drive(world, shape, &load, &progress, 0).await?;
     let records = progress.records.load(Ordering::Relaxed);
+    let (server_cpu, client_cpu) = meter.spent()?;
     let figures = Figures {
         elapsed,
         records,
@@ -28,8 +29,8 @@ pub(crate) async fn run(world: &World, shape: &Shape) -> anyhow::Result<()> {
         bytes: records * u64::from(shape.record_bytes),
         latencies: progress.latencies.lock().await.clone(),
         latency_of: "request acknowledged",
-        server_cpu: target.cpu()?.saturating_sub(before.0),
-        client_cpu: cpu::of_process(std::process::id())?.saturating_sub(before.1),
+        server_cpu,
+        client_cpu,
     };
     target.stop(world).await?;
     if shape.json {

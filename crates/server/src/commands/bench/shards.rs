@@ -37,10 +37,10 @@ pub(crate) async fn run(world: &World, shape: &ShardsShape) -> anyhow::Result<()
     for _ in 0..shape.connections {
         connections.push(TcpStream::connect(target.address).await?);
     }
-    let before = (target.cpu()?, world.clock.monotonic());
+    let (meter, began) = (target.meter()?, world.clock.monotonic());
     world.clock.sleep(Duration::from_secs(shape.seconds)).await;
-    let idle = world.clock.monotonic().saturating_sub(before.1);
-    let idle_cpu = target.cpu()?.saturating_sub(before.0).as_secs_f64() / idle.as_secs_f64();
+    let idle = world.clock.monotonic().saturating_sub(began);
+    let idle_cpu = meter.spent()?.0.as_secs_f64() / idle.as_secs_f64();
     let with_connections = target.resident_bytes()?;
     drop(connections);
     target.stop(world).await?;

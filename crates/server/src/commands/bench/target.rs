@@ -10,7 +10,8 @@ use millstream_client::Credentials;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Shape, World, cpu};
+use super::cpu::Meter;
+use super::{Shape, World};
 use crate::commands::api::Api;
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -81,8 +82,9 @@ impl Target {
         Api::new(&format!("http://{}", self.address), Credentials::new("bench", "bench"), world.clock.clone())
     }
 
-    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        cpu::of_process(self.process.id())
+    /// Begins to count the CPU time of the server and of this process.
+    pub(crate) fn meter(&self) -> anyhow::Result<Meter> {
+        Meter::start(self.process.id())
     }
 
     /// What the server's process has in memory now.
