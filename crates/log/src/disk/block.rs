@@ -10,8 +10,10 @@ use crate::admission::Admitted;
 use crate::contract::{AppendError, Sealed, ShardConfig};
 
 use super::buffer::{Arena, Frozen, Region};
+use super::class::RetentionClass;
 use super::engine::Engine;
 use super::format::block::{BlockHeader, Kind};
+use super::format::fact::ShardFacts;
 use super::format::record::{self, RecordHeader};
 
 /// What became of a block.
@@ -78,6 +80,17 @@ pub(super) enum Effect {
     },
     Deleted {
         ordinal: u32,
+    },
+    /// The shard goes on in another class.
+    Left {
+        ordinal: u32,
+        to: RetentionClass,
+    },
+    /// The shard comes back from another class, where it came to position `next`.
+    Entered {
+        ordinal: u32,
+        next: u64,
+        facts: ShardFacts,
     },
 }
 

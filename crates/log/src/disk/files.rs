@@ -2,19 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
-/// The only retention class so far.
-const CLASS: &str = "default";
+use super::class::RetentionClass;
 
-pub(super) fn segments_folder(folder: &Path) -> PathBuf {
-    folder.join("log").join(CLASS)
+/// Where the segments of one class are.
+#[derive(Clone, Debug)]
+pub(super) struct ClassFolder {
+    pub(super) class: RetentionClass,
+    path: PathBuf,
 }
 
-pub(super) fn segment_path(folder: &Path, segment: u64) -> PathBuf {
-    segments_folder(folder).join(format!("{segment:016x}.log"))
-}
+impl ClassFolder {
+    /// `folder`: that of the whole log.
+    pub(super) fn new(folder: &Path, class: RetentionClass) -> Self {
+        Self { class, path: folder.join("log").join(class.name()) }
+    }
 
-pub(super) fn index_path(folder: &Path, segment: u64) -> PathBuf {
-    segments_folder(folder).join(format!("{segment:016x}.idx"))
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn segment(&self, segment: u64) -> PathBuf {
+        self.path.join(format!("{segment:016x}.log"))
+    }
+
+    pub(super) fn index(&self, segment: u64) -> PathBuf {
+        self.path.join(format!("{segment:016x}.idx"))
+    }
 }
 
 /// The segment that a file name with this ending names.

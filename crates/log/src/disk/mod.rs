@@ -13,15 +13,19 @@
 //! The log recovers alone: creation, settings, seals and deletions of shards are records in it, and every segment begins
 //! with a checkpoint of all live shards. It never appends to a segment that an earlier process wrote.
 //!
-//! What it does not do yet: more than one retention class (a long-lived shard keeps the segments behind its oldest record),
-//! rewriting of segments, recycling of segment files.
+//! Records are kept apart by how long they are kept: [`classes`] puts one such log for each retention class together.
+//!
+//! What it does not do yet: rewriting of segments, recycling of segment files.
 
 mod block;
 mod block_cache;
 mod buffer;
+mod class;
+mod classes;
 mod engine;
 mod files;
 mod format;
+mod format_file;
 mod index_file;
 mod options;
 mod pipeline;
@@ -33,54 +37,42 @@ mod repair;
 mod segment_index;
 mod shard;
 mod slot;
+mod space;
 mod tail_cache;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::fmt;
-use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use millstream_env::{Access, BoxFuture, Disk, HostClock, Random, ServiceClock, Tasks};
+use millstream_env::{BoxFuture, Disk, HostClock, Random, ServiceClock, Tasks};
 
 use crate::contract::{
     Bounds, Entry, Position, ReadBatch, ReadError, ReadFrom, ReadLimit, Reservation, Sealed, ShardConfig, ShardError,
     ShardKey, ShardLog, Tail,
 };
 
+pub use class::RetentionClass;
+use classes::{Accepted, Classes};
 use engine::Engine;
 pub use format::store::FormatError;
-use format::store::StoreFormat;
 pub use options::{OpenError, Options};
 pub use recovery::{DamagedRecords, RecoveryReport, TornTail};
 pub use repair::{RepairError, accept_loss, find_damage};
 pub(crate) use slot::DiskSlot;
+use threads::Threads;
 
-/// Threads that write and sync.
-const COMMITTERS: usize = 2;
 /// How long closing waits for what was reserved to be stored.
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 /// The embedded log. A cheap handle: clones are the same log; dropping the last one ends it without waiting.
 #[derive(Clone)]
 pub struct DiskLog {
-    engine: Arc<Engine>,
-    threads: Arc<Threads>,
+    classes: Arc<Classes>,
     tasks: Tasks,
-}
-
-struct Threads {
-    engine: Arc<Engine>,
-    handles: Mutex<Vec<JoinHandle<()>>>,
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        self.engine.abandon();
-    }
 }
 
 /// What the log depends on beside its options.
@@ -135,147 +127,63 @@ impl DiskLog {
     /// Opens the log, or makes it. Reads what must be read, so it blocks: call it off the asynchronous threads.
     pub fn open(options: Options, environment: Environment) -> Result<(Self, RecoveryReport), OpenError> {
         let tasks = environment.tasks.clone();
-        let (engine, report) = open_engine(options, environment, None)?;
-        let threads = Threads { engine: Arc::clone(&engine), handles: Mutex::default() };
-        start_threads(&engine, &threads).map_err(|source| {
-            let path = engine.options.folder.clone();
-            OpenError::Disk { path, source }
-        })?;
-        Ok((Self { engine, threads: Arc::new(threads), tasks }, report))
+        let (classes, report) = Classes::open(options, environment, true, &Accepted::new())?;
+        Ok((Self { classes, tasks }, report))
     }
 
     pub fn stats(&self) -> Stats {
-        self.engine.stats()
+        let mut stats = Stats { admitted_bytes: self.classes.admission.in_use(), ..Stats::default() };
+        self.classes.engines().for_each(|engine| engine.add_stats(&mut stats));
+        stats
     }
 
     pub fn health(&self) -> Health {
-        self.engine.health()
+        let mut health = Health::default();
+        for own in self.classes.engines().map(|engine| engine.health()) {
+            health.refusing = health.refusing.or(own.refusing);
+            health.damaged.extend(own.damaged);
+        }
+        health
     }
 
-    /// Stops taking records, stores what was reserved, ends the newest segment and waits for the threads.
+    /// Stops taking records, stores what was reserved, ends the newest segments and waits for the threads.
     pub async fn close(&self) {
-        let (engine, threads) = (Arc::clone(&self.engine), Arc::clone(&self.threads));
+        let classes = Arc::clone(&self.classes);
         let closed = self.tasks.blocking(move || {
-            engine.finish(CLOSE_WAIT);
-            let handles = std::mem::take(&mut *threads.handles.lock().expect("no code panics while holding this lock"));
-            for handle in handles {
-                if handle.join().is_err() {
-                    tracing::error!("a thread of the log had panicked");
-                }
-            }
+            classes.engines().for_each(|engine| engine.finish(CLOSE_WAIT));
+            classes.threads().for_each(Threads::join);
         });
         if closed.await.is_err() {
             tracing::error!("closing the log was interrupted");
         }
     }
-}
 
-/// Everything of opening but the threads. `accepted`: damage of a shard that the operator gives up.
-fn open_engine(
-    options: Options,
-    environment: Environment,
-    accepted: Option<(ShardKey, Vec<shard::DamagedRange>)>,
-) -> Result<(Arc<Engine>, RecoveryReport), OpenError> {
-    let Environment { disk, service_clock, host_clock, random, .. } = environment;
-    let folder = options.folder.clone();
-    let failed = |source: io::Error| OpenError::Disk { path: folder.clone(), source };
-    let segments = files::segments_folder(&folder);
-    make_folders(&*disk, &segments).map_err(failed)?;
-    let lock = disk.open(&folder.join("LOCK"), Access::OpenOrCreate, false).map_err(failed)?;
-    if !lock.try_lock().map_err(failed)? {
-        return Err(OpenError::Locked { folder });
-    }
-    let store = store_id(&*disk, &folder, &random)?;
-    let cache = Arc::new(index_file::PageCache::new(options.index_cache_bytes_max));
-    let mut recovered = recovery::recover(&disk, &folder, store, cache)?;
-    if let Some((key, ranges)) = accepted
-        && let Some(found) = recovered.shards.values_mut().find(|found| found.key == key)
-    {
-        for range in ranges {
-            found.note_damage(range);
+    /// Opens the class that a retention asks for.
+    async fn open_class(&self, config: ShardConfig) -> Result<(), ShardError> {
+        let class = RetentionClass::of(config.retention);
+        if self.classes.is_open(class) {
+            return Ok(());
         }
-        found.accept_damage();
-        recovered.report.damaged.retain(|damaged| damaged.shard != key);
+        let classes = Arc::clone(&self.classes);
+        let opened = self.tasks.blocking(move || classes.open_class(class)).await;
+        let opened = opened.map_err(|error| ShardError::Unavailable(error.to_string()))?;
+        opened.map_err(|error| ShardError::Unavailable(error.to_string()))
     }
-    let report = recovered.report.clone();
-    for DamagedRecords { shard, first, last } in &report.damaged {
-        tracing::error!(
-            ?shard,
-            first = first.0,
-            last = last.0,
-            "acknowledged records are damaged and cannot be served"
-        );
-    }
-    Ok((Engine::new(options, disk, service_clock, host_clock, recovered, lock), report))
-}
-
-/// Makes the folders and their names durable.
-fn make_folders(disk: &dyn Disk, path: &std::path::Path) -> io::Result<()> {
-    if !disk.exists(path)? {
-        disk.create_dir_all(path)?;
-    }
-    // Also when they were there: an earlier process may have ended before this.
-    for folder in path.ancestors().take(4).filter(|folder| !folder.as_os_str().is_empty()) {
-        disk.sync_dir(folder)?;
-    }
-    Ok(())
-}
-
-/// The id in the `FORMAT` file, which is made when the folder is new.
-fn store_id(disk: &dyn Disk, folder: &std::path::Path, random: &Random) -> Result<u128, OpenError> {
-    let path = folder.join("FORMAT");
-    let failed = |source: io::Error| OpenError::Disk { path: path.clone(), source };
-    if disk.exists(&path).map_err(failed)? {
-        let text = disk.read(&path).map_err(failed)?;
-        let format = StoreFormat::decode(&text);
-        return format.map(|format| format.store).map_err(|source| OpenError::Format { path: path.clone(), source });
-    }
-    let format = StoreFormat { store: u128::from_le_bytes(random.bytes()), features: 0 };
-    disk.write_atomically(&path, format.encode().as_bytes()).map_err(failed)?;
-    Ok(format.store)
-}
-
-fn start_threads(engine: &Arc<Engine>, threads: &Threads) -> io::Result<()> {
-    let mut handles = threads.handles.lock().expect("no code panics while holding this lock");
-    for number in 0..COMMITTERS {
-        let engine = Arc::clone(engine);
-        handles.push(Tasks::thread(&format!("log-commit-{number}"), move || {
-            while let Some(work) = engine.wait_for_work() {
-                engine.perform(work);
-            }
-        })?);
-    }
-    engine.readers.allow(readers::THREADS_MAX);
-    let engine = Arc::clone(engine);
-    handles.push(Tasks::thread("log-housekeeper", move || {
-        loop {
-            let (chore, stopping) = engine.wait_for_chore(engine.rest());
-            match chore {
-                Some(chore) => engine.perform_chore(&chore),
-                None if stopping => return,
-                None => engine.tick(),
-            }
-        }
-    })?);
-    Ok(())
 }
 
 impl Engine {
-    fn stats(&self) -> Stats {
+    fn add_stats(&self, stats: &mut Stats) {
         let state = self.lock();
         let counters = &self.counters;
-        Stats {
-            segments: state.segments.len(),
-            bytes: state.segments.values().map(|segment| segment.end).sum(),
-            payload_bytes: counters.payload_bytes.load(Ordering::Relaxed),
-            written_bytes: counters.written_bytes.load(Ordering::Relaxed),
-            blocks: counters.blocks.load(Ordering::Relaxed),
-            syncs: counters.syncs.load(Ordering::Relaxed),
-            admitted_bytes: self.admission.in_use(),
-            buffer_bytes: self.pool.in_use(),
-            block_cache_bytes: self.block_cache.bytes(),
-            cold_reads_waiting: self.turns.reading(),
-        }
+        stats.segments += state.segments.len();
+        stats.bytes += state.segments.values().map(|segment| segment.end).sum::<u64>();
+        stats.payload_bytes += counters.payload_bytes.load(Ordering::Relaxed);
+        stats.written_bytes += counters.written_bytes.load(Ordering::Relaxed);
+        stats.blocks += counters.blocks.load(Ordering::Relaxed);
+        stats.syncs += counters.syncs.load(Ordering::Relaxed);
+        stats.buffer_bytes += self.pool.in_use();
+        stats.block_cache_bytes += self.block_cache.bytes();
+        stats.cold_reads_waiting += self.turns.reading();
     }
 
     fn health(&self) -> Health {
@@ -301,56 +209,46 @@ async fn settled(waiting: Result<Option<Arc<block::BlockTicket>>, ShardError>) -
 
 impl ShardLog for DiskLog {
     fn create(&self, shard: ShardKey, config: ShardConfig) -> BoxFuture<'_, Result<(), ShardError>> {
-        Box::pin(settled(self.engine.create(shard, config)))
+        Box::pin(async move {
+            self.open_class(config).await?;
+            settled(self.classes.create(shard, config)).await
+        })
     }
 
     fn configure(&self, shard: ShardKey, config: ShardConfig) -> BoxFuture<'_, Result<(), ShardError>> {
-        Box::pin(settled(self.engine.configure(shard, config)))
+        Box::pin(async move {
+            self.open_class(config).await?;
+            self.classes.configure(shard, config).await
+        })
     }
 
     fn reserve<'a>(&'a self, entries: &'a [Entry<'a>]) -> BoxFuture<'a, Reservation> {
-        Box::pin(async move {
-            match self.engine.admission.admit(entries).await {
-                Ok(admitted) => self.engine.reserve(entries, admitted),
-                Err(error) => Reservation {
-                    slots: entries.iter().map(|_| Err(error)).collect(),
-                    finish: Box::new(|slots| {
-                        let results = slots.into_iter().map(|slot| slot.map(|slot| slot.stored())).collect();
-                        Box::pin(async move { results })
-                    }),
-                },
-            }
-        })
+        Box::pin(self.classes.reserve(entries))
     }
 
     fn seal(&self, shard: ShardKey) -> BoxFuture<'_, Result<Sealed, ShardError>> {
-        let sealed = self.engine.seal(shard);
-        Box::pin(async move {
-            let (sealed, waiting) = sealed?;
-            settled(Ok(waiting)).await?;
-            Ok(sealed)
-        })
+        Box::pin(self.classes.seal(shard))
     }
 
     fn read(&self, shard: ShardKey, from: ReadFrom, limit: ReadLimit) -> BoxFuture<'_, Result<ReadBatch, ReadError>> {
-        Box::pin(self.engine.read_async(&self.tasks, shard, from, limit))
+        Box::pin(self.classes.read(Some(&self.tasks), shard, from, limit))
     }
 
     fn bounds(&self, shard: ShardKey) -> Result<Bounds, ShardError> {
-        self.engine.lock().shard(shard).map(|(_, found)| found.bounds())
+        self.classes.bounds(shard)
     }
 
     fn delete(&self, shard: ShardKey) -> BoxFuture<'_, Result<(), ShardError>> {
-        Box::pin(settled(self.engine.delete(shard)))
+        Box::pin(self.classes.delete(shard))
     }
 
     fn tail(&self, shard: ShardKey) -> Option<Tail> {
-        self.engine.lock().shard(shard).ok().map(|(_, found)| Tail(found.subscribe()))
+        self.classes.tail(shard)
     }
 }
 
 impl fmt::Debug for DiskLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DiskLog").field(&self.engine).finish()
+        f.debug_tuple("DiskLog").field(&self.classes).finish()
     }
 }

@@ -352,7 +352,7 @@ fn within_limit(runs: &[Located], (records, bytes): (usize, usize), contended: b
 fn segments_ahead(runs: &[Located], segments: usize, bytes_wanted: usize) -> usize {
     let found: usize = runs.iter().map(|located| located.run.length as usize).sum();
     let each = (found / segments.max(1)).max(1);
-    (bytes_wanted / each + 1).min(SEGMENTS_AHEAD_MAX)
+    (bytes_wanted / each).saturating_add(1).min(SEGMENTS_AHEAD_MAX)
 }
 
 /// The segments a read may need, oldest first: back to one that surely begins before what is wanted.

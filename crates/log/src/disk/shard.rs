@@ -5,6 +5,8 @@ use tokio::sync::watch;
 
 use crate::contract::{Bounds, Position, Sealed, ShardConfig, ShardKey, Stored};
 
+use super::class::RetentionClass;
+use super::engine::Departure;
 use super::format::fact::ShardFacts;
 
 /// Positions that cannot be served, both inclusive.
@@ -25,6 +27,13 @@ pub(super) struct Shard {
     pub(super) next: u64,
     pub(super) last_arrival: Option<Timestamp>,
     pub(super) sealed: Option<Sealed>,
+    /// Where its new records go, when not here: asked for, and durable.
+    pub(super) leaving: Option<RetentionClass>,
+    pub(super) away: Option<RetentionClass>,
+    /// The first position that was ever given out here.
+    pub(super) begins: u64,
+    /// Records that may have been lost behind the last known one, when it is away: see [`Self::doubt_lost`].
+    pub(super) doubt: u64,
     /// Its creation is durable.
     pub(super) created: bool,
     /// Nothing before is readable any more.
@@ -39,10 +48,25 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) fn new(key: ShardKey, config: ShardConfig) -> Self {
         Self::recovered(
-            ShardFacts { key, config, hidden_before: Timestamp::EPOCH, last_arrival: None, sealed: None },
+            ShardFacts {
+                key,
+                config,
+                hidden_before: Timestamp::EPOCH,
+                last_arrival: None,
+                sealed: None,
+                away: None,
+                begins: 0,
+            },
             0,
             Vec::new(),
         )
+    }
+
+    /// A shard that comes from another class.
+    pub(super) fn arriving(key: ShardKey, departure: Departure) -> Self {
+        let Departure { config, hidden_before, next, last_arrival, wake, .. } = departure;
+        let facts = ShardFacts { key, config, hidden_before, last_arrival, sealed: None, away: None, begins: next };
+        Self { wake, ..Self::recovered(facts, next, Vec::new()) }
     }
 
     pub(super) fn recovered(facts: ShardFacts, next: u64, damaged: Vec<DamagedRange>) -> Self {
@@ -56,6 +80,10 @@ impl Shard {
             next,
             last_arrival: facts.last_arrival,
             sealed: facts.sealed,
+            leaving: facts.away,
+            away: facts.away,
+            begins: facts.begins,
+            doubt: 0,
             created: false,
             horizon: 0,
             damaged,
@@ -72,6 +100,8 @@ impl Shard {
             hidden_before: self.hidden_before,
             last_arrival: self.last_arrival,
             sealed: self.sealed,
+            away: self.away,
+            begins: self.begins,
         }
     }
 
@@ -96,6 +126,7 @@ impl Shard {
     /// Everything unpublished is lost: its positions stay empty for ever.
     pub(super) fn forget_unpublished(&mut self) {
         self.sealing = self.sealed;
+        self.leaving = self.away;
         self.reserved_arrival = self.reserved_arrival.max(self.last_arrival);
     }
 
@@ -103,6 +134,32 @@ impl Shard {
         assert!(next > self.next, "positions are published in order");
         self.next = next;
         self.last_arrival = Some(arrival);
+    }
+
+    pub(super) fn reserved_arrival(&self) -> Option<Timestamp> {
+        self.reserved_arrival
+    }
+
+    /// Comes back from another class. Places are given out behind what it was given there.
+    pub(super) fn enter(&mut self, departure: Departure) {
+        self.leaving = None;
+        self.reserved_next = self.reserved_next.max(departure.next);
+        self.reserved_arrival = self.reserved_arrival.max(departure.last_arrival);
+        self.wake = departure.wake;
+    }
+
+    /// Has come back, durably.
+    pub(super) fn entered(&mut self, next: u64, facts: ShardFacts) {
+        self.away = None;
+        self.next = self.next.max(next);
+        self.last_arrival = self.last_arrival.max(facts.last_arrival);
+        self.config = facts.config;
+        self.hidden_before = self.hidden_before.max(facts.hidden_before);
+    }
+
+    /// What wakes those who wait for the shard, also after it went elsewhere.
+    pub(super) fn waker(&self) -> watch::Sender<u64> {
+        self.wake.clone()
     }
 
     pub(super) fn cutoff(&self, now: Timestamp) -> Timestamp {
@@ -138,6 +195,16 @@ impl Shard {
             join(&mut self.damaged);
         }
         !known
+    }
+
+    /// Counts what may have been lost as damaged.
+    pub(super) fn doubt_lost(&mut self) {
+        let doubt = std::mem::take(&mut self.doubt);
+        if doubt > 0 {
+            self.note_damage((self.next, self.next + doubt - 1));
+            self.next += doubt;
+            self.reserved_next = self.reserved_next.max(self.next);
+        }
     }
 
     /// Passes over everything that is known to be damaged.

@@ -1,3 +1,4 @@
+mod classes;
 mod cold;
 mod crash;
 mod damage;

@@ -23,8 +23,8 @@ struct Placed {
 
 impl Engine {
     /// Reserves places for all entries, in order, under one short lock. Never waits.
-    pub(in crate::disk) fn reserve(self: &Arc<Self>, entries: &[Entry<'_>], admitted: Admitted) -> Reservation {
-        let placed = self.place(entries, &Arc::new(admitted));
+    pub(in crate::disk) fn reserve(self: &Arc<Self>, entries: &[Entry<'_>], admitted: &Arc<Admitted>) -> Reservation {
+        let placed = self.place(entries, admitted);
         let mut tickets: Vec<(usize, Arc<BlockTicket>)> = Vec::new();
         for (index, placed) in placed.iter().enumerate() {
             let Ok(placed) = placed else { continue };
@@ -49,7 +49,7 @@ impl Engine {
             .iter()
             .map(|entry| {
                 let (ordinal, shard) = state.shard(entry.shard).map_err(|_| AppendError::Sealed)?;
-                if shard.sealing.is_some() {
+                if shard.sealing.is_some() || shard.leaving.is_some() {
                     return Err(AppendError::Sealed);
                 }
                 let stored = shard.peek(now);

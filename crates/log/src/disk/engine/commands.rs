@@ -103,7 +103,8 @@ fn write_checkpoint(engine: &Engine, state: &mut State, segment: u64, number: u6
     let mut region = arena.carve(PAGE_BYTES + length).expect("as large as asked for");
     let bytes = region.bytes_mut();
     bytes.fill(0);
-    SegmentHeader { store: engine.store, segment, first_block: number, time_ms: now.millis() }.encode(bytes);
+    let class = engine.class().number();
+    SegmentHeader { store: engine.store, segment, class, first_block: number, time_ms: now.millis() }.encode(bytes);
     let block = &mut bytes[PAGE_BYTES..];
     let mut at = BlockHeader::BYTES;
     for (fact, body) in &records {
@@ -132,6 +133,7 @@ fn write_checkpoint(engine: &Engine, state: &mut State, segment: u64, number: u6
             index.note_shard(*ordinal, shard.next, shard.last_arrival.map_or(0, Timestamp::millis));
         }
         found.index = Index::Active(index);
+        found.begun_ms = now.millis();
     }
     push_write(state, segment, number, 0, bytes);
     Event::CheckpointBuilt { segment, length: total }
@@ -201,7 +203,9 @@ fn apply(state: &mut State, segment: u64, block_start: u32, effect: Effect) {
         | Effect::Created { ordinal }
         | Effect::Configured { ordinal, .. }
         | Effect::Sealed { ordinal, .. }
-        | Effect::Deleted { ordinal } => ordinal,
+        | Effect::Deleted { ordinal }
+        | Effect::Left { ordinal, .. }
+        | Effect::Entered { ordinal, .. } => ordinal,
     };
     let Some(shard) = state.shards.get_mut(&ordinal) else { return };
     match effect {
@@ -226,6 +230,13 @@ fn apply(state: &mut State, segment: u64, block_start: u32, effect: Effect) {
             if let Some(gone) = state.shards.remove(&ordinal) {
                 state.ordinals.remove(&gone.key);
             }
+            state.departed.remove(&ordinal);
+            state.expiry_due = Timestamp::EPOCH;
+        }
+        Effect::Left { to, .. } => shard.away = Some(to),
+        Effect::Entered { next, facts, .. } => {
+            shard.entered(next, facts);
+            state.departed.remove(&ordinal);
             state.expiry_due = Timestamp::EPOCH;
         }
     }

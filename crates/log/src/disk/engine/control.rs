@@ -14,7 +14,7 @@ use super::super::shard::Shard;
 use super::{Engine, State};
 
 /// The block to wait for, or nothing when there is nothing to do.
-type Waiting = Option<Arc<BlockTicket>>;
+pub(in crate::disk) type Waiting = Option<Arc<BlockTicket>>;
 
 impl Engine {
     pub(in crate::disk) fn create(&self, key: ShardKey, config: ShardConfig) -> Result<Waiting, ShardError> {
@@ -25,13 +25,23 @@ impl Engine {
             return Ok(if created { None } else { state.newest_ticket() });
         }
         state.writable()?;
+        Ok(Some(self.create_shard(state, Shard::new(key, config))))
+    }
+
+    pub(super) fn create_shard(&self, state: &mut State, shard: Shard) -> Arc<BlockTicket> {
         let ordinal = state.next_ordinal;
-        let shard = Shard::new(key, config);
         let facts = shard.facts();
         state.next_ordinal += 1;
-        state.ordinals.insert(key, ordinal);
+        state.ordinals.insert(shard.key, ordinal);
         state.shards.insert(ordinal, shard);
-        Ok(Some(self.put_fact(state, Kind::Created, ordinal, facts, Effect::Created { ordinal })))
+        self.put_fact(state, Kind::Created, ordinal, facts, Effect::Created { ordinal })
+    }
+
+    /// Nothing when the shard is not known; otherwise the block to wait for until it is there.
+    pub(in crate::disk) fn known(&self, key: ShardKey) -> Option<Waiting> {
+        let state = self.lock();
+        let shard = state.shards.get(state.ordinals.get(&key)?)?;
+        Some(if shard.created { None } else { state.newest_ticket() })
     }
 
     pub(in crate::disk) fn configure(&self, key: ShardKey, config: ShardConfig) -> Result<Waiting, ShardError> {
@@ -56,6 +66,9 @@ impl Engine {
         if let Some(sealed) = shard.sealing {
             return Ok((sealed, state.newest_ticket()));
         }
+        if shard.leaving.is_some() {
+            return Err(ShardError::Unavailable("it is moving to another retention class".to_owned()));
+        }
         state.writable()?;
         let shard = state.shards.get_mut(&ordinal).expect("found above");
         let sealed = shard.seal(now);
@@ -66,15 +79,20 @@ impl Engine {
 
     pub(in crate::disk) fn delete(&self, key: ShardKey) -> Result<Waiting, ShardError> {
         let state = &mut *self.lock();
-        let Ok((ordinal, shard)) = state.shard(key) else { return Ok(None) };
+        let Ok((ordinal, _)) = state.shard(key) else { return Ok(None) };
         state.writable()?;
-        let facts = shard.facts();
-        // Nothing is reserved behind the deletion: recovery would not know whose it is.
-        state.shards.get_mut(&ordinal).expect("found above").seal(self.clock.now());
-        Ok(Some(self.put_fact(state, Kind::Deleted, ordinal, facts, Effect::Deleted { ordinal })))
+        Ok(Some(self.delete_shard(state, ordinal)))
     }
 
-    fn put_fact(
+    pub(super) fn delete_shard(&self, state: &mut State, ordinal: u32) -> Arc<BlockTicket> {
+        let shard = state.shards.get_mut(&ordinal).expect("the caller found it");
+        // Nothing is reserved behind the deletion: recovery would not know whose it is.
+        shard.seal(self.clock.now());
+        let facts = shard.facts();
+        self.put_fact(state, Kind::Deleted, ordinal, facts, Effect::Deleted { ordinal })
+    }
+
+    pub(super) fn put_fact(
         &self,
         state: &mut State,
         kind: Kind,
@@ -97,12 +115,12 @@ impl Engine {
 }
 
 impl State {
-    fn writable(&self) -> Result<(), ShardError> {
+    pub(super) fn writable(&self) -> Result<(), ShardError> {
         self.refusal().map_or(Ok(()), |error| Err(unavailable(error)))
     }
 
     /// The ticket of the newest undecided block: when it is decided, so is everything before it.
-    fn newest_ticket(&self) -> Waiting {
+    pub(super) fn newest_ticket(&self) -> Waiting {
         let open = self.open.as_ref().or_else(|| self.blocks.values().next_back());
         open.map(|block| Arc::clone(&block.ticket))
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use millstream_env::{Access, Timestamp};
 
-use super::super::files::segments_folder;
 use super::super::format::index;
 use super::super::index_file::{IndexError, IndexFile};
 use super::super::pipeline::Event;
@@ -64,6 +63,7 @@ impl Engine {
                 self.pool.shrink();
             }
         }
+        self.forget_departed(now);
         while let Some(segment) = self.expired_segment(now) {
             self.expire(segment);
         }
@@ -97,7 +97,7 @@ impl Engine {
         }
         let bytes = index::encode(&index, self.store, segment);
         Counters::add(&self.counters.written_bytes, bytes.len() as u64);
-        let path = self.index_path(segment);
+        let path = self.folder.index(segment);
         self.disk.write_atomically(&path, &bytes)?;
         let opened = IndexFile::open(Arc::clone(&self.disk), path, segment, Arc::clone(&self.index_cache));
         let opened = opened.map_err(io::Error::other)?;
@@ -148,8 +148,10 @@ impl Engine {
     }
 
     fn over_size(&self, state: &State) -> bool {
-        let size: u64 = state.segments.values().map(|segment| segment.end).sum();
-        self.options.log_bytes_max.is_some_and(|max| size > max)
+        let Some(max) = self.options.log_bytes_max else { return false };
+        let bytes = state.segments.values().map(|segment| segment.end).sum();
+        let oldest = state.oldest_sealed().and_then(|oldest| state.segments.get(&oldest)).map(|found| found.begun_ms);
+        self.space.is_over(max, self.class(), bytes, oldest)
     }
 
     /// One at a time, each made durable before the next: what is left is always an unbroken row of segments.
@@ -160,14 +162,14 @@ impl Engine {
     }
 
     fn remove_segment(&self, segment: u64) -> io::Result<()> {
-        for path in [self.segment_path(segment), self.index_path(segment)] {
+        for path in [self.folder.segment(segment), self.folder.index(segment)] {
             match self.disk.remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
         self.index_cache.files.forget(segment);
-        self.disk.sync_dir(&segments_folder(&self.options.folder))
+        self.disk.sync_dir(self.folder.path())
     }
 
     /// Makes the index of a sealed segment again from its records.

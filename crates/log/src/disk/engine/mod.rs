@@ -8,23 +8,26 @@ mod append;
 mod commands;
 mod control;
 mod housekeeping;
+mod moves;
 mod perform;
 
-pub(super) use control::unavailable;
+pub(super) use control::{Waiting, unavailable};
+pub(super) use moves::{Departure, Part};
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 
-use millstream_env::{Disk, DiskFile, HostClock, ServiceClock, Timestamp};
+use millstream_env::{Disk, DiskFile, ServiceClock, Timestamp};
 
-use crate::admission::Admission;
 use crate::contract::{ShardError, ShardKey};
 
 use super::block::PendingBlock;
 use super::block_cache::BlockCache;
 use super::buffer::{Frozen, Pool};
+use super::class::RetentionClass;
+use super::files::ClassFolder;
 use super::index_file::{IndexFile, PageCache};
 use super::options::Options;
 use super::pipeline::{Command, Pipeline, Sizes};
@@ -33,6 +36,7 @@ use super::readers::Readers;
 use super::recovery::Recovered;
 use super::segment_index::SegmentIndex;
 use super::shard::Shard;
+use super::space::Space;
 use super::tail_cache::TailCache;
 
 /// Blocks in flight at once: one is written while the other is synced.
@@ -42,9 +46,9 @@ pub(super) struct Engine {
     /// For what outlives a call and must not keep the engine alive.
     pub(super) me: Weak<Self>,
     pub(super) options: Options,
+    pub(super) folder: ClassFolder,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) clock: ServiceClock,
-    pub(super) admission: Admission,
     pub(super) pool: Arc<Pool>,
     pub(super) index_cache: Arc<PageCache>,
     pub(super) block_cache: BlockCache,
@@ -57,6 +61,8 @@ pub(super) struct Engine {
     pub(super) chores_ready: Condvar,
     pub(super) at_rest: Condvar,
     pub(super) counters: Counters,
+    /// What all classes take together.
+    space: Arc<Space>,
     /// Held as long as the engine lives.
     _lock: Arc<dyn DiskFile>,
 }
@@ -94,6 +100,8 @@ pub(super) struct State {
     obsolete: Vec<u64>,
     /// Segments found at opening that want their end cut and their index written then.
     unsealed: Vec<u64>,
+    /// Shards that went on in another class, durably.
+    departed: BTreeSet<u32>,
     /// Free space is below the minimum.
     low_space: bool,
     direct: bool,
@@ -119,6 +127,8 @@ pub(super) struct Segment {
     pub(super) file: Option<Arc<dyn DiskFile>>,
     pub(super) index: Index,
     pub(super) end: u64,
+    /// When it was begun; 0 when that is not known.
+    pub(super) begun_ms: u64,
 }
 
 #[derive(Debug)]
@@ -150,14 +160,22 @@ pub(super) enum Chore {
     },
 }
 
+/// What the logs of all classes have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) space: Arc<Space>,
+    /// Held as long as any of them lives.
+    pub(super) lock: Arc<dyn DiskFile>,
+}
+
 impl Engine {
     pub(super) fn new(
         options: Options,
+        folder: ClassFolder,
         disk: Arc<dyn Disk>,
         clock: ServiceClock,
-        host_clock: HostClock,
         recovered: Recovered,
-        lock: Arc<dyn DiskFile>,
+        shared: Shared,
     ) -> Arc<Self> {
         let sizes = Sizes {
             block: round(options.block_bytes as u64),
@@ -181,6 +199,7 @@ impl Engine {
             chores: VecDeque::new(),
             obsolete: recovered.obsolete,
             unsealed: recovered.unsealed,
+            departed: BTreeSet::new(),
             low_space: false,
             direct: options.direct,
             life: Life::Open,
@@ -190,7 +209,6 @@ impl Engine {
         };
         let engine = Arc::new_cyclic(|me| Self {
             me: me.clone(),
-            admission: Admission::new(options.admitted_bytes_max, options.admission_wait_max, host_clock),
             pool: Pool::new(block, options.tail_cache_bytes_max / block + IN_FLIGHT_MAX + 1),
             index_cache: recovered.index_cache,
             block_cache: BlockCache::new(options.block_cache_bytes_max, block),
@@ -198,6 +216,7 @@ impl Engine {
             turns: Turns::new(),
             store: recovered.store,
             options,
+            folder,
             disk,
             clock,
             state: Mutex::new(state),
@@ -205,10 +224,15 @@ impl Engine {
             chores_ready: Condvar::new(),
             at_rest: Condvar::new(),
             counters: Counters::default(),
-            _lock: lock,
+            space: shared.space,
+            _lock: shared.lock,
         });
         engine.carry_out(&mut engine.lock(), commands);
         engine
+    }
+
+    pub(super) fn class(&self) -> RetentionClass {
+        self.folder.class
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -217,14 +241,6 @@ impl Engine {
 
     pub(super) fn carry_out(&self, state: &mut State, commands: Vec<Command>) {
         commands::carry_out(self, state, commands);
-    }
-
-    pub(super) fn segment_path(&self, segment: u64) -> PathBuf {
-        super::files::segment_path(&self.options.folder, segment)
-    }
-
-    pub(super) fn index_path(&self, segment: u64) -> PathBuf {
-        super::files::index_path(&self.options.folder, segment)
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use millstream_env::{Access, DiskFile};
 
-use super::super::files::segments_folder;
 use super::super::pipeline::{Event, Failure};
 use super::super::segment_index::SegmentIndex;
 use super::{Counters, Engine, Index, Life, Segment, Work};
@@ -60,7 +59,7 @@ impl Engine {
 
     /// Makes the file, with its space, and makes its name durable.
     fn create_segment(&self, segment: u64, bytes: u64, direct: bool) -> io::Result<(Arc<dyn DiskFile>, bool)> {
-        let path = self.segment_path(segment);
+        let path = self.folder.segment(segment);
         let (file, direct) = match self.disk.open(&path, Access::CreateNew, direct) {
             Err(error) if direct && error.kind() == io::ErrorKind::InvalidInput => {
                 tracing::warn!("the file system cannot by-pass the page cache; writing through it, which is slower");
@@ -73,8 +72,7 @@ impl Engine {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
             other => other,
         };
-        let made =
-            made.and_then(|()| file.sync()).and_then(|()| self.disk.sync_dir(&segments_folder(&self.options.folder)));
+        let made = made.and_then(|()| file.sync()).and_then(|()| self.disk.sync_dir(self.folder.path()));
         if let Err(error) = made {
             // What was made of it is of no use; opening again would clean it up as well.
             if let Err(error) = self.disk.remove_file(&path) {
@@ -88,9 +86,9 @@ impl Engine {
     fn register(&self, segment: u64, file: Arc<dyn DiskFile>, direct: bool) {
         let mut state = self.lock();
         state.direct = direct;
-        let path = self.segment_path(segment);
+        let path = self.folder.segment(segment);
         let index = Index::Active(SegmentIndex::default());
-        state.segments.insert(segment, Segment { path, file: Some(file), index, end: 0 });
+        state.segments.insert(segment, Segment { path, file: Some(file), index, end: 0, begun_ms: 0 });
     }
 }
 

@@ -8,6 +8,7 @@ use millstream_env::Timestamp;
 
 use super::bytes::{u32_at, u64_at};
 use crate::contract::{Position, Sealed, ShardConfig, ShardKey};
+use crate::disk::class::RetentionClass;
 
 /// Everything the log must remember of a shard beside its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +19,19 @@ pub(in crate::disk) struct ShardFacts {
     pub(in crate::disk) hidden_before: Timestamp,
     pub(in crate::disk) last_arrival: Option<Timestamp>,
     pub(in crate::disk) sealed: Option<Sealed>,
+    /// The retention class in which it goes on.
+    pub(in crate::disk) away: Option<RetentionClass>,
+    /// The first position that was given out in this class.
+    pub(in crate::disk) begins: u64,
 }
 
 /// Stands for "none" where a moment is optional.
 const NONE: u64 = u64::MAX;
+/// Stands for the log's own class.
+const HERE: u8 = u8::MAX;
 
 impl ShardFacts {
+    /// Without what was added since the first form: the class and where the shard begins there.
     const BYTES: usize = 52;
 
     pub(in crate::disk) fn encode(&self) -> Vec<u8> {
@@ -36,11 +44,17 @@ impl ShardFacts {
         out.extend(self.last_arrival.map_or(NONE, Timestamp::millis).to_le_bytes());
         out.extend(self.sealed.map_or(NONE, |sealed| sealed.closed_at.millis()).to_le_bytes());
         out.extend(self.sealed.and_then(|sealed| sealed.last).map_or(NONE, |last| last.0).to_le_bytes());
+        out.push(self.away.map_or(HERE, RetentionClass::number));
+        out.extend(self.begins.to_le_bytes());
         out
     }
 
     pub(in crate::disk) fn decode(body: &[u8]) -> Option<Self> {
-        let body = body.get(..Self::BYTES)?;
+        let (body, more) = body.split_at_checked(Self::BYTES)?;
+        let away = match more.first() {
+            None | Some(&HERE) => None,
+            Some(number) => Some(RetentionClass::from_number(*number)?),
+        };
         let optional = |at| Some(u64_at(body, at)).filter(|value| *value != NONE);
         Some(Self {
             key: ShardKey { stream: u64_at(body, 0), shard: u32_at(body, 8) },
@@ -51,6 +65,8 @@ impl ShardFacts {
                 closed_at: Timestamp::from_millis(closed_at),
                 last: optional(44).map(Position),
             }),
+            away,
+            begins: more.get(1..9).map_or(0, |begins| u64_at(begins, 0)),
         })
     }
 }

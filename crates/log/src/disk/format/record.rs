@@ -29,16 +29,21 @@ pub(in crate::disk) enum Kind {
     CheckpointShard = 8,
     /// In checkpoints: a range of positions that cannot be served.
     CheckpointDamage = 9,
+    /// The shard goes on in another retention class from this position on.
+    Left = 10,
+    /// The shard comes back from another class, from this position on.
+    Entered = 11,
 }
 
 impl Kind {
     fn from_number(number: u8) -> Option<Self> {
         use Kind::{
-            CheckpointDamage, CheckpointHead, CheckpointShard, Configured, Created, Data, Deleted, Sealed, Void,
+            CheckpointDamage, CheckpointHead, CheckpointShard, Configured, Created, Data, Deleted, Entered, Left,
+            Sealed, Void,
         };
-        [Data, Void, Created, Configured, Sealed, Deleted, CheckpointHead, CheckpointShard, CheckpointDamage]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        let facts = [Created, Configured, Sealed, Deleted, Left, Entered];
+        let checkpoint = [CheckpointHead, CheckpointShard, CheckpointDamage];
+        [Data, Void].into_iter().chain(facts).chain(checkpoint).find(|kind| *kind as u8 == number)
     }
 
     /// Whether it takes a position in its shard.

@@ -11,6 +11,8 @@ const CRC_AT: usize = 60;
 pub(in crate::disk) struct SegmentHeader {
     pub(in crate::disk) store: u128,
     pub(in crate::disk) segment: u64,
+    /// The retention class.
+    pub(in crate::disk) class: u8,
     /// Number of its checkpoint block; everything before it ends one lower.
     pub(in crate::disk) first_block: u64,
     /// When it was begun, milliseconds.
@@ -31,7 +33,7 @@ impl SegmentHeader {
         page[..PAGE_BYTES].fill(0);
         put(page, 0, MAGIC.to_le_bytes());
         put(page, 8, FORMAT.to_le_bytes());
-        // At 12: the retention class, of which there is one so far, number 0.
+        put(page, 12, u32::from(self.class).to_le_bytes());
         put(page, 16, self.store.to_le_bytes());
         put(page, 32, self.segment.to_le_bytes());
         put(page, 40, self.first_block.to_le_bytes());
@@ -49,6 +51,7 @@ impl SegmentHeader {
             FORMAT => Ok(Self {
                 store: u128_at(head, 16),
                 segment: u64_at(head, 32),
+                class: head[12],
                 first_block: u64_at(head, 40),
                 time_ms: u64_at(head, 48),
             }),

@@ -6,8 +6,12 @@ use super::crc32c;
 
 const NAME: &str = "millstream-log";
 const VERSION: u32 = 1;
-/// Features that this program knows: none so far.
-const KNOWN_FEATURES: u64 = 0;
+/// Feature bits. Persisted.
+///
+/// There are segments of more than the first retention class.
+pub(in crate::disk) const RETENTION_CLASSES: u64 = 1 << 1;
+/// Features that this program knows.
+const KNOWN_FEATURES: u64 = RETENTION_CLASSES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::disk) struct StoreFormat {

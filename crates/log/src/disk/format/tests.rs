@@ -11,6 +11,7 @@ use super::segment::{BadHeader, SegmentHeader};
 use super::store::{FormatError, StoreFormat};
 use super::*;
 use crate::contract::{Position, Sealed, ShardConfig, ShardKey};
+use crate::disk::class::RetentionClass;
 use crate::disk::segment_index::{Run, SegmentIndex};
 
 fn record(key: &[u8], payload: &[u8], number: u64) -> (RecordHeader, Vec<u8>) {
@@ -63,7 +64,7 @@ fn short_or_empty_bytes_are_nothing() {
 #[test]
 fn a_later_segment_format_is_named() {
     let mut page = vec![0; PAGE_BYTES];
-    SegmentHeader { store: 1, segment: 2, first_block: 3, time_ms: 4 }.encode(&mut page);
+    SegmentHeader { store: 1, segment: 2, class: 0, first_block: 3, time_ms: 4 }.encode(&mut page);
     page[8] = 2;
     let crc = crc32c(&page[..60]);
     page[60..64].copy_from_slice(&crc.to_le_bytes());
@@ -119,8 +120,10 @@ proptest! {
     }
 
     #[test]
-    fn segment_headers_and_formats_round_trip(store: u128, segment: u64, first_block: u64, time_ms: u64) {
-        let header = SegmentHeader { store, segment, first_block, time_ms };
+    fn segment_headers_and_formats_round_trip(
+        store: u128, segment: u64, class: u8, first_block: u64, time_ms: u64,
+    ) {
+        let header = SegmentHeader { store, segment, class, first_block, time_ms };
         let mut page = vec![1; PAGE_BYTES];
         header.encode(&mut page);
         prop_assert_eq!(SegmentHeader::decode(&page), Ok(header));
@@ -132,7 +135,7 @@ proptest! {
     fn facts_round_trip(
         stream: u64, shard: u32, retention in 0..u64::MAX / 2, hidden in 0..u64::MAX / 2,
         last in proptest::option::of(0..u64::MAX / 2), sealed in proptest::option::of((0..u64::MAX / 2, proptest::option::of(0_u64..1 << 62))),
-        next_ordinal: u32, shards: u32,
+        next_ordinal: u32, shards: u32, away in 0_u8..4, begins: u64,
     ) {
         let facts = ShardFacts {
             key: ShardKey { stream, shard },
@@ -143,8 +146,12 @@ proptest! {
                 closed_at: Timestamp::from_millis(closed),
                 last: last.map(Position),
             }),
+            away: RetentionClass::from_number(away),
+            begins,
         };
         let mut bytes = facts.encode();
+        let first_form = ShardFacts { away: None, begins: 0, ..facts };
+        prop_assert_eq!(ShardFacts::decode(&bytes[..52]), Some(first_form), "what was written before still loads");
         bytes.extend([1, 2, 3]);
         prop_assert_eq!(ShardFacts::decode(&bytes), Some(facts), "a body may grow at its end");
         let head = CheckpointHead { next_ordinal, shards };

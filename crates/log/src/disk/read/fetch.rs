@@ -159,7 +159,7 @@ impl Engine {
 
     fn log_file(&self, view: &View, segment: usize) -> io::Result<Arc<dyn DiskFile>> {
         let id = view.segments[segment].id;
-        let path = self.segment_path(id);
+        let path = self.folder.segment(id);
         self.index_cache.files.get(&*self.disk, (Part::Log, id), &path, self.options.direct)
     }
 }

@@ -20,7 +20,7 @@ use millstream_env::{Access, Disk};
 use crate::contract::{Position, ShardKey};
 
 use super::engine::{Index, Segment};
-use super::files::{index_path, segment_of, segment_path, segments_folder};
+use super::files::{ClassFolder, segment_of};
 use super::format::PAGE_BYTES;
 use super::format::segment::{BadHeader, SegmentHeader};
 use super::index_file::{IndexError, IndexFile, PageCache};
@@ -80,15 +80,17 @@ pub(super) struct Recovered {
 struct Found {
     id: u64,
     first_block: u64,
+    /// 0 when the header is damaged.
+    begun_ms: u64,
 }
 
 pub(super) fn recover(
     disk: &Arc<dyn Disk>,
-    folder: &Path,
+    folder: &ClassFolder,
     store: u128,
     index_cache: Arc<PageCache>,
 ) -> Result<Recovered, OpenError> {
-    let path = segments_folder(folder);
+    let path = folder.path().to_owned();
     let failed = |source: io::Error| OpenError::Disk { path: path.clone(), source };
     let names = disk.list(&path).map_err(failed)?;
     let mut ids: Vec<u64> = names.iter().filter_map(|name| segment_of(name, ".log")).collect();
@@ -98,7 +100,7 @@ pub(super) fn recover(
     let mut found = Vec::new();
     for id in &ids {
         match header(&**disk, folder, store, *id)? {
-            Some(first_block) => found.push(Found { id: *id, first_block }),
+            Some(segment) => found.push(segment),
             // Made, and not in use when the process ended; or damaged beyond its first pages, which block numbers tell.
             None => obsolete.push(*id),
         }
@@ -127,18 +129,23 @@ pub(super) fn recover(
     Ok(recovered)
 }
 
-/// The first block of a segment, as its header or, when that is damaged, its checkpoint says.
-fn header(disk: &dyn Disk, folder: &Path, store: u128, id: u64) -> Result<Option<u64>, OpenError> {
-    let path = segment_path(folder, id);
+/// A segment as its header or, when that is damaged, its checkpoint tells it.
+fn header(disk: &dyn Disk, folder: &ClassFolder, store: u128, id: u64) -> Result<Option<Found>, OpenError> {
+    let path = folder.segment(id);
     let mut page = vec![0; 2 * PAGE_BYTES];
     let read = disk.open(&path, Access::Read, false).and_then(|file| read_some(&*file, &mut page));
     let got = read.map_err(|source| OpenError::Disk { path: path.clone(), source })?;
     page.truncate(got);
     match SegmentHeader::decode(&page) {
-        Ok(header) if header.store != store || header.segment != id => Err(OpenError::ForeignSegment { path }),
-        Ok(header) => Ok(Some(header.first_block)),
+        Ok(header) if header.store != store || header.segment != id || header.class != folder.class.number() => {
+            Err(OpenError::ForeignSegment { path })
+        }
+        Ok(header) => Ok(Some(Found { id, first_block: header.first_block, begun_ms: header.time_ms })),
         Err(BadHeader::Format(version)) => Err(OpenError::SegmentFormat { path, version }),
-        Err(BadHeader::Unreadable) => Ok(scan::checkpoint_number(page.get(PAGE_BYTES..).unwrap_or(&[]), id)),
+        Err(BadHeader::Unreadable) => {
+            let first_block = scan::checkpoint_number(page.get(PAGE_BYTES..).unwrap_or(&[]), id);
+            Ok(first_block.map(|first_block| Found { id, first_block, begun_ms: 0 }))
+        }
     }
 }
 
@@ -154,14 +161,13 @@ fn read_some(file: &dyn millstream_env::DiskFile, bytes: &mut [u8]) -> io::Resul
     Ok(got)
 }
 
-fn load(disk: &Arc<dyn Disk>, folder: &Path, kept: &[Found], recovered: &mut Recovered) -> io::Result<()> {
+fn load(disk: &Arc<dyn Disk>, folder: &ClassFolder, kept: &[Found], recovered: &mut Recovered) -> io::Result<()> {
     // Back to the newest segment whose checkpoint is whole; from there on everything is replayed.
     let mut scans = Vec::new();
     for (index, segment) in kept.iter().enumerate().rev() {
         let followed = kept.get(index + 1).map(|next| next.first_block - 1);
         let last = followed.or_else(|| sealed_at(disk, folder, segment, &recovered.index_cache));
-        let scan =
-            SegmentScan::read(&**disk, &segment_path(folder, segment.id), segment.id, segment.first_block, last)?;
+        let scan = SegmentScan::read(&**disk, &folder.segment(segment.id), segment.id, segment.first_block, last)?;
         let whole = scan.has_whole_checkpoint();
         scans.push((index, scan));
         if whole {
@@ -196,12 +202,13 @@ fn load(disk: &Arc<dyn Disk>, folder: &Path, kept: &[Found], recovered: &mut Rec
         }
         recovered.last_block = scan.last_block.max(segment.first_block);
         let index = replay.take_index();
-        let path = segment_path(folder, segment.id);
+        let path = folder.segment(segment.id);
         if newest {
             make_durable(&**disk, &path, &scan)?;
         }
         let end = index.end;
-        recovered.segments.insert(segment.id, Segment { path, file: None, index: Index::Memory(Arc::new(index)), end });
+        let (index, begun_ms) = (Index::Memory(Arc::new(index)), segment.begun_ms);
+        recovered.segments.insert(segment.id, Segment { path, file: None, index, end, begun_ms });
         recovered.unsealed.push(segment.id);
     }
     replay.finish(recovered);
@@ -222,8 +229,8 @@ fn make_durable(disk: &dyn Disk, path: &Path, scan: &SegmentScan) -> io::Result<
 }
 
 /// The last block of the newest segment, when it was closed in order: it has an index then.
-fn sealed_at(disk: &Arc<dyn Disk>, folder: &Path, segment: &Found, cache: &Arc<PageCache>) -> Option<u64> {
-    let path = index_path(folder, segment.id);
+fn sealed_at(disk: &Arc<dyn Disk>, folder: &ClassFolder, segment: &Found, cache: &Arc<PageCache>) -> Option<u64> {
+    let path = folder.index(segment.id);
     let file = IndexFile::open(Arc::clone(disk), path, segment.id, Arc::clone(cache)).ok()?;
     let whole = file.head.first_block == segment.first_block && file.head.blocks > 0;
     whole.then(|| segment.first_block + u64::from(file.head.blocks) - 1)
@@ -232,17 +239,17 @@ fn sealed_at(disk: &Arc<dyn Disk>, folder: &Path, segment: &Found, cache: &Arc<P
 /// A sealed segment by its index file; when that is of no use, by its records.
 fn open_sealed(
     disk: &Arc<dyn Disk>,
-    folder: &Path,
+    folder: &ClassFolder,
     segment: &Found,
     last: u64,
     cache: &Arc<PageCache>,
 ) -> io::Result<Segment> {
-    let path = segment_path(folder, segment.id);
-    let file = IndexFile::open(Arc::clone(disk), index_path(folder, segment.id), segment.id, Arc::clone(cache));
+    let path = folder.segment(segment.id);
+    let file = IndexFile::open(Arc::clone(disk), folder.index(segment.id), segment.id, Arc::clone(cache));
     match file {
         Ok(file) if file.head.first_block == segment.first_block => {
             let end = file.head.end;
-            Ok(Segment { path, file: None, index: Index::File(Arc::new(file)), end })
+            Ok(Segment { path, file: None, index: Index::File(Arc::new(file)), end, begun_ms: segment.begun_ms })
         }
         _ => {
             tracing::warn!(segment = segment.id, "the index of a segment is missing or damaged: it is made again");
@@ -251,7 +258,7 @@ fn open_sealed(
                 IndexError::Damaged | IndexError::NotInMemory => io::ErrorKind::InvalidData.into(),
             })?;
             let end = index.end;
-            Ok(Segment { path, file: None, index: Index::Memory(Arc::new(index)), end })
+            Ok(Segment { path, file: None, index: Index::Memory(Arc::new(index)), end, begun_ms: segment.begun_ms })
         }
     }
 }

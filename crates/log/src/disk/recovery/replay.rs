@@ -107,7 +107,8 @@ impl Replay {
                 }
             }
             Kind::CheckpointDamage => self.known_damage(header, &record.body),
-            Kind::Configured | Kind::Sealed => self.changed(header, &record.body),
+            Kind::Configured | Kind::Sealed | Kind::Left => self.changed(header, &record.body),
+            Kind::Entered => self.entered(header, &record.body),
             Kind::Deleted => {
                 self.shards.remove(&header.ordinal);
             }
@@ -153,7 +154,11 @@ impl Replay {
         let (Some(shard), Some(facts)) = (self.shards.get_mut(&header.ordinal), ShardFacts::decode(body)) else {
             return;
         };
-        if header.kind == Kind::Sealed {
+        if header.kind == Kind::Left {
+            shard.facts.away = facts.away;
+            let met = self.met;
+            shard.reach(header.position, met);
+        } else if header.kind == Kind::Sealed {
             shard.facts.sealed = facts.sealed;
             // Nothing is given out behind the seal: what it names as last is there, or lost.
             let last = facts.sealed.and_then(|sealed: Sealed| sealed.last);
@@ -163,6 +168,21 @@ impl Replay {
             shard.facts.config = facts.config;
             shard.facts.hidden_before = shard.facts.hidden_before.max(facts.hidden_before);
         }
+    }
+
+    /// The places between were given out in another class.
+    fn entered(&mut self, header: &RecordHeader, body: &[u8]) {
+        let (Some(shard), Some(facts)) = (self.shards.get_mut(&header.ordinal), ShardFacts::decode(body)) else {
+            return;
+        };
+        if shard.facts.away.is_none() {
+            // That it left was lost.
+            let met = self.met;
+            shard.reach(header.position, met);
+        }
+        shard.facts = facts;
+        shard.next = shard.next.max(header.position);
+        shard.heard = self.met;
     }
 
     fn place(&mut self, header: &RecordHeader, offset: u32) {
@@ -223,7 +243,7 @@ impl Replay {
         recovered.report.orphaned_records = self.orphaned;
         for (ordinal, mut shard) in self.shards {
             let lost = self.met.lost - shard.heard.lost;
-            if lost > 0 {
+            if lost > 0 && shard.facts.away.is_none() {
                 // It may have had records in what was lost, and nothing later says how many.
                 shard.damaged.push((shard.next, shard.next + lost - 1));
                 shard.next += lost;
@@ -236,6 +256,7 @@ impl Replay {
             }));
             let mut found = Shard::recovered(shard.facts, shard.next, shard.damaged);
             found.created = true;
+            found.doubt = if shard.facts.away.is_some() { lost } else { 0 };
             found.accepted = shard.accepted;
             recovered.shards.insert(ordinal, found);
         }

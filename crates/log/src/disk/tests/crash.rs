@@ -15,15 +15,18 @@ use millstream_env::{BoxFuture, Random, ServiceClock, Timestamp, VirtualTime};
 use millstream_testkit::SimDisk;
 use millstream_types::Payload;
 
-use super::model::{RETENTION, ShardModel};
+use super::model::{RETENTIONS, ShardModel};
 use super::{environment, small};
 use crate::conformance::support::START;
 use crate::contract::{
-    AppendError, Entry, Position, ReadError, ReadFrom, ReadLimit, Record, ShardConfig, ShardKey, Stored,
+    AppendError, Entry, Position, ReadError, ReadFrom, ReadLimit, Record, Sealed, ShardConfig, ShardError, ShardKey,
+    Stored,
 };
+use crate::disk::class::RetentionClass;
+use crate::disk::classes::{Accepted, Classes};
 use crate::disk::engine::{Engine, Work};
 use crate::disk::pipeline::Event;
-use crate::disk::{Options, open_engine, settled};
+use crate::disk::{Options, settled};
 
 const SCHEDULES: u64 = 3_000;
 const INCARNATIONS: u32 = 4;
@@ -67,8 +70,10 @@ struct Pending {
 }
 
 /// A change of a shard under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    Create,
+    Create(Duration),
+    Configure(Duration),
     Seal,
     Delete,
 }
@@ -76,7 +81,7 @@ enum Change {
 struct PendingChange {
     shard: ShardKey,
     change: Change,
-    done: BoxFuture<'static, Result<(), crate::contract::ShardError>>,
+    done: BoxFuture<'static, Result<Option<Sealed>, ShardError>>,
 }
 
 struct World {
@@ -89,8 +94,10 @@ struct World {
     options: Options,
     shards: BTreeMap<ShardKey, ShardModel>,
     /// Changes whose outcome is not known: the shard may be there or not, sealed or not.
-    unsure: Vec<ShardKey>,
+    unsure: Vec<(ShardKey, Change)>,
     next_stream: u64,
+    /// Something of the disk was made to fail, beside the power.
+    faulty: bool,
 }
 
 impl World {
@@ -108,7 +115,8 @@ impl World {
         let disk = SimDisk::new(seed ^ 0x5eed);
         disk.refuse_direct(random.below(4) == 0);
         let shards = BTreeMap::new();
-        Self { seed, random, disk, clock, time, now: START, options, shards, unsure: Vec::new(), next_stream: 1 }
+        let unsure = Vec::new();
+        Self { seed, random, disk, clock, time, now: START, options, shards, unsure, next_stream: 1, faulty: false }
     }
 
     fn incarnation(&mut self, number: u32) {
@@ -116,13 +124,12 @@ impl World {
         if self.random.below(3) > 0 {
             self.disk.power_off_after(u64::from(self.random.below(150)));
         }
-        let opened =
-            open_engine(self.options.clone(), environment(Arc::new(self.disk.clone()), self.clock.clone()), None);
-        let engine = match opened {
-            Ok((engine, report)) => {
+        let environment = environment(Arc::new(self.disk.clone()), self.clock.clone());
+        let log = match Classes::open(self.options.clone(), environment, false, &Accepted::new()) {
+            Ok((log, report)) => {
                 assert!(report.damaged.is_empty(), "{context}: nothing was damaged, but {report:?}");
                 assert_eq!(report.orphaned_records, 0, "{context}: {report:?}");
-                engine
+                log
             }
             Err(error) => {
                 assert!(self.disk.is_off(), "{context}: {error}");
@@ -130,8 +137,8 @@ impl World {
                 return;
             }
         };
-        self.check_recovered(&engine, &context);
-        let mut life = Life { engine, in_hand: Vec::new(), commits: Vec::new(), changes: Vec::new() };
+        self.check_recovered(&log, &context);
+        let mut life = Life { log, in_hand: Vec::new(), commits: Vec::new(), changes: Vec::new() };
         for step in 0..STEPS {
             if self.disk.is_off() {
                 break;
@@ -149,7 +156,7 @@ impl World {
             15 => {
                 self.now = self.now.plus(Duration::from_millis(u64::from(self.random.below(2_000))));
                 self.time.set(self.now);
-                life.engine.tick();
+                life.log.engines().for_each(|engine| engine.tick());
             }
             16 => self.change(life),
             17 if self.random.below(6) == 0 => self.fault(),
@@ -159,13 +166,14 @@ impl World {
             }
             18 if self.random.below(10) == 0 => self.time.set(self.now.minus(Duration::from_secs(5))),
             19..=20 => self.read_one(life, context),
-            21 if self.random.below(5) == 0 => life.engine.tell(Event::Roll),
+            21 if self.random.below(5) == 0 => life.engine(&self.random).tell(Event::Roll),
             _ => {}
         }
         self.poll(life);
     }
 
     fn fault(&mut self) {
+        self.faulty = true;
         match self.random.below(5) {
             0 => self.disk.fail_write_after(u64::from(self.random.below(4))),
             1 => self.disk.fail_sync_after(u64::from(self.random.below(4))),
@@ -192,8 +200,8 @@ impl World {
             .iter()
             .map(|(shard, data)| Entry { shard: *shard, partition_key: "key", payload_bytes: data.len() })
             .collect();
-        let Some(Ok(admitted)) = life.engine.admission.admit(&entries).now_or_never() else { return };
-        let mut reservation = life.engine.reserve(&entries, admitted);
+        // Not admitted, or one of the shards moves: then the caller gives up.
+        let Some(mut reservation) = life.log.reserve(&entries).now_or_never() else { return };
         let mut places = Vec::new();
         for (slot, (shard, data)) in reservation.slots.iter_mut().zip(wanted) {
             let filled = self.random.below(12) > 0;
@@ -231,31 +239,52 @@ impl World {
         if create || self.shards.is_empty() {
             let shard = ShardKey { stream: self.next_stream, shard: 0 };
             self.next_stream += 1;
-            let done = Box::pin(settled(life.engine.create(shard, ShardConfig { retention: RETENTION })));
-            life.changes.push(PendingChange { shard, change: Change::Create, done });
+            let retention = RETENTIONS[self.random.below(3) as usize];
+            if self.has_class(life, retention) {
+                let created = life.log.create(shard, ShardConfig { retention });
+                life.change(shard, Change::Create(retention), async move { settled(created).await.map(|()| None) });
+            }
             return;
         }
         let Some(shard) = self.any_shard() else { return };
-        let busy = life.changes.iter().any(|pending| pending.shard == shard) || self.unsure.contains(&shard);
+        let busy = life.changes.iter().any(|pending| pending.shard == shard) || self.is_unsure(shard);
         if busy {
             return;
         }
+        let log = Arc::clone(&life.log);
         match self.random.below(6) {
-            0 => {
-                let done = Box::pin(settled(life.engine.delete(shard)));
-                life.changes.push(PendingChange { shard, change: Change::Delete, done });
-            }
-            1 => {
-                if let Ok((sealed, waiting)) = life.engine.seal(shard) {
-                    self.shards.get_mut(&shard).expect("a known shard").sealed.get_or_insert(sealed);
-                    let done = Box::pin(settled(Ok(waiting)));
-                    life.changes.push(PendingChange { shard, change: Change::Seal, done });
+            0 => life.change(shard, Change::Delete, async move { log.delete(shard).await.map(|()| None) }),
+            1 => life.change(shard, Change::Seal, async move { log.seal(shard).await.map(Some) }),
+            _ => {
+                let retention = RETENTIONS[self.random.below(3) as usize];
+                if self.has_class(life, retention) {
+                    self.shards.get_mut(&shard).expect("a known shard").configure(retention);
+                    let config = ShardConfig { retention };
+                    let change = Change::Configure(retention);
+                    life.change(shard, change, async move { log.configure(shard, config).await.map(|()| None) });
+                    // A move takes the work of two logs, one after the other.
+                    for _ in 0..self.random.below(40) {
+                        life.work(&self.random);
+                        self.poll(life);
+                    }
+                    if self.random.below(4) == 0 {
+                        // The caller goes away, at some point of it.
+                        life.changes.retain(|pending| pending.shard != shard);
+                    }
                 }
             }
-            _ => {
-                let _never_waited_for = life.engine.configure(shard, ShardConfig { retention: RETENTION });
-            }
         }
+    }
+
+    /// Opens the class of a retention, as the log does before it is asked for it.
+    fn has_class(&self, life: &Life, retention: Duration) -> bool {
+        let opened = life.log.open_class(RetentionClass::of(retention));
+        assert!(opened.is_ok() || self.faulty || self.disk.is_off(), "seed {}: {opened:?}", self.seed);
+        opened.is_ok()
+    }
+
+    fn is_unsure(&self, shard: ShardKey) -> bool {
+        self.unsure.iter().any(|(unsure, _)| *unsure == shard)
     }
 
     fn poll(&mut self, life: &mut Life) {
@@ -274,33 +303,46 @@ impl World {
         for mut pending in std::mem::take(&mut life.changes) {
             match pending.done.as_mut().poll(&mut context) {
                 Poll::Pending => life.changes.push(pending),
-                Poll::Ready(result) => self.changed(pending.shard, &pending.change, result.is_ok()),
+                Poll::Ready(result) => self.changed(pending.shard, pending.change, result),
             }
         }
     }
 
-    fn changed(&mut self, shard: ShardKey, change: &Change, done: bool) {
-        match (change, done) {
-            (Change::Create, true) => _ = self.shards.entry(shard).or_default(),
-            (Change::Delete, true) => _ = self.shards.remove(&shard),
-            (Change::Seal, true) | (Change::Create, false) => {}
-            (Change::Seal | Change::Delete, false) => self.unsure.push(shard),
+    fn changed(&mut self, shard: ShardKey, change: Change, result: Result<Option<Sealed>, ShardError>) {
+        match (change, result) {
+            (Change::Create(retention), Ok(_)) => {
+                self.shards.entry(shard).or_insert_with(|| ShardModel::new(retention));
+            }
+            (Change::Delete, Ok(_)) => _ = self.shards.remove(&shard),
+            (Change::Seal, Ok(sealed)) => self.shards.get_mut(&shard).expect("a known shard").sealed = sealed,
+            (Change::Configure(retention), Ok(_)) => {
+                self.shards.get_mut(&shard).expect("a known shard").configured(retention);
+            }
+            (Change::Create(_) | Change::Configure(_), Err(_)) => {}
+            (Change::Seal | Change::Delete, Err(_)) => self.unsure.push((shard, change)),
         }
     }
 
     fn read_one(&mut self, life: &Life, context: &str) {
         let Some(shard) = self.any_shard() else { return };
-        if let Some(found) = self.read(&life.engine, shard, context) {
+        let deleting = |(of, change): (ShardKey, Change)| of == shard && change == Change::Delete;
+        let pending = life.changes.iter().map(|pending| (pending.shard, pending.change));
+        if pending.chain(self.unsure.iter().copied()).any(deleting) {
+            // Some of it may be gone already.
+            return;
+        }
+        if let Some(found) = self.read(&life.log, shard, context) {
             self.shards[&shard].check(&found, (self.clock.now(), self.now), false, context);
         }
     }
 
     /// All records of a shard; `None` when the disk is off or the shard is being deleted.
-    fn read(&self, engine: &Arc<Engine>, shard: ShardKey, context: &str) -> Option<Vec<Record>> {
+    fn read(&self, log: &Classes, shard: ShardKey, context: &str) -> Option<Vec<Record>> {
         let (mut all, mut next) = (Vec::new(), Position(0));
         loop {
             let limit = ReadLimit { records: 1 + self.random.below(40) as usize, bytes: 30_000 };
-            match engine.read(shard, ReadFrom::Position(next), limit, true).expect("a read that may wait answers") {
+            let read = log.read(None, shard, ReadFrom::Position(next), limit).now_or_never();
+            match read.expect("a read that waits here answers at once") {
                 Ok(batch) => {
                     all.extend(batch.records);
                     if batch.behind.is_none() {
@@ -309,7 +351,7 @@ impl World {
                     assert!(batch.next > next, "{context}: a read that is behind moves on");
                     next = batch.next;
                 }
-                Err(ReadError::NoShard(_)) if self.unsure.contains(&shard) => return None,
+                Err(ReadError::NoShard(_)) if self.is_unsure(shard) => return None,
                 Err(error) => {
                     assert!(self.disk.is_off(), "{context}: {error}");
                     return None;
@@ -318,12 +360,17 @@ impl World {
         }
     }
 
-    fn check_recovered(&mut self, engine: &Arc<Engine>, context: &str) {
+    fn check_recovered(&mut self, log: &Classes, context: &str) {
         let now = (self.clock.now(), self.now);
+        for (shard, change) in self.unsure.clone() {
+            if change == Change::Delete && log.is_open(RetentionClass::Week) | log.is_open(RetentionClass::Year) {
+                // What one class held may be gone, and what another holds there. It is to be deleted again.
+                self.shards.remove(&shard);
+            }
+        }
         for shard in self.shards.keys().copied().collect::<Vec<_>>() {
-            let unsure = self.unsure.contains(&shard);
-            let state = engine.lock().shard(shard).map(|(_, found)| found.bounds());
-            let Ok(bounds) = state else {
+            let unsure = self.is_unsure(shard);
+            let Ok(bounds) = log.bounds(shard) else {
                 assert!(unsure, "{context}: {shard:?} is lost");
                 self.shards.remove(&shard);
                 continue;
@@ -332,7 +379,7 @@ impl World {
             if !unsure {
                 assert_eq!(bounds.sealed, model.sealed, "{context}: {shard:?}");
             }
-            let Some(found) = self.read(engine, shard, context) else { return };
+            let Some(found) = self.read(log, shard, context) else { return };
             model.check(&found, now, true, context);
             let last = found.last().map_or(0, |record| record.position.0 + 1);
             assert!(bounds.next.0 >= last, "{context}: {bounds:?} {last}");
@@ -350,8 +397,8 @@ impl World {
             life.finish();
         }
         self.poll(&mut life);
-        let undecided = life.changes.iter().filter(|pending| !matches!(pending.change, Change::Create));
-        self.unsure.extend(undecided.map(|pending| pending.shard));
+        let undecided = life.changes.iter().filter(|pending| matches!(pending.change, Change::Seal | Change::Delete));
+        self.unsure.extend(undecided.map(|pending| (pending.shard, pending.change)));
         self.disk.set_capacity(u64::MAX);
         // Everything the process held goes with it, in any order.
         drop(life);
@@ -360,47 +407,71 @@ impl World {
             _ => self.disk.kill_process(),
         }
         self.disk.clear_faults();
+        self.faulty = false;
     }
 }
 
 /// What one process holds.
 struct Life {
-    engine: Arc<Engine>,
-    /// Work taken and not done: as many pieces as there are committers.
-    in_hand: Vec<Work>,
+    log: Arc<Classes>,
+    /// Work taken and not done: as many pieces as there are committers in one class.
+    in_hand: Vec<(Arc<Engine>, Work)>,
     commits: Vec<Pending>,
     changes: Vec<PendingChange>,
 }
 
 impl Life {
+    /// Any of the logs.
+    fn engine(&self, random: &Random) -> Arc<Engine> {
+        let count = u32::try_from(self.log.engines().count()).expect("three at most");
+        Arc::clone(self.log.engines().nth(random.below(count) as usize).expect("below the count"))
+    }
+
+    fn change(
+        &mut self,
+        shard: ShardKey,
+        change: Change,
+        done: impl Future<Output = Result<Option<Sealed>, ShardError>> + Send + 'static,
+    ) {
+        self.changes.push(PendingChange { shard, change, done: Box::pin(done) });
+    }
+
     fn work(&mut self, random: &Random) {
         if self.in_hand.len() < 2 {
-            self.in_hand.extend(self.engine.take_work());
+            let engine = self.engine(random);
+            self.in_hand.extend(engine.take_work().map(|work| (engine, work)));
         }
         let count = u32::try_from(self.in_hand.len()).expect("two at most");
         if count > 0 && random.below(4) > 0 {
-            let work = self.in_hand.swap_remove(random.below(count) as usize);
-            self.engine.perform(work);
+            let (engine, work) = self.in_hand.swap_remove(random.below(count) as usize);
+            engine.perform(work);
         }
     }
 
     fn chore(&self) {
-        if let Some(chore) = self.engine.take_chore() {
-            self.engine.perform_chore(&chore);
+        for engine in self.log.engines() {
+            if let Some(chore) = engine.take_chore() {
+                engine.perform_chore(&chore);
+            }
         }
     }
 
     /// Closes as a process does that ends in order, as far as the disk allows.
     fn finish(&mut self) {
-        for _ in 0..1_000 {
-            match self.in_hand.pop().or_else(|| self.engine.take_work()) {
-                Some(work) => self.engine.perform(work),
-                None => break,
-            }
+        for (engine, work) in self.in_hand.drain(..) {
+            engine.perform(work);
         }
-        self.engine.finish(Duration::ZERO);
-        while let Some(chore) = self.engine.take_chore() {
-            self.engine.perform_chore(&chore);
+        for engine in self.log.engines() {
+            for _ in 0..1_000 {
+                match engine.take_work() {
+                    Some(work) => engine.perform(work),
+                    None => break,
+                }
+            }
+            engine.finish(Duration::ZERO);
+            while let Some(chore) = engine.take_chore() {
+                engine.perform_chore(&chore);
+            }
         }
     }
 }

@@ -26,15 +26,33 @@ pub(super) struct Place {
     pub(super) fate: Fate,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ShardModel {
     pub(super) places: BTreeMap<u64, Place>,
     pub(super) sealed: Option<Sealed>,
+    /// The shortest retention that was ever asked for, and the longest that may be in force.
+    kept: (Duration, Duration),
 }
 
-pub(super) const RETENTION: Duration = Duration::from_hours(24);
+/// One of each class.
+pub(super) const RETENTIONS: [Duration; 3] =
+    [Duration::from_hours(24), Duration::from_hours(100), Duration::from_hours(1_000)];
 
 impl ShardModel {
+    pub(super) fn new(retention: Duration) -> Self {
+        Self { places: BTreeMap::new(), sealed: None, kept: (retention, retention) }
+    }
+
+    /// Another retention is asked for, and perhaps granted.
+    pub(super) fn configure(&mut self, retention: Duration) {
+        self.kept = (self.kept.0.min(retention), self.kept.1.max(retention));
+    }
+
+    /// It is in force, and no other is asked for.
+    pub(super) fn configured(&mut self, retention: Duration) {
+        self.kept.1 = retention;
+    }
+
     /// A place was given out: it must lie behind everything that can be read.
     pub(super) fn reserved(&mut self, stored: Stored, data: Vec<u8>, context: &str) {
         let Stored { position, arrival } = stored;
@@ -67,13 +85,14 @@ impl ShardModel {
         recovered: bool,
         context: &str,
     ) {
-        let cutoff = now.minus(RETENTION);
+        let (shortest, longest) = self.kept;
+        let cutoff = now.minus(longest);
         assert!(found.windows(2).all(|pair| pair[0].position < pair[1].position), "{context}: out of order");
         for record in found {
             let position = record.position.0;
             let Some(place) = self.places.get(&position) else {
                 // Expired when the log was opened, so not known to be there, and back because the clock stepped back.
-                assert!(record.arrival < latest.minus(RETENTION), "{context}: a record never written at {position}");
+                assert!(record.arrival < latest.minus(shortest), "{context}: a record never written at {position}");
                 continue;
             };
             assert_eq!(record.data, place.data, "{context}: other bytes at {position}");
@@ -87,7 +106,7 @@ impl ShardModel {
         }
         let read: Vec<u64> = found.iter().map(|record| record.position.0).collect();
         for (position, place) in &self.places {
-            let promised = place.fate == Fate::Acknowledged && place.arrival >= latest.minus(RETENTION);
+            let promised = place.fate == Fate::Acknowledged && place.arrival >= latest.minus(shortest);
             assert!(
                 !promised || read.binary_search(position).is_ok(),
                 "{context}: acknowledged {position} is lost, found {read:?}"
