@@ -115,6 +115,12 @@ pub trait DiskFile: Send + Sync + Debug {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Makes everything written so far durable (fdatasync). After an error nothing is known about any earlier write.
     fn sync(&self) -> io::Result<()>;
+    /// Writes and makes durable what it wrote, not what was written before. For a small piece this takes one request where
+    /// writing and syncing take two.
+    fn write_all_durably_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)?;
+        self.sync()
+    }
     /// Reserves disk space for the first `length` bytes, so that writing there cannot meet a full disk.
     fn allocate(&self, length: u64) -> io::Result<()>;
     fn set_len(&self, length: u64) -> io::Result<()>;
@@ -234,6 +240,27 @@ impl DiskFile for RealFile {
         self.file.sync_data()
     }
 
+    fn write_all_durably_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+        while !bytes.is_empty() {
+            match pwritev2(&self.file, &[io::IoSlice::new(bytes)], offset, ReadWriteFlags::DSYNC) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    offset += count as u64;
+                }
+                Err(Errno::INTR) => {}
+                // Kernels and file systems that do not know the flag.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    self.write_all_at(bytes, offset)?;
+                    return self.sync();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     fn allocate(&self, length: u64) -> io::Result<()> {
         Ok(rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, length)?)
     }
@@ -277,6 +304,23 @@ mod tests {
             assert_eq!(RealDisk.read(&path).unwrap(), content);
         }
         assert_eq!(RealDisk.list(folder.path()).unwrap(), ["state"]);
+    }
+
+    #[test]
+    fn durable_writes_are_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pages");
+        for direct in [false, true] {
+            let Ok(file) = RealDisk.open(&path, Access::OpenOrCreate, direct) else { continue };
+            for number in 0..3 {
+                let page = Page([number; PAGE_BYTES]);
+                file.write_all_durably_at(&page.0, u64::from(number) * PAGE_BYTES as u64).unwrap();
+            }
+            let content = RealDisk.read(&path).unwrap();
+            assert_eq!(content, (0..3).flat_map(|number| [number; PAGE_BYTES]).collect::<Vec<u8>>());
+        }
+        let closed = RealDisk.open(&path, Access::Read, false).unwrap();
+        assert!(closed.write_all_durably_at(b"x", 0).is_err());
     }
 
     /// As direct access asks for.

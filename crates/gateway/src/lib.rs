@@ -23,6 +23,6 @@ mod services;
 #[cfg(test)]
 mod testing;
 
-pub use metrics::Metrics;
+pub use metrics::{Figure, Metrics};
 pub use pipeline::{Gateway, Health, Parts};
 pub use services::Services;

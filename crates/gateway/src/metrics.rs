@@ -13,6 +13,17 @@ const BUCKETS: [f64; 8] = [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
 /// What is counted per service, in the order of this table.
 pub(crate) const SERVICES: [&str; 6] = ["kinesis", "lambda", "iam", "sts", "logs", "other"];
 
+/// A number that something behind the gateway tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// As Prometheus names it, with unit, and `_total` when it only grows. Figures of one name follow each other.
+    pub name: &'static str,
+    pub help: &'static str,
+    /// Name and value of a label.
+    pub label: Option<(&'static str, &'static str)>,
+    pub value: u64,
+}
+
 /// Everything the gateway counts. Counters only grow; they start at zero with the process.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -73,10 +84,11 @@ impl Metrics {
     }
 
     /// All counters as text. `body_bytes` are those that requests hold now; `shards` what enhanced monitoring shows.
-    pub(crate) fn text(&self, body_bytes: usize, shards: &[ShardMetric]) -> String {
+    pub(crate) fn text(&self, body_bytes: usize, shards: &[ShardMetric], figures: &[Figure]) -> String {
         let mut text = String::with_capacity(8 * 1024);
         self.write(&mut text, body_bytes).expect("writing to a string does not fail");
         write_shards(&mut text, shards).expect("writing to a string does not fail");
+        write_figures(&mut text, figures).expect("writing to a string does not fail");
         text
     }
 
@@ -160,6 +172,22 @@ fn write_shards(text: &mut String, shards: &[ShardMetric]) -> std::fmt::Result {
     Ok(())
 }
 
+fn write_figures(text: &mut String, figures: &[Figure]) -> std::fmt::Result {
+    let mut before = "";
+    for Figure { name, help, label, value } in figures {
+        if *name != before {
+            let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+            head(text, name, kind, help)?;
+            before = name;
+        }
+        match label {
+            Some((label, of)) => writeln!(text, "{name}{{{label}=\"{of}\"}} {value}")?,
+            None => writeln!(text, "{name} {value}")?,
+        }
+    }
+    Ok(())
+}
+
 impl ServiceCounters {
     fn write_durations(&self, text: &mut String, service: &str) -> std::fmt::Result {
         let name = "millstream_request_duration_seconds";
@@ -211,7 +239,7 @@ mod tests {
         metrics.answered("kinesis", 400, Duration::from_secs(100));
         metrics.answered("no such service", 500, Duration::ZERO);
         metrics.stored(3, 30);
-        let text = metrics.text(7, &[]);
+        let text = metrics.text(7, &[], &[]);
         for line in [
             "millstream_requests_total{service=\"kinesis\",outcome=\"success\"} 1",
             "millstream_requests_total{service=\"other\",outcome=\"server_error\"} 1",
@@ -225,7 +253,7 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
         drop(request);
-        assert!(metrics.text(0, &[]).contains("millstream_requests_in_flight 0\n"));
+        assert!(metrics.text(0, &[], &[]).contains("millstream_requests_in_flight 0\n"));
     }
 
     #[test]
@@ -236,10 +264,24 @@ mod tests {
         };
         let metric = |name, value| ShardMetric { stream: stream.clone(), shard: "shardId-0".to_owned(), name, value };
         let shards = [metric(MetricsName::IncomingBytes, 5), metric(MetricsName::IteratorAgeMilliseconds, 7)];
-        let text = Metrics::default().text(0, &shards);
+        let text = Metrics::default().text(0, &shards, &[]);
         let labels = r#"{account="000000000000",region="us-east-1",stream="s",shard="shardId-0"}"#;
         assert!(text.contains(&format!("\nmillstream_shard_incoming_bytes_total{labels} 5\n")), "{text}");
         assert!(text.contains(&format!("\nmillstream_shard_iterator_age_milliseconds{labels} 7\n")), "{text}");
         assert!(!text.contains("outgoing"));
+    }
+
+    #[test]
+    fn figures_of_one_name_share_their_head() {
+        let figure = |name, of, value| Figure { name, help: "Help.", label: of, value };
+        let figures = [
+            figure("log_bytes", Some(("class", "default")), 1),
+            figure("log_bytes", Some(("class", "week")), 2),
+            figure("syncs_total", None, 3),
+        ];
+        let text = Metrics::default().text(0, &[], &figures);
+        let wanted = "# HELP log_bytes Help.\n# TYPE log_bytes gauge\nlog_bytes{class=\"default\"} 1\n\
+                      log_bytes{class=\"week\"} 2\n# HELP syncs_total Help.\n# TYPE syncs_total counter\nsyncs_total 3\n";
+        assert!(text.ends_with(wanted), "{text}");
     }
 }

@@ -21,6 +21,7 @@ use millstream_types::Scope;
 use tempfile::TempDir;
 
 use crate::body::Budget;
+use crate::metrics::Figure;
 use crate::metrics::Metrics;
 use crate::origin;
 use crate::pipeline::{Gateway, Health, Parts};
@@ -216,6 +217,10 @@ struct Told(Arc<Mutex<Vec<String>>>);
 impl Health for Told {
     fn troubles(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        Vec::new()
     }
 }
 

@@ -28,7 +28,7 @@ use crate::authenticate::Admission;
 use crate::body::Budget;
 use crate::identify::{Target, identify};
 use crate::listener::{Handler, ResponseBody};
-use crate::metrics::Metrics;
+use crate::metrics::{Figure, Metrics};
 use crate::origin::{self, Verdict};
 use crate::routes::Tables;
 use crate::services::Services;
@@ -38,6 +38,9 @@ use call::Call;
 pub trait Health: Send + Sync + Debug {
     /// What an operator has to know, one line each; empty when all is well.
     fn troubles(&self) -> Vec<String>;
+
+    /// What `/metrics` says beside the gateway's own counters.
+    fn figures(&self) -> Vec<Figure>;
 }
 
 /// What a gateway is built from.

@@ -48,7 +48,8 @@ async fn metrics(call: &Call<'_>) -> Answer {
     let parts = &call.shared.parts;
     let held = crate::body::IN_FLIGHT_BYTES_MAX.saturating_sub(parts.budget.available());
     let shards = parts.services.streams.shard_metrics().await;
-    Answer::new(StatusCode::OK, "text/plain; version=0.0.4", parts.metrics.text(held, &shards))
+    let figures = parts.health.figures();
+    Answer::new(StatusCode::OK, "text/plain; version=0.0.4", parts.metrics.text(held, &shards, &figures))
 }
 
 /// The archive behind a link that `GetFunction` gave out: the token is its own permission.

@@ -95,6 +95,11 @@ pub struct Stats {
     pub bytes: u64,
     /// Data and partition keys stored since opening.
     pub payload_bytes: u64,
+    /// Records that nobody can read any more, kept because others in their segments are: what deleted streams, shortened
+    /// retention and shards with different ages leave. Sealed segments are looked at in turn, so it may lag behind.
+    pub dead_bytes: u64,
+    /// Segments removed before their records had expired, to keep to `log_bytes_max`.
+    pub segments_removed_early: u64,
     /// Everything written to files since opening; divided by the payload it is the write amplification.
     pub written_bytes: u64,
     pub blocks: u64,
@@ -137,6 +142,16 @@ impl DiskLog {
         stats
     }
 
+    /// Segments, bytes and dead bytes of each class that is in use.
+    pub fn classes(&self) -> Vec<(RetentionClass, Stats)> {
+        let of = |engine: &Arc<Engine>| {
+            let mut stats = Stats::default();
+            engine.add_stats(&mut stats);
+            (engine.class(), stats)
+        };
+        self.classes.engines().map(of).collect()
+    }
+
     pub fn health(&self) -> Health {
         let mut health = Health::default();
         for own in self.classes.engines().map(|engine| engine.health()) {
@@ -177,6 +192,8 @@ impl Engine {
         let counters = &self.counters;
         stats.segments += state.segments.len();
         stats.bytes += state.segments.values().map(|segment| segment.end).sum::<u64>();
+        stats.dead_bytes += state.segments.values().map(|segment| segment.dead_bytes).sum::<u64>();
+        stats.segments_removed_early += counters.removed_early.load(Ordering::Relaxed);
         stats.payload_bytes += counters.payload_bytes.load(Ordering::Relaxed);
         stats.written_bytes += counters.written_bytes.load(Ordering::Relaxed);
         stats.blocks += counters.blocks.load(Ordering::Relaxed);

@@ -35,6 +35,9 @@ pub struct Options {
     pub log_bytes_max: Option<u64>,
     /// By-pass the page cache when reading and writing, where the file system can. Default true.
     pub direct: bool,
+    /// A block up to this size is written and made durable in one request to the disk, which is faster; a larger one is
+    /// written and then synced. Default 64 KiB.
+    pub durable_write_bytes_max: usize,
     /// Pause after which an empty block vouches for the last ones. Default 100 ms.
     pub idle_after: Duration,
     /// How often expiry and free space are looked at. Default 1 s.
@@ -58,6 +61,7 @@ impl Options {
             disk_free_min: 2 << 30,
             log_bytes_max: None,
             direct: true,
+            durable_write_bytes_max: 64 << 10,
             idle_after: Duration::from_millis(100),
             housekeeping_every: Duration::from_secs(1),
         }

@@ -22,6 +22,8 @@ pub(super) struct Extent {
     /// Newest arrival before the segment began, and at its end; 0 with none.
     pub(super) arrival_before_ms: u64,
     pub(super) last_arrival_ms: u64,
+    /// Of its records in this segment, headers included.
+    pub(super) bytes: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +52,7 @@ impl SegmentIndex {
     /// A shard that was alive when the segment began or ended.
     pub(super) fn note_shard(&mut self, ordinal: u32, next: u64, last_arrival_ms: u64) {
         self.shards.entry(ordinal).or_insert_with(|| ShardRuns {
-            extent: Extent { first: next, next, arrival_before_ms: last_arrival_ms, last_arrival_ms },
+            extent: Extent { first: next, next, arrival_before_ms: last_arrival_ms, last_arrival_ms, bytes: 0 },
             runs: Vec::new(),
         });
     }
@@ -61,6 +63,7 @@ impl SegmentIndex {
         let shard = self.shards.get_mut(&ordinal).expect("noted just now");
         shard.extent.next = next;
         shard.extent.last_arrival_ms = last_arrival_ms;
+        shard.extent.bytes += u64::from(run.length);
         match shard.runs.last_mut() {
             Some(last) if last.offset + last.length == run.offset => last.length += run.length,
             _ => shard.runs.push(run),

@@ -7,7 +7,7 @@ use anyhow::Context;
 use millstream_blobs::{DiskBlobs, MemoryBlobs, SharedBlobs};
 use millstream_catalog::{MemoryStore, RedbOptions, RedbStore, SharedStore};
 use millstream_env::{Disk, HostClock, Random, ServiceClock, Tasks};
-use millstream_gateway::Health;
+use millstream_gateway::{Figure, Health};
 use millstream_log::{DiskLog, MemoryLog, SharedLog, disk};
 
 use super::data_folder::DataFolder;
@@ -43,6 +43,51 @@ impl Health for LogHealth {
         });
         refusing.into_iter().chain(damaged).collect()
     }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.0.as_ref().map(log_figures).unwrap_or_default()
+    }
+}
+
+/// What the log tells in `/metrics`.
+fn log_figures(log: &DiskLog) -> Vec<Figure> {
+    type Of = fn(&disk::Stats) -> u64;
+    let by_class: [(&str, &str, Of); 4] = [
+        ("millstream_log_segments", "Segments, by retention class.", |stats| stats.segments as u64),
+        ("millstream_log_bytes", "Space that segments take, by retention class.", |stats| stats.bytes),
+        (
+            "millstream_log_dead_bytes",
+            "Expired or deleted records that are kept because others in their segments are.",
+            |stats| stats.dead_bytes,
+        ),
+        (
+            "millstream_log_segments_removed_early_total",
+            "Segments removed before their records expired, to keep to --log-bytes-max.",
+            |stats| stats.segments_removed_early,
+        ),
+    ];
+    let whole: [(&str, &str, Of); 8] = [
+        ("millstream_log_payload_bytes_total", "Data and partition keys stored.", |stats| stats.payload_bytes),
+        ("millstream_log_written_bytes_total", "Bytes written to segments and indexes.", |stats| stats.written_bytes),
+        ("millstream_log_blocks_total", "Commit blocks stored.", |stats| stats.blocks),
+        ("millstream_log_syncs_total", "Times that the disk was told to make writes durable.", |stats| stats.syncs),
+        ("millstream_log_admitted_bytes", "Bytes taken and not yet stored.", |stats| stats.admitted_bytes as u64),
+        ("millstream_log_buffer_bytes", "Memory of blocks.", |stats| stats.buffer_bytes as u64),
+        ("millstream_log_block_cache_bytes", "Memory of older blocks.", |stats| stats.block_cache_bytes as u64),
+        ("millstream_log_cold_reads", "Reads that wait for the disk.", |stats| stats.cold_reads_waiting as u64),
+    ];
+    let (classes, all) = (log.classes(), log.stats());
+    let mut figures = Vec::new();
+    for (name, help, of) in by_class {
+        figures.extend(classes.iter().map(|(class, stats)| Figure {
+            name,
+            help,
+            label: Some(("class", class.name())),
+            value: of(stats),
+        }));
+    }
+    figures.extend(whole.map(|(name, help, of)| Figure { name, help, label: None, value: of(&all) }));
+    figures
 }
 
 #[derive(Debug)]

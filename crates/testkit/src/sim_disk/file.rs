@@ -62,6 +62,11 @@ impl DiskFile for SimFile {
         self.live()?.sync(self.inode)
     }
 
+    fn write_all_durably_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.check_alignment(bytes, offset)?;
+        self.writable()?.write_durably(self.inode, bytes, offset)
+    }
+
     fn allocate(&self, length: u64) -> io::Result<()> {
         self.writable()?.allocate(self.inode, length)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use millstream_env::{Access, Random};
@@ -192,16 +193,27 @@ impl State {
         Ok(())
     }
 
+    /// Everything else of the file is as durable as it was.
+    pub(super) fn write_durably(&mut self, inode: usize, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write(inode, bytes, offset)?;
+        let start = usize::try_from(offset).expect("files are in memory");
+        self.sync_range(inode, start / SECTOR_BYTES..(start + bytes.len()).div_ceil(SECTOR_BYTES))
+    }
+
     pub(super) fn sync(&mut self, inode: usize) -> io::Result<()> {
+        self.sync_range(inode, 0..usize::MAX)
+    }
+
+    fn sync_range(&mut self, inode: usize, sectors: Range<usize>) -> io::Result<()> {
         self.operation(8)?;
         self.counters.syncs += 1;
         let fault = self.sync_fault();
         let random = &self.random;
         let file = &mut self.inodes[inode];
         if fault.is_err() {
-            file.settle(|| random.below(2) == 0);
+            file.settle(sectors, || random.below(2) == 0);
         } else {
-            file.settle(|| true);
+            file.settle(sectors, || true);
         }
         fault
     }
@@ -228,7 +240,7 @@ impl State {
     pub(super) fn damage(&mut self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let inode = self.names.file(path).expect("the test names a file that is there");
         let file = &mut self.inodes[inode];
-        file.settle(|| true);
+        file.settle(0..usize::MAX, || true);
         change(&mut file.written);
         file.durable.clone_from(&file.written);
     }
@@ -237,7 +249,7 @@ impl State {
         let random = self.random.clone();
         self.names.power_cut(&random);
         for file in &mut self.inodes {
-            file.settle(|| random.below(2) == 0);
+            file.settle(0..usize::MAX, || random.below(2) == 0);
             file.written.clone_from(&file.durable);
         }
         let named: BTreeSet<usize> = self.names.inodes().collect();
@@ -305,12 +317,14 @@ impl Inode {
         self.written.resize(length, 0);
     }
 
-    /// Moves what was written to the durable content where `keep` says so. Nothing is dirty afterwards.
-    fn settle(&mut self, mut keep: impl FnMut() -> bool) {
+    /// Moves what was written in some sectors to the durable content where `keep` says so. None of them is dirty afterwards.
+    fn settle(&mut self, sectors: Range<usize>, mut keep: impl FnMut() -> bool) {
         if self.durable.len() != self.written.len() && keep() {
             self.durable.resize(self.written.len(), 0);
         }
-        for sector in std::mem::take(&mut self.dirty) {
+        let settled: Vec<usize> = self.dirty.range(sectors).copied().collect();
+        for sector in settled {
+            self.dirty.remove(&sector);
             if !keep() {
                 continue;
             }

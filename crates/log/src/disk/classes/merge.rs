@@ -75,19 +75,16 @@ mod tests {
         ) {
             // Each log gives the first of its own records, and says what it has left.
             let mut merged = Merged::default();
-            for log in 0..3 {
+            for (log, step) in steps.iter().enumerate() {
                 let own: Vec<u64> = (0..).zip(&homes).filter(|(_, home)| **home == log).map(|(at, _)| at).collect();
-                let given = own.iter().take(steps[log]).map(|at| record(*at)).collect();
-                merged.add(given, own.get(steps[log]).copied());
+                let given = own.iter().take(*step).map(|at| record(*at)).collect();
+                merged.add(given, own.get(*step).copied());
             }
             let (found, next) = merged.finish(ReadLimit { records, bytes });
             let found: Vec<u64> = found.iter().map(|record| record.position.0).collect();
             prop_assert_eq!(&found, &(0..found.len() as u64).collect::<Vec<_>>(), "no gap, in order");
             prop_assert!(found.len() <= records && (found.len() <= 1 || found.len() * 10 <= bytes));
-            match next {
-                Some(next) => prop_assert_eq!(next.0, found.len() as u64),
-                None => prop_assert_eq!(found.len(), homes.len()),
-            }
+            prop_assert_eq!(next.map_or(homes.len() as u64, |next| next.0), found.len() as u64);
             let enough = steps.iter().all(|step| *step >= homes.len()) && records >= homes.len();
             prop_assert!(!enough || bytes < homes.len() * 10 || next.is_none(), "all is given when all is known");
         }

@@ -23,8 +23,11 @@ pub(super) fn carry_out(engine: &Engine, state: &mut State, commands: Vec<Comman
     while let Some(command) = pending.pop_front() {
         pending.extend(one(engine, state, command));
     }
-    if !state.work.is_empty() {
-        engine.work_ready.notify_all();
+    match state.work.len() {
+        0 => {}
+        // Waking another thread for it would only take time from the first.
+        1 => engine.work_ready.notify_one(),
+        _ => engine.work_ready.notify_all(),
     }
     if !state.chores.is_empty() {
         engine.chores_ready.notify_all();

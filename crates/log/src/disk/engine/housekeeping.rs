@@ -10,7 +10,7 @@ use super::super::format::index;
 use super::super::index_file::{IndexError, IndexFile};
 use super::super::pipeline::Event;
 use super::super::recovery::{self, End};
-use super::super::segment_index::{Extent, SegmentIndex};
+use super::super::segment_index::SegmentIndex;
 use super::{Chore, Counters, Engine, Index, Life, State};
 
 /// Memory and files that were not used for so long are given back.
@@ -64,6 +64,7 @@ impl Engine {
             }
         }
         self.forget_departed(now);
+        self.count_dead_bytes(now);
         while let Some(segment) = self.expired_segment(now) {
             self.expire(segment);
         }
@@ -114,6 +115,7 @@ impl Engine {
             let segment = state.oldest_sealed()?;
             if self.over_size(&state) {
                 tracing::warn!(segment, "the log is larger than its maximum: the oldest records are removed early");
+                Counters::add(&self.counters.removed_early, 1);
                 return Some(segment);
             }
             if now < state.expiry_due {
@@ -121,10 +123,7 @@ impl Engine {
             }
             (segment, state.extents_source(segment)?)
         };
-        let extents = match extents {
-            ExtentsSource::Memory(extents) => extents,
-            ExtentsSource::File(file) => file.extents().ok()?,
-        };
+        let extents = extents.read().ok()?;
         let mut state = self.lock();
         let mut due = Timestamp::EPOCH;
         for (ordinal, extent) in extents.iter().filter(|(_, extent)| extent.next > extent.first) {
@@ -223,26 +222,11 @@ impl Engine {
     }
 }
 
-enum ExtentsSource {
-    Memory(Vec<(u32, Extent)>),
-    File(Arc<IndexFile>),
-}
-
 impl State {
     fn oldest_sealed(&self) -> Option<u64> {
         let (oldest, found) = self.segments.first_key_value()?;
         // The facts of the live shards must be in a durable checkpoint behind it.
         let followed = self.segments.values().skip(1).any(|later| later.end > 0);
         if matches!(found.index, Index::Active(_)) || !followed { None } else { Some(*oldest) }
-    }
-
-    fn extents_source(&self, segment: u64) -> Option<ExtentsSource> {
-        match &self.segments.get(&segment)?.index {
-            Index::Active(_) => None,
-            Index::Memory(index) => {
-                Some(ExtentsSource::Memory(index.shards.iter().map(|(o, s)| (*o, s.extent)).collect()))
-            }
-            Index::File(file) => Some(ExtentsSource::File(Arc::clone(file))),
-        }
     }
 }

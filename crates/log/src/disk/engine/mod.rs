@@ -10,6 +10,7 @@ mod control;
 mod housekeeping;
 mod moves;
 mod perform;
+mod space;
 
 pub(super) use control::{Waiting, unavailable};
 pub(super) use moves::{Departure, Part};
@@ -75,6 +76,8 @@ pub(super) struct Counters {
     pub(super) written_bytes: AtomicU64,
     pub(super) blocks: AtomicU64,
     pub(super) syncs: AtomicU64,
+    /// Segments removed before their records had expired, to keep to the size.
+    pub(super) removed_early: AtomicU64,
 }
 
 impl Counters {
@@ -108,6 +111,8 @@ pub(super) struct State {
     life: Life,
     pub(super) last_append: Timestamp,
     expiry_due: Timestamp,
+    /// The segment whose dead bytes were counted last.
+    looked_at: u64,
 }
 
 /// Whether the log is being closed.
@@ -129,6 +134,8 @@ pub(super) struct Segment {
     pub(super) end: u64,
     /// When it was begun; 0 when that is not known.
     pub(super) begun_ms: u64,
+    /// Records that nobody can read any more, as far as was seen when it was last looked at.
+    pub(super) dead_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -205,6 +212,7 @@ impl Engine {
             life: Life::Open,
             last_append: now,
             expiry_due: Timestamp::EPOCH,
+            looked_at: 0,
             shards: recovered.shards,
         };
         let engine = Arc::new_cyclic(|me| Self {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use millstream_env::{Access, DiskFile};
 
+use super::super::buffer::Frozen;
 use super::super::pipeline::{Event, Failure};
 use super::super::segment_index::SegmentIndex;
 use super::{Counters, Engine, Index, Life, Segment, Work};
@@ -37,6 +38,12 @@ impl Engine {
                 let result = created.map(|(file, direct)| self.register(segment, file, direct));
                 Event::Created { segment, result: result.map_err(|error| failure("create", segment, &error)) }
             }
+            Work::Write { segment, number, offset, file, bytes } if self.is_small(&bytes) => {
+                Counters::add(&self.counters.written_bytes, bytes.as_ref().len() as u64);
+                Counters::add(&self.counters.syncs, 1);
+                let result = file.write_all_durably_at(bytes.as_ref(), offset);
+                Event::Synced { segment, number, result: result.map_err(|error| failure("write", segment, &error)) }
+            }
             Work::Write { segment, number, offset, file, bytes } => {
                 Counters::add(&self.counters.written_bytes, bytes.as_ref().len() as u64);
                 let result = file.write_all_at(bytes.as_ref(), offset);
@@ -49,6 +56,11 @@ impl Engine {
             }
         };
         self.tell(event);
+    }
+
+    /// Whether a block is written and made durable in one request.
+    fn is_small(&self, bytes: &Frozen) -> bool {
+        bytes.as_ref().len() <= self.options.durable_write_bytes_max
     }
 
     pub(in crate::disk) fn tell(&self, event: Event) {
@@ -88,7 +100,7 @@ impl Engine {
         state.direct = direct;
         let path = self.folder.segment(segment);
         let index = Index::Active(SegmentIndex::default());
-        state.segments.insert(segment, Segment { path, file: Some(file), index, end: 0, begun_ms: 0 });
+        state.segments.insert(segment, Segment { path, file: Some(file), index, end: 0, begun_ms: 0, dead_bytes: 0 });
     }
 }
 

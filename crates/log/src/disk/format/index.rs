@@ -1,10 +1,11 @@
 //! The index file of a sealed segment: pages of 4 KiB, each with a checksum of its own, so that any one of them can be
-//! read and trusted alone. It is derived: when it is missing or damaged it is made again from the segment.
+//! read and trusted alone. It is derived: when it is missing, damaged or of an older format it is made again from the
+//! segment.
 //!
 //! | page | holds |
 //! |---|---|
 //! | 0 | head: see [`IndexHead`] |
-//! | then | directory: 85 entries of 48 bytes a page, in order of ordinal |
+//! | then | directory: 73 entries of 56 bytes a page, in order of ordinal |
 //! | then | runs: 170 entries of 24 bytes a page, shard by shard |
 //! | then | starts of the blocks: 1022 numbers of 4 bytes a page |
 //!
@@ -15,13 +16,13 @@ use super::{PAGE_BYTES, crc32c, seed};
 use crate::disk::segment_index::{Extent, Run, SegmentIndex, ShardRuns};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"MSTRMIDX");
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const CRC_AT: usize = PAGE_BYTES - 4;
 
-pub(in crate::disk) const ENTRIES_PER_PAGE: usize = 85;
+pub(in crate::disk) const ENTRIES_PER_PAGE: usize = 73;
 pub(in crate::disk) const RUNS_PER_PAGE: usize = 170;
 pub(in crate::disk) const BLOCKS_PER_PAGE: usize = 1022;
-const ENTRY_BYTES: usize = 48;
+const ENTRY_BYTES: usize = 56;
 const RUN_BYTES: usize = 24;
 
 pub(in crate::disk) type Page = [u8; PAGE_BYTES];
@@ -135,6 +136,7 @@ fn encode_entry(ordinal: u32, shard: &ShardRuns, runs_at: u64) -> [u8; ENTRY_BYT
     put(&mut out, 24, shard.extent.arrival_before_ms.to_le_bytes());
     put(&mut out, 32, shard.extent.last_arrival_ms.to_le_bytes());
     put(&mut out, 40, runs_at.to_le_bytes());
+    put(&mut out, 48, shard.extent.bytes.to_le_bytes());
     out
 }
 
@@ -157,6 +159,7 @@ pub(in crate::disk) fn entry_of(page: &Page, index: usize) -> Entry {
             next: u64_at(at, 16),
             arrival_before_ms: u64_at(at, 24),
             last_arrival_ms: u64_at(at, 32),
+            bytes: u64_at(at, 48),
         },
         runs_at: u64_at(at, 40),
     }

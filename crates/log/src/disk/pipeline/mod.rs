@@ -63,6 +63,7 @@ pub(super) enum Event {
         number: u64,
         result: Result<(), Failure>,
     },
+    /// Also of blocks that were written and made durable in one request: then `Written` does not come.
     Synced {
         segment: u64,
         number: u64,

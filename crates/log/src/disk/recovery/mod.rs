@@ -208,7 +208,7 @@ fn load(disk: &Arc<dyn Disk>, folder: &ClassFolder, kept: &[Found], recovered: &
         }
         let end = index.end;
         let (index, begun_ms) = (Index::Memory(Arc::new(index)), segment.begun_ms);
-        recovered.segments.insert(segment.id, Segment { path, file: None, index, end, begun_ms });
+        recovered.segments.insert(segment.id, Segment { path, file: None, index, end, begun_ms, dead_bytes: 0 });
         recovered.unsealed.push(segment.id);
     }
     replay.finish(recovered);
@@ -249,7 +249,14 @@ fn open_sealed(
     match file {
         Ok(file) if file.head.first_block == segment.first_block => {
             let end = file.head.end;
-            Ok(Segment { path, file: None, index: Index::File(Arc::new(file)), end, begun_ms: segment.begun_ms })
+            Ok(Segment {
+                path,
+                file: None,
+                index: Index::File(Arc::new(file)),
+                end,
+                begun_ms: segment.begun_ms,
+                dead_bytes: 0,
+            })
         }
         _ => {
             tracing::warn!(segment = segment.id, "the index of a segment is missing or damaged: it is made again");
@@ -258,7 +265,14 @@ fn open_sealed(
                 IndexError::Damaged | IndexError::NotInMemory => io::ErrorKind::InvalidData.into(),
             })?;
             let end = index.end;
-            Ok(Segment { path, file: None, index: Index::Memory(Arc::new(index)), end, begun_ms: segment.begun_ms })
+            Ok(Segment {
+                path,
+                file: None,
+                index: Index::Memory(Arc::new(index)),
+                end,
+                begun_ms: segment.begun_ms,
+                dead_bytes: 0,
+            })
         }
     }
 }

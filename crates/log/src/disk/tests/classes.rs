@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_env::{Disk, ServiceClock, VirtualTime};
+use millstream_env::{Disk, ServiceClock, Tasks, VirtualTime};
 use millstream_testkit::SimDisk;
 use millstream_types::Payload;
 
 use super::{environment, small};
 use crate::conformance::support::{ALL, DAY, OTHER, SHARD, START, append, positions, put, read, read_all};
 use crate::contract::{Entry, Position, ReadFrom, ReadLimit, ShardConfig, SharedLog};
-use crate::disk::{DiskLog, Options};
+use crate::disk::{DiskLog, Options, RetentionClass};
 
 const HOUR: Duration = Duration::from_hours(1);
 const WEEK: ShardConfig = ShardConfig { retention: Duration::from_hours(7 * 24) };
@@ -26,7 +26,7 @@ fn open(disk: &SimDisk, options: Options, hours: u32) -> (DiskLog, SharedLog, Vi
 
 fn segments(disk: &SimDisk, class: &str) -> usize {
     let names = disk.list(&Path::new("/data/log").join(class)).unwrap_or_default();
-    names.iter().filter(|name| name.ends_with(".log")).count()
+    names.iter().filter(|name| crate::disk::files::segment_of(name, ".log").is_some()).count()
 }
 
 fn features(disk: &SimDisk) -> String {
@@ -60,11 +60,31 @@ async fn a_long_lived_stream_does_not_keep_the_segments_of_others() {
     }
     let before = disk_log.stats().bytes;
     assert!(segments(&disk, "default") > 3, "several segments");
+    let dead = |class| disk_log.classes().into_iter().find(|(of, _)| *of == class).expect("in use").1.dead_bytes;
     time.advance(25 * HOUR);
     until("expiry", || segments(&disk, "default") <= 1).await;
     assert!(disk_log.stats().bytes < before / 2);
     assert_eq!(read_all(&log, OTHER).await.len(), 100);
     assert!(read_all(&log, SHARD).await.is_empty());
+    assert_eq!(dead(RetentionClass::Day), 0);
+}
+
+#[tokio::test]
+async fn space_that_nobody_needs_is_counted() {
+    let disk = SimDisk::new(1);
+    let (disk_log, log, time) = open(&disk, small("/data"), 0);
+    log.create(SHARD, DAY).await.expect("created");
+    log.create(OTHER, DAY).await.expect("created");
+    for _ in 0..100 {
+        put(&log, SHARD, &[1; 10_000]).await;
+        put(&log, OTHER, &[2; 1_000]).await;
+    }
+    assert_eq!(disk_log.stats().dead_bytes, 0);
+    log.delete(SHARD).await.expect("deleted");
+    until("counting", || disk_log.stats().dead_bytes > 700_000).await;
+    assert!(disk_log.stats().dead_bytes < 1_100_000, "only what was deleted");
+    time.advance(25 * HOUR);
+    until("expiry", || disk_log.stats().dead_bytes == 0 && segments(&disk, "default") <= 1).await;
 }
 
 #[tokio::test]
@@ -141,7 +161,8 @@ async fn writers_and_readers_notice_nothing_of_moves() {
     let disk = SimDisk::new(1);
     let (_, log, _) = open(&disk, small("/data"), 0);
     log.create(SHARD, DAY).await.expect("created");
-    let mover = tokio::spawn({
+    let tasks = Tasks::new();
+    let mover = tasks.spawn({
         let log = Arc::clone(&log);
         async move {
             for config in [WEEK, YEAR, DAY].into_iter().cycle().take(60) {
@@ -149,7 +170,7 @@ async fn writers_and_readers_notice_nothing_of_moves() {
             }
         }
     });
-    let reader = tokio::spawn({
+    let reader = tasks.spawn({
         let log = Arc::clone(&log);
         async move {
             let mut tail = log.tail(SHARD).expect("it is there");
