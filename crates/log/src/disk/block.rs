@@ -15,6 +15,7 @@ use super::engine::Engine;
 use super::format::block::{BlockHeader, Kind};
 use super::format::fact::ShardFacts;
 use super::format::record::{self, RecordHeader};
+use super::order::{Layout, Place};
 
 /// What became of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,38 @@ pub(super) enum Effect {
     },
 }
 
+impl Effect {
+    pub(super) fn ordinal(&self) -> u32 {
+        match self {
+            Self::Run { ordinal, .. }
+            | Self::Created { ordinal }
+            | Self::Configured { ordinal, .. }
+            | Self::Sealed { ordinal, .. }
+            | Self::Deleted { ordinal }
+            | Self::Left { ordinal, .. }
+            | Self::Entered { ordinal, .. } => *ordinal,
+        }
+    }
+
+    /// Takes `later` in, when both are runs of one shard and it lies right behind. True when it did.
+    pub(super) fn extend(&mut self, later: &Self) -> bool {
+        let (
+            Self::Run { ordinal, next, last_arrival, offset, length, .. },
+            Self::Run { ordinal: of, next: end, last_arrival: newest, offset: start, length: more, .. },
+        ) = (self, later)
+        else {
+            return false;
+        };
+        if ordinal != of || *offset + *length != *start {
+            return false;
+        }
+        *next = *end;
+        *last_arrival = *newest;
+        *length += *more;
+        true
+    }
+}
+
 /// A block that takes reservations, or waits to be written.
 #[derive(Debug)]
 pub(super) struct PendingBlock {
@@ -102,6 +135,10 @@ pub(super) struct PendingBlock {
     header: Option<Region>,
     capacity: usize,
     pub(super) effects: Vec<Effect>,
+    /// The effects once a committer may look at them.
+    shared: Option<Arc<Vec<Effect>>>,
+    /// What lies where, in order.
+    places: Vec<Place>,
     records: u32,
     pub(super) payload_bytes: u64,
     /// Given back when the block is decided.
@@ -125,6 +162,8 @@ impl PendingBlock {
             header: Some(header),
             capacity,
             effects: Vec::new(),
+            shared: None,
+            places: Vec::new(),
             records: 0,
             payload_bytes: 0,
             admitted: Vec::new(),
@@ -141,9 +180,12 @@ impl PendingBlock {
         arena.remaining() >= bytes && arena.used() + bytes <= self.capacity
     }
 
-    /// Takes `bytes`, which must be there. Returns the place and its offset in the block.
-    pub(super) fn carve(&mut self, bytes: usize) -> (Region, u32) {
+    /// Takes `bytes`, which must be there, for a record of the shard `ordinal`. Returns the place and its offset in the
+    /// block.
+    pub(super) fn carve(&mut self, ordinal: u32, bytes: usize) -> (Region, u32) {
         let offset = u32::try_from(self.arena().used()).expect("blocks are below 4 GiB");
+        let length = u32::try_from(bytes).expect("blocks are below 4 GiB");
+        Place::add(&mut self.places, Place { ordinal, offset, length });
         let region = self.arena().carve(bytes).expect("the caller made sure of the room");
         self.records += 1;
         self.ticket.unsettled.fetch_add(1, Ordering::Relaxed);
@@ -153,7 +195,7 @@ impl PendingBlock {
     /// Writes a record that says something about a shard.
     pub(super) fn put_fact(&mut self, header: FactHeader, body: &[u8]) {
         let length = RecordHeader::BYTES + body.len();
-        let (mut region, _) = self.carve(length);
+        let (mut region, _) = self.carve(header.ordinal, length);
         encode_fact(region.bytes_mut(), header, body, self.ticket.number);
         drop(region);
         self.ticket.settle_one();
@@ -188,6 +230,26 @@ impl PendingBlock {
         let frozen = arena.freeze().expect("all slots of the block are settled");
         self.frozen = Some(frozen.clone());
         frozen
+    }
+
+    /// What is needed to put the frozen block in another order.
+    pub(super) fn layout(&mut self) -> Layout {
+        let effects = Arc::new(std::mem::take(&mut self.effects));
+        self.shared = Some(Arc::clone(&effects));
+        Layout { places: std::mem::take(&mut self.places), effects }
+    }
+
+    /// `before` has been put in another order. Nothing happens when that is not this block.
+    pub(super) fn reorder(&mut self, before: &Frozen, block: Frozen, effects: Vec<Effect>) {
+        if self.frozen.as_ref().is_some_and(|frozen| frozen.is(before)) {
+            self.frozen = Some(block);
+            self.shared = Some(Arc::new(effects));
+        }
+    }
+
+    /// What becomes true when it is published.
+    pub(super) fn effects(&self) -> &[Effect] {
+        self.shared.as_ref().map_or(&self.effects, |shared| shared)
     }
 
     pub(super) fn decide(self, outcome: Outcome) {

@@ -202,6 +202,11 @@ pub(super) struct Frozen {
 }
 
 impl Frozen {
+    /// Whether both are the same memory.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.memory, &other.memory)
+    }
+
     /// Bytes of memory held, which may be more than its length.
     pub(super) fn capacity(&self) -> usize {
         self.memory.raw().capacity

@@ -28,6 +28,7 @@ mod format;
 mod format_file;
 mod index_file;
 mod options;
+mod order;
 mod pipeline;
 mod read;
 mod read_files;

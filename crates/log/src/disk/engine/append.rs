@@ -59,7 +59,7 @@ impl Engine {
                     block.admit(admitted);
                     touched = Some(block.ticket.number);
                 }
-                let (region, offset) = block.carve(length);
+                let (region, offset) = block.carve(ordinal, length);
                 block.payload_bytes += (entry.payload_bytes + entry.partition_key.len()) as u64;
                 let ticket = Arc::clone(&block.ticket);
                 note_run(&mut block.effects, ordinal, stored, offset, length);
@@ -135,25 +135,18 @@ fn record_bytes(entry: &Entry<'_>) -> usize {
 
 /// Extends the last run when the record lies behind it.
 fn note_run(effects: &mut Vec<Effect>, ordinal: u32, stored: Stored, offset: u32, length: usize) {
-    let bytes = u32::try_from(length).expect("blocks are below 4 GiB");
-    if let Some(Effect::Run { ordinal: last, next, last_arrival, offset: start, length, .. }) = effects.last_mut()
-        && *last == ordinal
-        && *start + *length == offset
-    {
-        *next = stored.position.0 + 1;
-        *last_arrival = stored.arrival;
-        *length += bytes;
-        return;
-    }
-    effects.push(Effect::Run {
+    let run = Effect::Run {
         ordinal,
         first: stored.position.0,
         next: stored.position.0 + 1,
         arrival: stored.arrival,
         last_arrival: stored.arrival,
         offset,
-        length: bytes,
-    });
+        length: u32::try_from(length).expect("blocks are below 4 GiB"),
+    };
+    if !effects.last_mut().is_some_and(|last| last.extend(&run)) {
+        effects.push(run);
+    }
 }
 
 /// The part of making a slot that needs no lock: copies the key into place.

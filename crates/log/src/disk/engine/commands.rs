@@ -7,12 +7,14 @@ use millstream_env::Timestamp;
 
 use crate::contract::AppendError;
 
+use super::super::buffer::Frozen;
 use super::super::block::{Effect, FactHeader, Outcome, PendingBlock, encode_fact};
 use super::super::format::PAGE_BYTES;
 use super::super::format::block::{BlockHeader, Kind};
 use super::super::format::fact::{CheckpointDamage, CheckpointHead};
 use super::super::format::record::{self, RecordHeader};
 use super::super::format::segment::SegmentHeader;
+use super::super::order::Layout;
 use super::super::pipeline::{Command, Event};
 use super::super::segment_index::{Run, SegmentIndex};
 use super::{Chore, Counters, Engine, Index, State, Work};
@@ -56,13 +58,14 @@ fn one(engine: &Engine, state: &mut State, command: Command) -> Vec<Command> {
             let now = engine.clock.now();
             let block = state.blocks.get_mut(&number).expect("a block is there until decided");
             let bytes = block.freeze(Kind::Data, segment, durable_upto, now);
-            push_write(state, segment, number, offset, bytes);
+            let layout = Some(block.layout());
+            push_write(state, segment, number, offset, bytes, layout);
         }
         Command::WriteClosing { segment, number, offset, durable_upto } => {
             let mut block = PendingBlock::open(engine, number, PAGE_BYTES);
             let bytes = block.freeze(Kind::Closing, segment, durable_upto, engine.clock.now());
             state.blocks.insert(number, block);
-            push_write(state, segment, number, offset, bytes);
+            push_write(state, segment, number, offset, bytes, None);
         }
         Command::Sync { segment, number } => {
             let file = state.segments.get(&segment).and_then(|found| found.file.clone());
@@ -82,10 +85,10 @@ fn one(engine: &Engine, state: &mut State, command: Command) -> Vec<Command> {
     Vec::new()
 }
 
-fn push_write(state: &mut State, segment: u64, number: u64, offset: u64, bytes: super::super::buffer::Frozen) {
+fn push_write(state: &mut State, segment: u64, number: u64, offset: u64, bytes: Frozen, layout: Option<Layout>) {
     let file = state.segments.get(&segment).and_then(|found| found.file.clone());
     let file = file.expect("the active segment's file is open");
-    state.work.push_back(Work::Write { segment, number, offset, file, bytes });
+    state.work.push_back(Work::Write { segment, number, offset, file, bytes, layout });
 }
 
 /// Upper bound of header page and checkpoint block.
@@ -138,7 +141,7 @@ fn write_checkpoint(engine: &Engine, state: &mut State, segment: u64, number: u6
         found.index = Index::Active(index);
         found.begun_ms = now.millis();
     }
-    push_write(state, segment, number, 0, bytes);
+    push_write(state, segment, number, 0, bytes, None);
     Event::CheckpointBuilt { segment, length: total }
 }
 
@@ -173,11 +176,10 @@ fn publish(engine: &Engine, state: &mut State, segment: u64, number: u64, offset
     Counters::add(&engine.counters.blocks, 1);
     let Some(mut block) = state.blocks.remove(&number) else { return };
     let start = index.blocks[index.blocks.len() - 1];
-    let effects = std::mem::take(&mut block.effects);
-    for effect in &effects {
+    for effect in block.effects() {
         apply(state, segment, start, *effect);
     }
-    wake(state, &effects);
+    wake(state, block.effects());
     engine.counters.payload_bytes.fetch_add(block.payload_bytes, Ordering::Relaxed);
     if let Some(frozen) = block.frozen.take() {
         state.tail.put(&engine.pool, number, frozen);
@@ -201,15 +203,7 @@ fn wake(state: &mut State, effects: &[Effect]) {
 }
 
 fn apply(state: &mut State, segment: u64, block_start: u32, effect: Effect) {
-    let ordinal = match effect {
-        Effect::Run { ordinal, .. }
-        | Effect::Created { ordinal }
-        | Effect::Configured { ordinal, .. }
-        | Effect::Sealed { ordinal, .. }
-        | Effect::Deleted { ordinal }
-        | Effect::Left { ordinal, .. }
-        | Effect::Entered { ordinal, .. } => ordinal,
-    };
+    let ordinal = effect.ordinal();
     let Some(shard) = state.shards.get_mut(&ordinal) else { return };
     match effect {
         Effect::Run { first, next, arrival, last_arrival, offset, length, .. } => {
@@ -273,7 +267,7 @@ fn fail(state: &mut State, submitted: u64, error: AppendError) {
     state.work.retain(|work| matches!(work, Work::Create { .. }));
     let waiting = std::mem::take(&mut state.blocks).into_values().chain(state.open.take());
     for block in waiting {
-        for effect in &block.effects {
+        for effect in block.effects() {
             if let Effect::Created { ordinal } = effect
                 && let Some(gone) = state.shards.remove(ordinal)
             {

@@ -31,6 +31,7 @@ use super::class::RetentionClass;
 use super::files::ClassFolder;
 use super::index_file::{IndexFile, PageCache};
 use super::options::Options;
+use super::order::Layout;
 use super::pipeline::{Command, Pipeline, Sizes};
 use super::read::Turns;
 use super::readers::Readers;
@@ -151,7 +152,15 @@ pub(super) enum Index {
 #[derive(Debug)]
 pub(super) enum Work {
     Create { segment: u64, bytes: u64, direct: bool },
-    Write { segment: u64, number: u64, offset: u64, file: Arc<dyn DiskFile>, bytes: Frozen },
+    /// With a layout the block may be put in another order first.
+    Write {
+        segment: u64,
+        number: u64,
+        offset: u64,
+        file: Arc<dyn DiskFile>,
+        bytes: Frozen,
+        layout: Option<Layout>,
+    },
     Sync { segment: u64, number: u64, file: Arc<dyn DiskFile> },
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millstream_env::{Access, DiskFile};
 
 use super::super::buffer::Frozen;
+use super::super::order::{self, Layout};
 use super::super::pipeline::{Event, Failure};
 use super::super::segment_index::SegmentIndex;
 use super::{Counters, Engine, Index, Life, Segment, Work};
@@ -38,16 +39,18 @@ impl Engine {
                 let result = created.map(|(file, direct)| self.register(segment, file, direct));
                 Event::Created { segment, result: result.map_err(|error| failure("create", segment, &error)) }
             }
-            Work::Write { segment, number, offset, file, bytes } if self.is_small(&bytes) => {
+            Work::Write { segment, number, offset, file, bytes, layout } => {
+                let bytes = self.in_order(number, bytes, layout);
                 Counters::add(&self.counters.written_bytes, bytes.as_ref().len() as u64);
-                Counters::add(&self.counters.syncs, 1);
-                let result = file.write_all_durably_at(bytes.as_ref(), offset);
-                Event::Synced { segment, number, result: result.map_err(|error| failure("write", segment, &error)) }
-            }
-            Work::Write { segment, number, offset, file, bytes } => {
-                Counters::add(&self.counters.written_bytes, bytes.as_ref().len() as u64);
-                let result = file.write_all_at(bytes.as_ref(), offset);
-                Event::Written { segment, number, result: result.map_err(|error| failure("write", segment, &error)) }
+                let small = bytes.as_ref().len() <= self.options.durable_write_bytes_max;
+                let result = if small {
+                    Counters::add(&self.counters.syncs, 1);
+                    file.write_all_durably_at(bytes.as_ref(), offset)
+                } else {
+                    file.write_all_at(bytes.as_ref(), offset)
+                };
+                let result = result.map_err(|error| failure("write", segment, &error));
+                if small { Event::Synced { segment, number, result } } else { Event::Written { segment, number, result } }
             }
             Work::Sync { segment, number, file } => {
                 Counters::add(&self.counters.syncs, 1);
@@ -58,9 +61,14 @@ impl Engine {
         self.tell(event);
     }
 
-    /// Whether a block is written and made durable in one request.
-    fn is_small(&self, bytes: &Frozen) -> bool {
-        bytes.as_ref().len() <= self.options.durable_write_bytes_max
+    /// The block in the order of shards, when that is worth it.
+    fn in_order(&self, number: u64, bytes: Frozen, layout: Option<Layout>) -> Frozen {
+        let ordered = layout.and_then(|layout| order::by_shard(&self.pool, &bytes, &layout));
+        let Some((ordered, effects)) = ordered else { return bytes };
+        if let Some(block) = self.lock().blocks.get_mut(&number) {
+            block.reorder(&bytes, ordered.clone(), effects);
+        }
+        ordered
     }
 
     pub(in crate::disk) fn tell(&self, event: Event) {
