@@ -55,7 +55,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "NAME", env = "MILLSTREAM_HOST_NAME", value_delimiter = ',')]
     pub(crate) host_name: Vec<String>,
 
-    /// Whether a shard takes and gives only as much a second as at AWS, or as much as this machine can [default: off]
+    /// Whether shards and operations take only as much a second as at AWS, or as much as this machine can [default: off]
     #[arg(long, env = "MILLSTREAM_SHARD_LIMITS")]
     pub(crate) shard_limits: Option<ShardLimits>,
 
@@ -145,14 +145,15 @@ pub(crate) enum Auth {
     Enforce,
 }
 
-/// Per-shard throughput limits.
+/// Limits of throughput and of calls.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ShardLimits {
     /// No limits
     #[default]
     Off,
-    /// 1 MiB or 1000 records in, 2 MiB or 5 reads out a second
+    /// For a shard 1 MiB or 1000 records in and 2 MiB or 5 reads out a second, 2 MiB a second more for each enhanced consumer,
+    /// and AWS's limits of calls per second
     Aws,
 }
 

@@ -6,6 +6,7 @@ mod crashes;
 mod durable;
 mod fixture;
 mod iterators;
+mod limits;
 mod listing;
 mod puts;
 mod reshard;
