@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ADDR:PORT", env = "MILLSTREAM_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
 
-    /// Who may call: `open` takes any foreign access key for its account's root
+    /// Who may call: `open` takes any foreign access key for its account's root [default: open]
     #[arg(long, env = "MILLSTREAM_AUTH")]
     pub(crate) auth: Option<Auth>,
 
@@ -59,7 +59,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "MILLSTREAM_SHARD_LIMITS")]
     pub(crate) shard_limits: Option<ShardLimits>,
 
-    /// How functions are kept apart from this machine and from each other
+    /// How functions are kept apart from this machine and from each other [default: auto]
     #[arg(long, env = "MILLSTREAM_ISOLATION")]
     pub(crate) isolation: Option<Isolation>,
 
@@ -75,7 +75,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DIR", env = "MILLSTREAM_RUN_DIR")]
     pub(crate) run_dir: Option<PathBuf>,
 
-    /// The form of this server's own log
+    /// The form of this server's own log [default: text]
     #[arg(long, env = "MILLSTREAM_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
 
