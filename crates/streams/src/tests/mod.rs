@@ -8,6 +8,7 @@ mod fixture;
 mod iterators;
 mod limits;
 mod listing;
+mod nonsense;
 mod puts;
 mod reshard;
 mod scripted_log;
