@@ -18,7 +18,7 @@ import threading
 import pytest
 import redis as redis_client
 
-from millstream import free_port, until
+from millstream import Server, free_port, until
 from test_resharding import Producers, reshard, wait_active
 
 APP = pathlib.Path(__file__).with_name("async_kinesis_app.py")
@@ -107,15 +107,17 @@ def put(kinesis, stream, texts):
     assert kinesis.put_records(StreamName=stream, Records=records)["FailedRecordCount"] == 0
 
 
-def test_two_workers_share_a_stream_and_read_every_record_once_in_order(server, redis):
-    server.stream("shared", shards=4)
-    with Worker(server, redis, "shared", "a", 2) as a, Worker(server, redis, "shared", "b", 2) as b:
-        with Producers(server, "shared") as producers:
-            until(lambda: a.has(100) and b.has(100), what="records in both workers")
-        until(lambda: len(a.texts) + len(b.texts) >= producers.count(), what="all records")
-        leases = [json.loads(redis.get(key)) for key in redis.keys("pyredis-app-*")]
-        assert collections.Counter(lease["ref"] for lease in leases) == {"app/a": 2, "app/b": 2}
-        texts = a.stop() + b.stop()
+@pytest.mark.parametrize("limits", ["off", "aws"])
+def test_two_workers_share_a_stream_and_read_every_record_once_in_order(tmp_path, redis, limits):
+    with Server(tmp_path, "--shard-limits", limits) as server:
+        server.stream("shared", shards=4)
+        with Worker(server, redis, "shared", "a", 2) as a, Worker(server, redis, "shared", "b", 2) as b:
+            with Producers(server, "shared") as producers:
+                until(lambda: a.has(100) and b.has(100), what="records in both workers")
+            until(lambda: len(a.texts) + len(b.texts) >= producers.count(), what="all records")
+            leases = [json.loads(redis.get(key)) for key in redis.keys("pyredis-app-*")]
+            assert collections.Counter(lease["ref"] for lease in leases) == {"app/a": 2, "app/b": 2}
+            texts = a.stop() + b.stop()
     assert by_key(texts) == acknowledged(producers)
 
 
