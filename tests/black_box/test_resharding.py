@@ -30,6 +30,9 @@ class Producers:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
         self.stopped.set()
         for thread in self.threads:
             thread.join(30)
@@ -39,16 +42,17 @@ class Producers:
         keys = [f"{number}-{i}" for i in range(8)]
         count = 0
         while not self.stopped.is_set():
-            records = [{"PartitionKey": key, "Data": str(count).encode()} for key in keys]
+            records = [{"PartitionKey": key, "Data": f"{key}:{count}".encode()} for key in keys]
             self.attempted.update(keys)
             try:
                 answers = kinesis.put_records(StreamName=self.stream, Records=records)["Records"]
             except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
                 self.stopped.wait(0.05)
                 answers = []
-            for key, answer in zip(keys, answers):
+            for record, answer in zip(records, answers):
                 if "SequenceNumber" in answer:
-                    self.acknowledged[key].append((int(answer["SequenceNumber"]), str(count).encode()))
+                    stored = (int(answer["SequenceNumber"]), record["Data"])
+                    self.acknowledged[record["PartitionKey"]].append(stored)
             count += 1
 
     def count(self):

@@ -50,4 +50,32 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn every_command_flag_and_choice_has_a_help_text() {
+        let mut silent = Vec::new();
+        find_silent(&Cli::command(), &mut silent);
+        assert_eq!(silent, [""; 0]);
+    }
+
+    fn find_silent(command: &clap::Command, silent: &mut Vec<String>) {
+        let name = command.get_name();
+        if command.get_about().is_none() {
+            silent.push(name.to_owned());
+        }
+        for argument in command.get_arguments() {
+            if argument.get_help().is_none() {
+                silent.push(format!("{name} {}", argument.get_id()));
+            }
+            let choices = argument.get_possible_values();
+            // Either all explain themselves or none has to, as `true` and `false`.
+            if choices.iter().any(|choice| choice.get_help().is_some()) {
+                let unexplained = choices.iter().filter(|choice| choice.get_help().is_none());
+                silent.extend(unexplained.map(|choice| format!("{name} {} {}", argument.get_id(), choice.get_name())));
+            }
+        }
+        for subcommand in command.get_subcommands() {
+            find_silent(subcommand, silent);
+        }
+    }
 }

@@ -153,6 +153,24 @@ answers! {
         AccessDenied => AccessDenied, InUse => ResourceInUse, LimitExceeded => LimitExceeded;
 }
 
+/// Operations whose only limit is that of calls per second.
+macro_rules! rate_answers {
+    ($($error:ident),* $(,)?) => {
+        $(impl From<LimitExceeded> for wire::$error {
+            fn from(cause: LimitExceeded) -> Self { Self::LimitExceeded(cause.0) }
+        })*
+    };
+}
+
+rate_answers! {
+    DeleteStreamError, DescribeStreamError, DescribeStreamSummaryError, ListStreamsError, ListShardsError,
+    IncreaseStreamRetentionPeriodError, DecreaseStreamRetentionPeriodError, MergeShardsError,
+    EnableEnhancedMonitoringError, DisableEnhancedMonitoringError, ListTagsForResourceError,
+    DescribeAccountSettingsError, UpdateAccountSettingsError, DescribeLimitsError,
+    AddTagsToStreamError, RemoveTagsFromStreamError, ListTagsForStreamError,
+    DescribeStreamConsumerError, ListStreamConsumersError, DeregisterStreamConsumerError,
+}
+
 /// Operations that refuse like all others though their model lists no such exception.
 macro_rules! denied_answers {
     ($($error:ident),* $(,)?) => {

@@ -9,7 +9,7 @@
 //! - `lifecycle`: the steps that span several keys and shards. The intent to take them stands in the stream's header,
 //!   so that whatever was interrupted is finished at the next start.
 //! - `reshard`: what replaces which shards, and the rounds in which it happens.
-//! - `traffic`: counters of each shard, AWS's per-shard limits, and on-demand streams that scale by their load.
+//! - `traffic`: counters of each shard, AWS's limits of shards and calls, and on-demand streams that scale by their load.
 //! - `iterator`, `signer`: shard iterators and page tokens carry all they need, are signed, and survive a restart.
 //! - `consumers`, `subscriptions`: enhanced fan-out: who has subscribed, and what is pushed to him.
 //! - `operations`: one file for each operation or closely related group.

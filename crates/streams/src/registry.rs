@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::errors::{Internal, LookupError};
 use crate::lifecycle::StepError;
-use crate::model::{self, Header, Page, Status};
+use crate::model::{self, Header, Mode, Page, Status};
 use crate::names::StreamName;
 use crate::reshard;
 use crate::stream::Stream;
@@ -135,6 +135,11 @@ impl Registry {
             state.streams.insert(name.clone(), Arc::clone(&stream));
         }
         Ok(Some(stream))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_cached(&self, name: &StreamName) -> bool {
+        self.lock().streams.contains_key(name)
     }
 
     /// The stream as it is now, or AWS's text that there is none.
@@ -270,7 +275,12 @@ impl Registry {
             }
             if self.header(name).await?.is_some_and(|now| now.revision == revision) {
                 let shards = reshard::shown(&header, shards);
-                let traffic = self.traffic.of_stream(header.id, name, shards.iter().map(|shard| shard.index));
+                let traffic = self.traffic.of_stream(
+                    header.id,
+                    name,
+                    header.mode == Mode::OnDemand,
+                    shards.iter().map(|shard| shard.index),
+                );
                 return Ok(Some(Stream::new(name.clone(), header, shards, traffic)));
             }
         }

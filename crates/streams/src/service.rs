@@ -16,6 +16,7 @@ use crate::registry::{Registry, StreamWatch};
 use crate::signer::Signer;
 use crate::stream::Stream;
 use crate::subscriptions::Places;
+use crate::traffic::calls::Calls;
 
 /// Quotas of one account in one region.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,7 @@ pub struct Options {
     pub streams_creating_max: usize,
     /// How long a creation beyond that waits for its turn before it is refused.
     pub creating_wait: Duration,
-    /// Whether AWS's per-shard limits of writes and reads are enforced.
+    /// Whether AWS's limits are enforced: of what a shard takes and gives, of what a consumer receives, and of calls.
     pub shard_limits: bool,
     /// Subscriptions to shards that this process serves at once, of all accounts. Each may hold one event on its way.
     pub subscriptions_max: usize,
@@ -87,6 +88,7 @@ pub(crate) struct Inner {
     /// The streams whose intents are being finished.
     pub(crate) running: Running,
     pub(crate) subscriptions: Places,
+    pub(crate) calls: Calls,
 }
 
 impl Streams {
@@ -95,10 +97,16 @@ impl Streams {
         let secret = load_secret(&parts).await?;
         let registry = Registry::new(Arc::clone(&parts.store));
         let signer = Signer::new(&secret.key);
-        let subscriptions = Places::new(options.subscriptions_max);
-        let streams = Self {
-            inner: Arc::new(Inner { parts, options, registry, signer, running: Running::default(), subscriptions }),
+        let inner = Inner {
+            parts,
+            options,
+            registry,
+            signer,
+            running: Running::default(),
+            subscriptions: Places::new(options.subscriptions_max, options.shard_limits),
+            calls: Calls::default(),
         };
+        let streams = Self { inner: Arc::new(inner) };
         let following = streams.clone();
         streams.inner.parts.tasks.spawn_dropped_on_cancel(async move {
             following.inner.registry.follow_catalog().await;

@@ -105,6 +105,60 @@ impl Drop for RequestGuard {
     }
 }
 
+/// Of one HTTP/2 stream: since when it is its peer's turn to take what it was given. Its connection may be busy with other
+/// streams meanwhile, so the connection's own activity tells nothing about it.
+#[derive(Debug)]
+pub(super) struct Turn {
+    clock: HostClock,
+    since: AtomicU64,
+}
+
+tokio::task_local! {
+    /// That of the stream which the present task serves.
+    static TURN: Arc<Turn>;
+}
+
+impl Turn {
+    pub(super) fn new(clock: HostClock) -> Arc<Self> {
+        Arc::new(Self { clock, since: AtomicU64::new(NONE) })
+    }
+
+    /// That of the stream on which a request is being answered; `None` over HTTP/1.1.
+    pub(super) fn of_this_stream() -> Option<Arc<Self>> {
+        TURN.try_with(Arc::clone).ok()
+    }
+
+    /// Serves the stream until it is done, or until its peer has let `limit` pass.
+    pub(super) async fn serve(self: Arc<Self>, limit: Duration, stream: impl Future) {
+        let turn = Arc::clone(&self);
+        tokio::select! {
+            _ = TURN.scope(self, stream) => {}
+            () = turn.missed(limit) => tracing::debug!("an answer is given up: its peer takes nothing of it"),
+        }
+    }
+
+    /// The peer was given something.
+    pub(super) fn begin(&self) {
+        self.since.store(millis(self.clock.monotonic()), Ordering::Relaxed);
+    }
+
+    /// The peer has taken everything.
+    pub(super) fn end(&self) {
+        self.since.store(NONE, Ordering::Relaxed);
+    }
+
+    async fn missed(&self, limit: Duration) {
+        let mut wait = Some(limit);
+        while let Some(time) = wait {
+            self.clock.sleep(time).await;
+            wait = match self.since.load(Ordering::Relaxed) {
+                NONE => Some(limit),
+                since => left(since, limit, millis(self.clock.monotonic())),
+            };
+        }
+    }
+}
+
 /// A stream that reports its bytes to an [`Activity`].
 #[derive(Debug)]
 pub(super) struct Watched<S> {

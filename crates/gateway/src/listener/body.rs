@@ -14,7 +14,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use millstream_env::Tasks;
 
-use super::activity::{Activity, RequestGuard};
+use super::activity::{Activity, RequestGuard, Turn};
 
 /// The body of every answer.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl ResponseBody {
         if let Self::Pieces(pieces) = &mut self {
             let (activity, tasks) = (Arc::clone(activity), tasks.clone());
             let stop = Box::pin(async move { tasks.cancelled().await });
-            pieces.connection = Some(Connection { activity, stop, waiting: None });
+            pieces.connection = Some(Connection { activity, stop, waiting: None, turn: Turn::of_this_stream() });
         }
         self
     }
@@ -67,6 +67,8 @@ struct Connection {
     /// There while the peer has been given everything there is. Not while a piece is on its way: then it is the peer's
     /// turn, and one that takes nothing makes its connection idle.
     waiting: Option<RequestGuard>,
+    /// Over HTTP/2, where the connection asks for the next piece when the peer has taken the one before.
+    turn: Option<Arc<Turn>>,
 }
 
 impl Pieces {
@@ -76,6 +78,9 @@ impl Pieces {
             return Poll::Ready(None);
         }
         let piece = self.source.as_mut().poll_next(cx);
+        if let Some(turn) = &connection.turn {
+            if matches!(piece, Poll::Ready(Some(_))) { turn.begin() } else { turn.end() }
+        }
         match piece {
             Poll::Pending if connection.waiting.is_none() => connection.waiting = Some(connection.activity.request()),
             Poll::Pending => {}

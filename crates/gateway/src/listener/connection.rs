@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use millstream_env::{HostClock, Tasks};
 use tokio::net::TcpStream;
 
-use super::activity::{Activity, Expired, Watched};
+use super::activity::{Activity, Expired, Turn, Watched};
 use super::preface::{self, Protocol};
 use super::{HEADER_BYTES_MAX, Handler, Options, Peer, STREAMS_PER_CONNECTION_MAX};
 
@@ -63,10 +63,27 @@ impl<H: Handler> Connection<H> {
                 self.drive(connection, &activity).await;
             }
             Protocol::Http2 => {
-                let connection = pin!(http2_builder(&self.tasks).serve_connection(stream, service));
+                let connection = pin!(self.http2_builder().serve_connection(stream, service));
                 self.drive(connection, &activity).await;
             }
         }
+    }
+
+    fn http2_builder(&self) -> http2::Builder<TreeExecutor> {
+        let executor = TreeExecutor {
+            tasks: self.tasks.clone(),
+            clock: self.clock.clone(),
+            stall_timeout: self.options.stall_timeout,
+        };
+        let mut builder = http2::Builder::new(executor);
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+            .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+            .max_frame_size(HTTP2_FRAME_BYTES_MAX)
+            .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).expect("a small constant"));
+        builder
     }
 
     async fn drive<C>(&self, mut connection: Pin<&mut C>, activity: &Activity)
@@ -145,21 +162,14 @@ fn http1_builder() -> http1::Builder {
     builder
 }
 
-fn http2_builder(tasks: &Tasks) -> http2::Builder<TreeExecutor> {
-    let mut builder = http2::Builder::new(TreeExecutor(tasks.clone()));
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
-        .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-        .max_frame_size(HTTP2_FRAME_BYTES_MAX)
-        .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).expect("a small constant"));
-    builder
-}
-
-/// Runs the streams of an HTTP/2 connection in the task tree, so that the shutdown waits for them.
+/// Runs the streams of an HTTP/2 connection in the task tree, so that the shutdown waits for them, and gives up those whose
+/// peer takes nothing.
 #[derive(Clone, Debug)]
-struct TreeExecutor(Tasks);
+struct TreeExecutor {
+    tasks: Tasks,
+    clock: HostClock,
+    stall_timeout: Duration,
+}
 
 impl<F> hyper::rt::Executor<F> for TreeExecutor
 where
@@ -167,6 +177,6 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, future: F) {
-        drop(self.0.spawn(future));
+        drop(self.tasks.spawn(Turn::new(self.clock.clone()).serve(self.stall_timeout, future)));
     }
 }

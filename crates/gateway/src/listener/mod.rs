@@ -62,6 +62,8 @@ pub struct Options {
     /// How long a connection may stay without a request being handled and without a byte of an answer being taken. An answer
     /// that goes on counts as a request while it has nothing to send: a peer that takes nothing has to go nevertheless.
     pub idle_timeout: Duration,
+    /// How long an HTTP/2 peer may take for one piece of an answer that goes on, while it uses the connection otherwise.
+    pub stall_timeout: Duration,
 }
 
 impl Default for Options {
@@ -71,6 +73,7 @@ impl Default for Options {
             preface_timeout: Duration::from_secs(15),
             header_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_mins(2),
+            stall_timeout: Duration::from_mins(5),
         }
     }
 }

@@ -324,3 +324,24 @@ async fn nothing_is_made_for_a_peer_that_takes_nothing_and_it_has_to_go() {
     assert!(made < 32, "{made} MiB were made: more than the buffers of the system and one piece for each");
     drop((http1, http2));
 }
+
+#[tokio::test]
+async fn an_http2_peer_that_does_not_read_one_answer_loses_it_and_keeps_its_connection() {
+    let server = start(Options { stall_timeout: Duration::from_millis(100), ..Options::default() }).await;
+    let stream = TokioIo::new(TcpStream::connect(server.address).await.unwrap());
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let get = |path| Request::get(format!("http://localhost/{path}")).body(Full::<Bytes>::default()).unwrap();
+    let mut read = client.send_request(get("pieces")).await.unwrap().into_body();
+    assert_eq!(read.frame().await.unwrap().unwrap().data_ref().unwrap(), "opened ");
+    let unread = client.send_request(get("flood")).await.unwrap().into_body();
+    server.echo.dropped.notified().await;
+    // What it had taken nothing of is cut off, not ended.
+    assert!(unread.collect().await.is_err());
+    // One that waits for its server has all the time, and the connection goes on.
+    server.echo.gate.notify_one();
+    assert_eq!(read.frame().await.unwrap().unwrap().data_ref().unwrap(), "piece ");
+    let request = Request::post("http://localhost/").body(Full::<Bytes>::from("more")).unwrap();
+    let answer = client.send_request(request).await.unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "more");
+}

@@ -235,13 +235,19 @@ impl Api {
 
     async fn until(&self, what: &str, mut ready: impl AsyncFnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
         let started = self.clock.monotonic();
-        while !ready().await? {
+        loop {
+            match ready().await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                // A server with AWS's limits is asked too often: that says nothing about what is waited for.
+                Err(error) if is(&error, "LimitExceededException") => {}
+                Err(error) => return Err(error),
+            }
             if self.clock.monotonic().saturating_sub(started) > READY_LIMIT {
                 bail!("waited {} s for {what}", READY_LIMIT.as_secs());
             }
             self.clock.sleep(READY_PAUSE).await;
         }
-        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) struct Arguments {
     /// The account to act in: 12 digits, used as the access key
     #[arg(long, default_value = "000000000000")]
     account: AccountId,
+    /// The region to act in; any name works, and each has streams and functions of its own
     #[arg(long, default_value = "us-east-1")]
     region: Region,
     /// As one JSON object instead of shell commands

@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ADDR:PORT", env = "MILLSTREAM_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
 
-    /// Who may call: `open` takes any foreign access key for its account's root
+    /// Who may call: `open` takes any foreign access key for its account's root [default: open]
     #[arg(long, env = "MILLSTREAM_AUTH")]
     pub(crate) auth: Option<Auth>,
 
@@ -55,11 +55,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "NAME", env = "MILLSTREAM_HOST_NAME", value_delimiter = ',')]
     pub(crate) host_name: Vec<String>,
 
-    /// Whether a shard takes and gives only as much a second as at AWS, or as much as this machine can [default: off]
+    /// Whether shards and operations take only as much a second as at AWS, or as much as this machine can [default: off]
     #[arg(long, env = "MILLSTREAM_SHARD_LIMITS")]
     pub(crate) shard_limits: Option<ShardLimits>,
 
-    /// How functions are kept apart from this machine and from each other
+    /// How functions are kept apart from this machine and from each other [default: auto]
     #[arg(long, env = "MILLSTREAM_ISOLATION")]
     pub(crate) isolation: Option<Isolation>,
 
@@ -75,7 +75,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DIR", env = "MILLSTREAM_RUN_DIR")]
     pub(crate) run_dir: Option<PathBuf>,
 
-    /// The form of this server's own log
+    /// The form of this server's own log [default: text]
     #[arg(long, env = "MILLSTREAM_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
 
@@ -145,14 +145,15 @@ pub(crate) enum Auth {
     Enforce,
 }
 
-/// Per-shard throughput limits.
+/// Limits of throughput and of calls.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ShardLimits {
     /// No limits
     #[default]
     Off,
-    /// 1 MiB or 1000 records in, 2 MiB or 5 reads out a second
+    /// For a shard 1 MiB or 1000 records in and 2 MiB or 5 reads out a second, 2 MiB a second more for each enhanced consumer,
+    /// and AWS's limits of calls per second
     Aws,
 }
 

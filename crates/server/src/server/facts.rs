@@ -20,7 +20,10 @@ pub(super) fn tell(config: &Config, endpoint: &str, runtime: &Runtime) {
         );
     }
     if config.shard_limits == ShardLimits::Aws {
-        tracing::info!("shards: limited as at AWS, to 1 MiB or 1000 records in and 2 MiB or 5 reads out a second");
+        tracing::info!(
+            "limits: as at AWS; a shard takes 1 MiB or 1000 records and gives 2 MiB or 5 reads a second and 2 MiB to each \
+             enhanced consumer, and each operation takes only so many calls"
+        );
     }
     let isolation = runtime.isolation();
     if isolation.usable {

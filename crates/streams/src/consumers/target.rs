@@ -113,6 +113,14 @@ impl Resource {
         }
         Ok(Self::Stream(StreamTarget::new(None, Some(arn)).resolve(context, action)?))
     }
+
+    /// The stream itself, or the consumer's.
+    pub(crate) fn stream(&self) -> &StreamName {
+        match self {
+            Self::Stream(name) => name,
+            Self::Consumer(named) => named.stream(),
+        }
+    }
 }
 
 impl Streams {

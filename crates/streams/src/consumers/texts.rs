@@ -50,6 +50,14 @@ pub(crate) fn too_many_subscriptions(limit: usize) -> LimitExceeded {
     LimitExceeded(format!("This server has {limit} active subscriptions already."))
 }
 
+pub(crate) fn subscribed_too_often(consumer: &ConsumerArn, shard: ShardId) -> LimitExceeded {
+    let ConsumerArn { stream, name, .. } = consumer;
+    let (stream, account) = (&stream.name, &stream.scope.account);
+    LimitExceeded(format!(
+        "Rate exceeded for consumer {name} on shard {shard} in stream {stream} under account {account}."
+    ))
+}
+
 /// Recorded (log of 2024), the space before the comma included.
 pub(crate) fn not_active(consumer: &ConsumerArn) -> InUse {
     let ConsumerArn { stream, name, created } = consumer;

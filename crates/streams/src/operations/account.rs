@@ -26,6 +26,7 @@ impl Streams {
         context: &RequestContext,
         _input: DescribeAccountSettingsInput,
     ) -> Result<DescribeAccountSettingsOutput, DescribeAccountSettingsError> {
+        self.admit_on_account(context, "DescribeAccountSettings")?;
         let commitment = self.commitment(&context.scope).await?;
         Ok(DescribeAccountSettingsOutput { minimum_throughput_billing_commitment: Some(commitment.wire()) })
     }
@@ -36,6 +37,7 @@ impl Streams {
         context: &RequestContext,
         input: UpdateAccountSettingsInput,
     ) -> Result<UpdateAccountSettingsOutput, UpdateAccountSettingsError> {
+        self.admit_on_account(context, "UpdateAccountSettings")?;
         let (store, now) = (self.inner.registry.store(), self.now());
         let key = model::account_key(&context.scope);
         for _ in 0..CHANGE_TRIES_MAX {

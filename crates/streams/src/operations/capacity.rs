@@ -74,6 +74,7 @@ impl Streams {
     ) -> Result<UpdateStreamWarmThroughputOutput, UpdateStreamWarmThroughputError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "UpdateStreamWarmThroughput")?;
+        self.admit(context, "UpdateStreamWarmThroughput", &name)?;
         let stream = self.inner.registry.expect(&name).await?;
         let asked = Some(input.warm_throughput_mibps);
         let warm = self.check_warm::<UpdateStreamWarmThroughputError>(&name.scope, stream.header.mode, asked).await?;

@@ -63,6 +63,7 @@ impl Streams {
     ) -> Result<RegisterStreamConsumerOutput, RegisterStreamConsumerError> {
         let target = StreamTarget { stream_name: None, stream_arn: Some(&input.stream_arn) };
         let name = target.resolve(context, "RegisterStreamConsumer")?;
+        self.admit(context, "RegisterStreamConsumer", &name)?;
         let tags = input.tags.unwrap_or_default();
         check_tags(&name, &tags)?;
         let committed = self.commitment(&name.scope).await?.is_on();
@@ -104,6 +105,7 @@ impl Streams {
         let DescribeStreamConsumerInput { stream_arn, consumer_name, consumer_arn, .. } = &input;
         let target = ConsumerTarget::new(stream_arn.as_ref(), consumer_name.as_ref(), consumer_arn.as_ref());
         let named = target.resolve(context, "DescribeStreamConsumer")?;
+        self.admit(context, "DescribeStreamConsumer", named.stream())?;
         let stream = self.inner.registry.expect(named.stream()).await?;
         let found = named.find(&stream.header).ok_or_else(|| texts::not_found(named.stream(), named.name()))?;
         let shown = wire_consumer(named.stream(), named.name(), found);
@@ -126,6 +128,7 @@ impl Streams {
     ) -> Result<ListStreamConsumersOutput, ListStreamConsumersError> {
         let target = StreamTarget { stream_name: None, stream_arn: Some(&input.stream_arn) };
         let name = target.resolve(context, "ListStreamConsumers")?;
+        self.admit(context, "ListStreamConsumers", &name)?;
         let stream = self.inner.registry.expect(&name).await?;
         let created = stream.header.created().seconds();
         let after = match (&input.next_token, input.stream_creation_timestamp) {
@@ -168,6 +171,7 @@ impl Streams {
         let DeregisterStreamConsumerInput { stream_arn, consumer_name, consumer_arn, .. } = &input;
         let target = ConsumerTarget::new(stream_arn.as_ref(), consumer_name.as_ref(), consumer_arn.as_ref());
         let named = target.resolve(context, "DeregisterStreamConsumer")?;
+        self.admit(context, "DeregisterStreamConsumer", named.stream())?;
         let change = |header: &mut Header| {
             if named.find(header).is_none() {
                 let missing = texts::not_found(named.stream(), named.name());

@@ -24,6 +24,7 @@ impl Streams {
         input: CreateStreamInput,
     ) -> Result<(), CreateStreamError> {
         let name = StreamName { scope: context.scope.clone(), name: input.stream_name.clone() };
+        self.admit(context, "CreateStream", &name)?;
         let (mode, shards) = mode_and_shards(&input)?;
         let warm = self.check_warm::<CreateStreamError>(&name.scope, mode, input.warm_throughput_mibps).await?;
         let shards = shards.max(warm.unwrap_or(0));

@@ -20,6 +20,7 @@ impl Streams {
     ) -> Result<(), DeleteStreamError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "DeleteStream")?;
+        self.admit(context, "DeleteStream", &name)?;
         self.inner
             .registry
             .change(&name, |header| {

@@ -13,6 +13,7 @@ impl Streams {
         context: &RequestContext,
         _input: DescribeLimitsInput,
     ) -> Result<DescribeLimitsOutput, DescribeLimitsError> {
+        self.admit_on_account(context, "DescribeLimits")?;
         let usage = self.usage(&context.scope).await?;
         let options = self.inner.options;
         let count = |count: u32| wire_count(count as usize);

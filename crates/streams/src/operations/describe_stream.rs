@@ -25,6 +25,7 @@ impl Streams {
     ) -> Result<DescribeStreamOutput, DescribeStreamError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "DescribeStream")?;
+        self.admit(context, "DescribeStream", &name)?;
         let stream = self.inner.registry.expect(&name).await?;
         let after: Option<ShardId> = match &input.exclusive_start_shard_id {
             Some(text) => Some(text.parse().map_err(|_| name.could_not_find_shard(text))?),
@@ -60,6 +61,7 @@ impl Streams {
     ) -> Result<DescribeStreamSummaryOutput, DescribeStreamSummaryError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "DescribeStreamSummary")?;
+        self.admit(context, "DescribeStreamSummary", &name)?;
         let stream = self.inner.registry.expect(&name).await?;
         let header = &stream.header;
         let is_open = |shard: &&Shard| shard.closed_at().is_none();

@@ -92,6 +92,7 @@ impl Streams {
         }
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "ListShards")?;
+        self.admit(context, "ListShards", &name)?;
         let stream = self.inner.registry.expect(&name).await?;
         let other_incarnation = |given: Timestamp| given.seconds() != stream.header.created_shown().seconds();
         if input.stream_creation_timestamp.is_some_and(other_incarnation) {
@@ -129,6 +130,7 @@ impl Streams {
         let token: Token = self.open_token(TOKEN, token).map_err(IntoError::<ListShardsError>::into_error)?;
         let target = StreamTarget { stream_name: None, stream_arn: Some(&token.arn) };
         let name = target.resolve(context, "ListShards")?;
+        self.admit(context, "ListShards", &name)?;
         let stream = self.inner.registry.expect(&name).await?;
         if stream.incarnation() != token.incarnation {
             return Err(name.not_found().into());

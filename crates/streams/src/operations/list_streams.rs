@@ -22,6 +22,7 @@ impl Streams {
         context: &RequestContext,
         input: ListStreamsInput,
     ) -> Result<ListStreamsOutput, ListStreamsError> {
+        self.admit_on_account(context, "ListStreams")?;
         let after: Option<String> = match &input.next_token {
             Some(token) => Some(self.open_token(TOKEN, token).map_err(IntoError::<ListStreamsError>::into_error)?),
             None => input.exclusive_start_stream_name,

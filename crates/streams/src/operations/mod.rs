@@ -1,6 +1,7 @@
 //! One file for each operation or closely related group; what several of them need is here.
 
 mod account;
+mod admit;
 mod capacity;
 mod consumers;
 mod create_stream;

@@ -44,6 +44,7 @@ impl Streams {
     ) -> Result<EnhancedMonitoringOutput, EnableEnhancedMonitoringError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "EnableEnhancedMonitoring")?;
+        self.admit(context, "EnableEnhancedMonitoring", &name)?;
         let named = expanded(&input.shard_level_metrics);
         self.change_monitoring(name, |metrics| metrics.extend(named.clone())).await
     }
@@ -55,6 +56,7 @@ impl Streams {
     ) -> Result<EnhancedMonitoringOutput, DisableEnhancedMonitoringError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "DisableEnhancedMonitoring")?;
+        self.admit(context, "DisableEnhancedMonitoring", &name)?;
         let named = expanded(&input.shard_level_metrics);
         self.change_monitoring(name, |metrics| metrics.retain(|metric| !named.contains(metric))).await
     }

@@ -26,6 +26,7 @@ impl Streams {
     pub async fn split_shard(&self, context: &RequestContext, input: SplitShardInput) -> Result<(), SplitShardError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "SplitShard")?;
+        self.admit(context, "SplitShard", &name)?;
         let id = parse_shard(&name, &input.shard_to_split)?;
         let key: HashKey = input.new_starting_hash_key.parse().map_err(|_| {
             InvalidArgument(format!("NewStartingHashKey {} is not valid.", input.new_starting_hash_key))
@@ -57,6 +58,7 @@ impl Streams {
     ) -> Result<(), MergeShardsError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "MergeShards")?;
+        self.admit(context, "MergeShards", &name)?;
         let first = parse_shard(&name, &input.shard_to_merge)?;
         let second = parse_shard(&name, &input.adjacent_shard_to_merge)?;
         let stream = self.inner.registry.expect(&name).await?;
@@ -88,6 +90,7 @@ impl Streams {
     ) -> Result<UpdateShardCountOutput, UpdateShardCountError> {
         let stream_target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = stream_target.resolve(context, "UpdateShardCount")?;
+        self.admit(context, "UpdateShardCount", &name)?;
         let stream = self.inner.registry.expect(&name).await?;
         check_resharding::<UpdateShardCountError>(&stream, &name, "UpdateShardCount")?;
         let target = u32::try_from(input.target_shard_count).unwrap_or(0);

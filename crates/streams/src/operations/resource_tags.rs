@@ -20,7 +20,9 @@ impl Streams {
         context: &RequestContext,
         input: TagResourceInput,
     ) -> Result<(), TagResourceError> {
-        let named = match Resource::resolve(context, &input.resource_arn, "TagResource")? {
+        let resource = Resource::resolve(context, &input.resource_arn, "TagResource")?;
+        self.admit(context, "TagResource", resource.stream())?;
+        let named = match resource {
             Resource::Stream(name) => return self.add_tags(&name, &input.tags).await,
             Resource::Consumer(named) => named,
         };
@@ -48,7 +50,9 @@ impl Streams {
         context: &RequestContext,
         input: UntagResourceInput,
     ) -> Result<(), UntagResourceError> {
-        let named = match Resource::resolve(context, &input.resource_arn, "UntagResource")? {
+        let resource = Resource::resolve(context, &input.resource_arn, "UntagResource")?;
+        self.admit(context, "UntagResource", resource.stream())?;
+        let named = match resource {
             Resource::Stream(name) => return self.remove_tags(&name, &input.tag_keys).await,
             Resource::Consumer(named) => named,
         };
@@ -69,7 +73,9 @@ impl Streams {
         context: &RequestContext,
         input: ListTagsForResourceInput,
     ) -> Result<ListTagsForResourceOutput, ListTagsForResourceError> {
-        let tags = match Resource::resolve(context, &input.resource_arn, "ListTagsForResource")? {
+        let resource = Resource::resolve(context, &input.resource_arn, "ListTagsForResource")?;
+        self.admit(context, "ListTagsForResource", resource.stream())?;
+        let tags = match resource {
             Resource::Stream(name) => self.inner.registry.expect(&name).await?.header.tags.clone(),
             Resource::Consumer(named) => {
                 let (stream, _) = self.expect_consumer(&named).await?;

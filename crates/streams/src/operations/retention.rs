@@ -5,7 +5,7 @@ use millstream_types::limits::RETENTION_HOURS;
 use millstream_wire::kinesis::error::{DecreaseStreamRetentionPeriodError, IncreaseStreamRetentionPeriodError};
 use millstream_wire::kinesis::{DecreaseStreamRetentionPeriodInput, IncreaseStreamRetentionPeriodInput};
 
-use crate::errors::{InUse, Internal, InvalidArgument, LookupError, TargetError, Validation};
+use crate::errors::{InUse, Internal, InvalidArgument, LimitExceeded, LookupError, TargetError, Validation};
 use crate::model::{Intent, Status};
 use crate::names::StreamTarget;
 use crate::service::Streams;
@@ -46,7 +46,7 @@ impl Streams {
     ) -> Result<(), E>
     where
         E: From<TargetError> + From<LookupError> + From<Validation> + From<InvalidArgument> + From<InUse>,
-        E: From<Internal>,
+        E: From<Internal> + From<LimitExceeded>,
     {
         let action = match direction {
             Direction::Increase => "IncreaseStreamRetentionPeriod",
@@ -54,6 +54,7 @@ impl Streams {
         };
         let hours = check_range(hours)?;
         let name = target.resolve(context, action)?;
+        self.admit(context, action, &name)?;
         let mut changed = false;
         self.inner
             .registry

@@ -43,6 +43,7 @@ impl Streams {
             .filter(|shard| !stream.is_expired(shard, now))
             .ok_or_else(|| name.shard_does_not_exist(shard))?
             .clone();
+        self.admit_subscription(&consumer, shard.key(), shard.id())?;
         let tail = self.inner.parts.log.tail(shard.key()).ok_or_else(|| name.shard_does_not_exist(shard.id()))?;
         let from = self.begin::<SubscribeToShardError>(name, &shard, &point, now).await?;
         let seat = self.inner.subscriptions.take(&consumer, shard.key(), now).map_err(|refused| match refused {

@@ -26,6 +26,7 @@ impl Streams {
     ) -> Result<(), AddTagsToStreamError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "AddTagsToStream")?;
+        self.admit(context, "AddTagsToStream", &name)?;
         self.add_tags(&name, &input.tags).await
     }
 
@@ -37,6 +38,7 @@ impl Streams {
     ) -> Result<(), RemoveTagsFromStreamError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "RemoveTagsFromStream")?;
+        self.admit(context, "RemoveTagsFromStream", &name)?;
         self.remove_tags(&name, &input.tag_keys).await
     }
 
@@ -86,6 +88,7 @@ impl Streams {
     ) -> Result<ListTagsForStreamOutput, ListTagsForStreamError> {
         let target = StreamTarget::new(input.stream_name.as_ref(), input.stream_arn.as_ref());
         let name = target.resolve(context, "ListTagsForStream")?;
+        self.admit(context, "ListTagsForStream", &name)?;
         let stream = self.inner.registry.expect(&name).await?;
         let after = input.exclusive_start_tag_key.map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = stream.header.tags.range((after, Bound::Unbounded));

@@ -48,13 +48,18 @@ impl Course {
         now >= self.ends
     }
 
+    /// `moment`, or the end of the life when that is earlier.
+    pub(super) fn until(&self, moment: Timestamp) -> Timestamp {
+        moment.min(self.ends)
+    }
+
     pub(super) fn after_read(&self, now: Timestamp, found: Found) -> Step {
         match found {
             Found { last: true, .. } => Step::SendLast,
             Found { records: true, .. } => Step::Send,
             _ if now >= self.event_due => Step::Send,
             Found { behind: true, .. } => Step::ReadOn,
-            _ => Step::Wait(self.event_due.min(self.ends)),
+            _ => Step::Wait(self.until(self.event_due)),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! - `places`: one subscription for each consumer and shard, and how a later one takes over. In memory only: after a
 //!   restart every client subscribes again.
+//! - `delivery`: how much a consumer may receive from a shard, where AWS's limits are enforced.
 //! - `course`: decides what a subscription does next. No I/O.
 //! - [`Subscription`]: the driver: reads the log, waits for its wake-up, and does what `course` says.
 //!
@@ -9,6 +10,7 @@
 //! most one event, and nobody else up.
 
 mod course;
+mod delivery;
 mod places;
 mod subscription;
 

@@ -113,8 +113,13 @@ impl Subscription {
             if self.is_stale {
                 self.look_again().await?;
             }
-            if self.course.is_over(self.streams.now()) {
+            let now = self.streams.now();
+            if self.course.is_over(now) {
                 return Ok(None);
+            }
+            if let Some(moment) = self.seat.delivery().and_then(|delivery| delivery.waits_until(now)) {
+                self.wait(self.course.until(moment), WakeUp::NotByRecords).await;
+                continue;
             }
             let batch = self.read().await?;
             let now = self.streams.now();
@@ -133,7 +138,7 @@ impl Subscription {
                     return Ok(Some(self.event(batch, child_shards, now)));
                 }
                 Step::ReadOn => tokio::task::yield_now().await,
-                Step::Wait(until) => self.wait(until).await,
+                Step::Wait(until) => self.wait(until, WakeUp::ByRecords).await,
             }
         }
     }
@@ -177,6 +182,9 @@ impl Subscription {
 
     fn event(&mut self, batch: ReadBatch, child_shards: Vec<ChildShard>, now: Timestamp) -> SubscriptionEvent {
         self.course.sent(now);
+        if let Some(delivery) = self.seat.delivery() {
+            delivery.charge(batch.records.iter().map(|record| record.data.len() + record.partition_key.len()).sum());
+        }
         let reached = match batch.records.last() {
             Some(last) if last.position.0.saturating_add(1) == batch.next.0 => self.shard.sequence_number(last),
             _ => self.shard.number_before(batch.next, now),
@@ -192,16 +200,23 @@ impl Subscription {
     }
 
     /// Returns once anything may have changed.
-    async fn wait(&mut self, until: Timestamp) {
+    async fn wait(&mut self, until: Timestamp, wake_up: WakeUp) {
         let parts = &self.streams.inner.parts;
         tokio::select! {
-            () = self.tail.changed() => {}
+            () = self.tail.changed(), if wake_up == WakeUp::ByRecords => {}
             () = self.stream_changes.changed() => self.is_stale = true,
             () = self.seat.until_taken_over() => {}
             () = parts.clock.sleep_until(until) => {}
             () = parts.tasks.cancelled() => {}
         }
     }
+}
+
+/// Whether records that arrive are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WakeUp {
+    ByRecords,
+    NotByRecords,
 }
 
 impl From<NotFound> for SubscribeToShardEventStreamError {

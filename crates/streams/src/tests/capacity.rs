@@ -7,7 +7,7 @@ use millstream_wire::kinesis::error::*;
 use millstream_wire::kinesis::*;
 
 use super::fixture::{Fixture, NAME, arn, entry, target};
-use crate::Options;
+use crate::StreamName;
 
 async fn set_mode(
     fixture: &Fixture,
@@ -138,11 +138,43 @@ async fn an_on_demand_stream_splits_what_takes_much() {
     assert_eq!(closed, [0]);
 }
 
-async fn limited(shards: i32) -> Fixture {
-    let fixture = Fixture::new_with(Options { shard_limits: true, ..Options::default() }).await;
-    fixture.create(shards).await.unwrap();
+#[tokio::test]
+async fn a_stream_without_load_is_not_read_for_scaling() {
+    let fixture = Fixture::new().await;
+    let input = CreateStreamInput { stream_name: NAME.to_owned(), ..CreateStreamInput::default() };
+    fixture.streams.create_stream(&fixture.context, input).await.unwrap();
     fixture.until(StreamStatus::Active).await;
-    fixture
+    fixture.put("a", b"little").await;
+    let name = StreamName::from_arn(&arn()).unwrap();
+    let registry = &fixture.streams.inner.registry;
+    registry.forget(&name);
+    for _ in 0..20 {
+        fixture.time.advance(Duration::from_mins(1));
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!registry.is_cached(&name));
+    }
+    assert_eq!(registry.traffic.streams(), [name]);
+}
+
+#[tokio::test]
+async fn what_a_stream_took_before_it_was_on_demand_does_not_split_it() {
+    let fixture = Fixture::with_stream(1).await;
+    let data = vec![0; 1024 * 1024 - 1];
+    let burst: Vec<_> = (0..9).map(|_| entry("a", &data)).collect();
+    for _ in 0..52 {
+        fixture.streams.put_records(&fixture.context, target(), &burst).await.unwrap();
+    }
+    set_mode(&fixture, StreamMode::OnDemand, None).await.unwrap();
+    fixture.put("a", b"little").await;
+    for _ in 0..3 {
+        fixture.time.advance(Duration::from_mins(1));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(fixture.summary().await.open_shard_count, 1);
 }
 
 fn stored(results: &[PutResult]) -> usize {
@@ -151,7 +183,7 @@ fn stored(results: &[PutResult]) -> usize {
 
 #[tokio::test]
 async fn with_limits_a_shard_takes_a_thousand_records_a_second() {
-    let fixture = limited(1).await;
+    let fixture = Fixture::limited(1).await;
     let many: Vec<_> = (0..500).map(|_| entry("a", b"x")).collect();
     for expected in [500, 500, 0] {
         let reply = fixture.streams.put_records(&fixture.context, target(), &many).await.unwrap();
@@ -175,7 +207,7 @@ async fn with_limits_a_shard_takes_a_thousand_records_a_second() {
 
 #[tokio::test]
 async fn with_limits_a_shard_takes_a_mebibyte_a_second_and_large_records_from_what_comes_later() {
-    let fixture = limited(1).await;
+    let fixture = Fixture::limited(1).await;
     let input = UpdateMaxRecordSizeInput {
         max_record_size_in_kib: 10 * 1024,
         stream_arn: Some(arn().to_string()),
@@ -193,7 +225,7 @@ async fn with_limits_a_shard_takes_a_mebibyte_a_second_and_large_records_from_wh
 
 #[tokio::test]
 async fn with_limits_a_shard_is_read_five_times_and_two_mebibytes_a_second() {
-    let fixture = limited(1).await;
+    let fixture = Fixture::limited(1).await;
     fixture.put("a", b"x").await;
     let mut iterators = Vec::new();
     for _ in 0..5 {

@@ -12,7 +12,7 @@ use millstream_wire::direct::PutEntry;
 use millstream_wire::kinesis::error::*;
 use millstream_wire::kinesis::*;
 
-use crate::{Options, Parts, RecordsPage, StreamTarget, Streams};
+use crate::{Options, Parts, RecordsPage, StreamState, StreamTarget, Streams};
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_500);
 pub(super) const NAME: &str = "orders";
@@ -98,6 +98,18 @@ impl Fixture {
         let fixture = Self::new().await;
         fixture.create(shards).await.unwrap();
         fixture.until(StreamStatus::Active).await;
+        fixture
+    }
+
+    /// As [`Fixture::with_stream`], with AWS's limits.
+    pub(super) async fn limited(shards: i32) -> Self {
+        let fixture = Self::new_with(Options { shard_limits: true, ..Options::default() }).await;
+        fixture.create(shards).await.unwrap();
+        let mut watch = fixture.streams.watch(&arn()).unwrap();
+        // Not by describing it, which has a limit.
+        while fixture.streams.lookup(&arn()).await.unwrap().unwrap().state() != StreamState::Active {
+            watch.changed().await;
+        }
         fixture
     }
 

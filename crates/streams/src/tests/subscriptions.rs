@@ -20,9 +20,9 @@ use crate::model::{self, Page, StoredShard};
 use crate::registry::Stored;
 use crate::{Options, Parts, StreamName, Streams, Subscription, SubscriptionEvent};
 
-const SHARD: &str = "shardId-000000000000";
+pub(super) const SHARD: &str = "shardId-000000000000";
 
-fn from(kind: ShardIteratorType) -> StartingPosition {
+pub(super) fn from(kind: ShardIteratorType) -> StartingPosition {
     StartingPosition { r#type: kind, sequence_number: None, timestamp: None }
 }
 
@@ -31,7 +31,7 @@ fn from_number(kind: ShardIteratorType, number: &str) -> StartingPosition {
 }
 
 impl Fixture {
-    async fn subscribe(
+    pub(super) async fn subscribe(
         &self,
         consumer_arn: &str,
         shard: &str,
@@ -71,7 +71,7 @@ async fn event(subscription: &mut Subscription) -> SubscriptionEvent {
 }
 
 /// Nothing comes now.
-async fn is_quiet(subscription: &mut Subscription) -> bool {
+pub(super) async fn is_quiet(subscription: &mut Subscription) -> bool {
     let mut next = Box::pin(subscription.next());
     for _ in 0..20 {
         if futures_util::poll!(&mut next).is_ready() {

@@ -1,6 +1,10 @@
-//! What goes into and out of each shard: counters, AWS's per-shard limits, and the load that on-demand streams scale by.
+//! What goes into and out of each shard, and what is asked about streams.
+//!
+//! - [`Traffic`]: counters of a shard, and the load that on-demand streams scale by (`scaler`).
+//! - `limits`: AWS's limits of one shard. `calls`: AWS's limits of calls per second.
 
 pub(crate) mod bucket;
+pub(crate) mod calls;
 pub(crate) mod limits;
 mod scaler;
 mod table;
@@ -118,16 +122,29 @@ impl Traffic {
         }
     }
 
-    /// Ends a minute: records and bytes stored in the last `kept` minutes.
-    fn end_minute(&self, kept: usize) -> (u64, u64) {
+    /// Ends a minute, and forgets those before the last `kept` ones.
+    fn end_minute(&self, kept: usize) {
         let total = self.incoming.get();
-        let mut minutes = self.minutes.lock().expect("no code panics while holding this lock");
+        let mut minutes = self.minutes();
         let counted = std::mem::replace(&mut minutes.counted, total);
         minutes.load.push_back((total.0 - counted.0, total.1 - counted.1));
         while minutes.load.len() > kept {
             minutes.load.pop_front();
         }
-        minutes.load.iter().fold((0, 0), |sum, minute| (sum.0 + minute.0, sum.1 + minute.1))
+    }
+
+    /// Forgets all minutes and what was stored in this one: the load counts from now on.
+    fn begin_minutes(&self) {
+        *self.minutes() = Minutes { counted: self.incoming.get(), load: VecDeque::new() };
+    }
+
+    /// Records and bytes stored in the minutes that are kept.
+    fn load(&self) -> (u64, u64) {
+        self.minutes().load.iter().fold((0, 0), |sum, minute| (sum.0 + minute.0, sum.1 + minute.1))
+    }
+
+    fn minutes(&self) -> MutexGuard<'_, Minutes> {
+        self.minutes.lock().expect("no code panics while holding this lock")
     }
 
     fn limits(&self) -> MutexGuard<'_, Limits> {

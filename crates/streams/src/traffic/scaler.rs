@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Traffic;
 use crate::errors::{InUse, Internal, LimitExceeded, LookupError, NotFound};
 use crate::model::{Mode, Round, Status, Step};
 use crate::names::StreamName;
@@ -58,16 +59,21 @@ impl From<LookupError> for NotScaled {
 }
 
 impl Streams {
-    /// Looks at the load of the on-demand streams every minute, for ever.
+    /// Looks at the load of the on-demand streams every minute, for ever. Only those that have to be split are read from the
+    /// catalog for it.
     pub(crate) async fn scale_on_demand(&self) {
         loop {
             self.inner.parts.clock.sleep(MINUTE).await;
-            for name in self.inner.registry.traffic.streams() {
+            for name in self.inner.registry.traffic.end_minute(MINUTES, is_hot) {
                 let Ok(Some(stream)) = self.inner.registry.get(&name).await else { continue };
                 if stream.header.mode != Mode::OnDemand {
                     continue;
                 }
-                let hot: Vec<&Shard> = stream.shards().iter().filter(|shard| is_hot(shard)).collect();
+                let hot: Vec<&Shard> = stream
+                    .shards()
+                    .iter()
+                    .filter(|shard| shard.closed_at().is_none() && is_hot(shard.traffic()))
+                    .collect();
                 if hot.is_empty() || stream.header.status != Status::Active {
                     continue;
                 }
@@ -99,10 +105,9 @@ impl Streams {
     }
 }
 
-/// Ends a minute of the shard.
-fn is_hot(shard: &Shard) -> bool {
-    let (records, bytes) = shard.traffic().end_minute(MINUTES);
-    shard.closed_at().is_none() && (bytes > BYTES || records > RECORDS)
+fn is_hot(traffic: &Traffic) -> bool {
+    let (records, bytes) = traffic.load();
+    bytes > BYTES || records > RECORDS
 }
 
 fn halve(shard: &Shard) -> Option<Step> {

@@ -59,7 +59,7 @@ struct Shape {
     /// Connections that put at the same time
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
-    /// Shards of the stream; 256 for `put`, 4 for `pipeline` when not given
+    /// Shards of the stream [default: 256 for `put` and `get`, 4 for `fanout` and `pipeline`]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     shards: Option<u32>,
     /// Records in each request

@@ -8,7 +8,9 @@ use crate::commands::bootstrap;
 /// What the function is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Language {
+    /// A Python that is installed here
     Python,
+    /// A Node.js that is installed here
     Node,
     /// This binary, under a `provided` runtime: needs no interpreter.
     Compiled,

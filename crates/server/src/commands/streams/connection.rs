@@ -13,11 +13,13 @@ pub(crate) struct Connection {
     /// Where the server is
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4566")]
     pub(crate) endpoint: String,
+    /// The region of the stream; any name works, and each has streams of its own
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
     pub(crate) region: Region,
     /// An access key; one of 12 digits is an account
     #[arg(long, value_name = "KEY", env = "AWS_ACCESS_KEY_ID", default_value = "000000000000", hide_env_values = true)]
     access_key_id: String,
+    /// The secret that belongs to the access key; any will do for a key that is an account
     #[arg(
         long,
         value_name = "SECRET",
@@ -26,6 +28,7 @@ pub(crate) struct Connection {
         hide_env_values = true
     )]
     secret_access_key: String,
+    /// The token that belongs to a temporary access key, such as a role's
     #[arg(long, value_name = "TOKEN", env = "AWS_SESSION_TOKEN", hide_env_values = true)]
     session_token: Option<String>,
 }

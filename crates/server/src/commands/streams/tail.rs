@@ -34,6 +34,7 @@ enum From {
 pub(crate) struct Arguments {
     /// The stream's name
     stream: String,
+    /// Where to begin
     #[arg(long, value_enum, default_value_t = From::Latest)]
     from: From,
     /// End when there is nothing more, instead of waiting
