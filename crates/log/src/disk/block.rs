@@ -219,6 +219,7 @@ impl PendingBlock {
             length,
             used: u32::try_from(arena.used()).expect("blocks are below 4 GiB"),
             records: self.records,
+            more_numbers: 0,
             segment,
             number: self.ticket.number,
             durable_upto,

@@ -118,6 +118,11 @@ impl BlockCache {
         idle
     }
 
+    /// Forgets all blocks.
+    pub(super) fn clear(&self) {
+        *self.lock() = State::default();
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
     }

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::class::RetentionClass;
 
+/// How the name of a segment ends that is to replace another.
+pub(super) const REWRITTEN: &str = ".new";
+
 /// Where the segments of one class are.
 #[derive(Clone, Debug)]
 pub(super) struct ClassFolder {
@@ -23,6 +26,11 @@ impl ClassFolder {
 
     pub(super) fn segment(&self, segment: u64) -> PathBuf {
         self.path.join(format!("{segment:016x}.log"))
+    }
+
+    /// What is to replace a segment, while it is being written.
+    pub(super) fn rewritten(&self, segment: u64) -> PathBuf {
+        self.path.join(format!("{segment:016x}{REWRITTEN}"))
     }
 
     pub(super) fn index(&self, segment: u64) -> PathBuf {

@@ -167,6 +167,12 @@ impl IndexFile {
             .collect()
     }
 
+    /// Where each block begins.
+    pub(super) fn block_starts(&self) -> Result<Vec<u32>, IndexError> {
+        let mut pages = self.pages(Access::Disk);
+        (0..u64::from(self.head.blocks)).map(|at| pages.block_start(at)).collect()
+    }
+
     /// The first `limit` runs from where reading begins, and whether more follow.
     pub(super) fn runs(
         &self,
@@ -257,6 +263,11 @@ impl Pages<'_> {
             }
         });
         failed.map_or(Ok(found), Err)
+    }
+
+    fn block_start(&mut self, at: u64) -> Result<u32, IndexError> {
+        let (page, index) = split(at, BLOCKS_PER_PAGE);
+        Ok(block_start_of(self.page(self.file.head.blocks_page() + page)?, index))
     }
 
     fn entry_at(&mut self, at: u64) -> Result<Entry, IndexError> {

@@ -15,7 +15,8 @@
 //!
 //! Records are kept apart by how long they are kept: [`classes`] puts one such log for each retention class together.
 //!
-//! What it does not do yet: rewriting of segments, recycling of segment files.
+//! Segments go as a whole, when all their records have expired. When space is short, those that are mostly dead are written
+//! anew without what is dead ([`rewrite`]). Segment files are not recycled.
 
 mod block;
 mod block_cache;
@@ -35,6 +36,7 @@ mod read_files;
 mod readers;
 mod recovery;
 mod repair;
+mod rewrite;
 mod segment_index;
 mod shard;
 mod slot;

@@ -45,11 +45,7 @@ const WORTH_PIECES: usize = 2;
 
 /// A copy of `block` in the order of shards, with what becomes true when it is published. `None` when that would not bring
 /// enough together.
-pub(super) fn by_shard(
-    pool: &Arc<Pool>,
-    block: &Frozen,
-    layout: &Layout,
-) -> Option<(Frozen, Vec<Effect>)> {
+pub(super) fn by_shard(pool: &Arc<Pool>, block: &Frozen, layout: &Layout) -> Option<(Frozen, Vec<Effect>)> {
     let places = &layout.places[..];
     let mut order: Vec<u32> = (0..u32::try_from(places.len()).ok()?).collect();
     order.sort_by_key(|index| places[*index as usize].ordinal);

@@ -183,6 +183,7 @@ impl Engine {
 
     /// One step. `contended`: other reads wait for their turn.
     fn step(&self, reading: &mut Reading, may_wait: bool, contended: bool) -> Step {
+        let _same_files = may_wait.then(|| self.files_change.read().expect("no code panics while holding this lock"));
         let Reading { key, at, collector, suspected } = reading;
         let view = match self.view(*key, *at) {
             Ok(view) => view,
@@ -202,7 +203,7 @@ impl Engine {
             Err(Trouble::Disk(error)) => return Step::Done(Err(ReadError::Unavailable(error.to_string()))),
             Err(Trouble::Damaged(range)) if *suspected != Some(range) => {
                 // Memory or the way to the disk may have erred.
-                self.block_cache.shrink(millstream_env::Timestamp::from_millis(u64::MAX));
+                self.block_cache.clear();
                 *suspected = Some(range);
                 return Step::Again;
             }

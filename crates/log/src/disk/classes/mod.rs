@@ -25,14 +25,12 @@ use crate::contract::{Bounds, Position, Sealed, ShardConfig, ShardError, ShardKe
 
 use super::class::RetentionClass;
 use super::engine::{self, Engine, Part, Shared};
-use super::format_file::FormatFile;
 use super::threads::Threads;
 use super::{Environment, Options, settled};
 
 pub(super) struct Classes {
     options: Options,
     environment: Environment,
-    format: FormatFile,
     shared: Shared,
     /// Whether logs have threads; a simulation does their work itself.
     threaded: bool,

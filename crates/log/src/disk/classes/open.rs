@@ -44,8 +44,8 @@ impl Classes {
         if !lock.try_lock().map_err(failed)? {
             return Err(OpenError::Locked { folder });
         }
+        let format = FormatFile::open(&disk, folder.join("FORMAT"), &environment.random)?;
         let classes = Self {
-            format: FormatFile::open(&disk, folder.join("FORMAT"), &environment.random)?,
             admission: Admission::new(
                 options.admitted_bytes_max,
                 options.admission_wait_max,
@@ -53,7 +53,7 @@ impl Classes {
             ),
             options,
             environment,
-            shared: Shared { space: Arc::new(Space::default()), lock },
+            shared: Shared { space: Arc::new(Space::default()), format: Arc::new(format), lock },
             threaded,
             logs: [const { OnceLock::new() }; RetentionClass::ALL.len()],
             opening: Mutex::default(),
@@ -92,7 +92,7 @@ impl Classes {
         }
         let folder = ClassFolder::new(&self.options.folder, class);
         let failed = |source: io::Error| OpenError::Disk { path: folder.path().to_owned(), source };
-        self.format.require(store::RETENTION_CLASSES).map_err(failed)?;
+        self.shared.format.require(store::RETENTION_CLASSES).map_err(failed)?;
         make_folders(&*self.environment.disk, folder.path()).map_err(failed)?;
         tracing::info!(class = class.name(), "records of streams with a longer retention get segments of their own");
         self.open_log(class, None).map(drop)
@@ -113,7 +113,7 @@ impl Classes {
         let folder = ClassFolder::new(&options.folder, class);
         let cache = Arc::new(PageCache::new(options.index_cache_bytes_max));
         let Environment { disk, service_clock, .. } = self.environment.clone();
-        let mut recovered = recovery::recover(&disk, &folder, self.format.store(), cache)?;
+        let mut recovered = recovery::recover(&disk, &folder, self.shared.format.store(), cache)?;
         if let Some((key, ranges)) = accepted
             && let Some(found) = recovered.shards.values_mut().find(|found| found.key == *key)
         {

@@ -7,8 +7,8 @@ use millstream_env::Timestamp;
 
 use crate::contract::AppendError;
 
-use super::super::buffer::Frozen;
 use super::super::block::{Effect, FactHeader, Outcome, PendingBlock, encode_fact};
+use super::super::buffer::Frozen;
 use super::super::format::PAGE_BYTES;
 use super::super::format::block::{BlockHeader, Kind};
 use super::super::format::fact::{CheckpointDamage, CheckpointHead};
@@ -124,6 +124,7 @@ fn write_checkpoint(engine: &Engine, state: &mut State, segment: u64, number: u6
         length: as_u32(length),
         used: as_u32(used),
         records: as_u32(records.len()),
+        more_numbers: 0,
         segment,
         number,
         durable_upto: state.pipeline.published(),

@@ -65,6 +65,7 @@ impl Engine {
         }
         self.forget_departed(now);
         self.count_dead_bytes(now);
+        while self.give_back_space(now) {}
         while let Some(segment) = self.expired_segment(now) {
             self.expire(segment);
         }
@@ -146,7 +147,7 @@ impl Engine {
         Some(segment)
     }
 
-    fn over_size(&self, state: &State) -> bool {
+    pub(super) fn over_size(&self, state: &State) -> bool {
         let Some(max) = self.options.log_bytes_max else { return false };
         let bytes = state.segments.values().map(|segment| segment.end).sum();
         let oldest = state.oldest_sealed().and_then(|oldest| state.segments.get(&oldest)).map(|found| found.begun_ms);

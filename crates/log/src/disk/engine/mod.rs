@@ -10,6 +10,7 @@ mod control;
 mod housekeeping;
 mod moves;
 mod perform;
+mod rewrite;
 mod space;
 
 pub(super) use control::{Waiting, unavailable};
@@ -18,7 +19,7 @@ pub(super) use moves::{Departure, Part};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, Weak};
 
 use millstream_env::{Disk, DiskFile, ServiceClock, Timestamp};
 
@@ -29,6 +30,7 @@ use super::block_cache::BlockCache;
 use super::buffer::{Frozen, Pool};
 use super::class::RetentionClass;
 use super::files::ClassFolder;
+use super::format_file::FormatFile;
 use super::index_file::{IndexFile, PageCache};
 use super::options::Options;
 use super::order::Layout;
@@ -56,6 +58,8 @@ pub(super) struct Engine {
     pub(super) block_cache: BlockCache,
     pub(super) readers: Readers,
     pub(super) turns: Turns,
+    /// Held by readers while they look at files, and alone while files are replaced.
+    pub(super) files_change: RwLock<()>,
     pub(super) store: u128,
     state: Mutex<State>,
     /// Something to do for committers, for the housekeeper; the pipeline came to rest.
@@ -65,6 +69,7 @@ pub(super) struct Engine {
     pub(super) counters: Counters,
     /// What all classes take together.
     space: Arc<Space>,
+    format: Arc<FormatFile>,
     /// Held as long as the engine lives.
     _lock: Arc<dyn DiskFile>,
 }
@@ -137,6 +142,8 @@ pub(super) struct Segment {
     pub(super) begun_ms: u64,
     /// Records that nobody can read any more, as far as was seen when it was last looked at.
     pub(super) dead_bytes: u64,
+    /// It was not found that it cannot be rewritten.
+    pub(super) rewritable: bool,
 }
 
 #[derive(Debug)]
@@ -151,7 +158,11 @@ pub(super) enum Index {
 /// What committers do.
 #[derive(Debug)]
 pub(super) enum Work {
-    Create { segment: u64, bytes: u64, direct: bool },
+    Create {
+        segment: u64,
+        bytes: u64,
+        direct: bool,
+    },
     /// With a layout the block may be put in another order first.
     Write {
         segment: u64,
@@ -161,7 +172,11 @@ pub(super) enum Work {
         bytes: Frozen,
         layout: Option<Layout>,
     },
-    Sync { segment: u64, number: u64, file: Arc<dyn DiskFile> },
+    Sync {
+        segment: u64,
+        number: u64,
+        file: Arc<dyn DiskFile>,
+    },
 }
 
 /// What the housekeeper does.
@@ -180,6 +195,7 @@ pub(super) enum Chore {
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) space: Arc<Space>,
+    pub(super) format: Arc<FormatFile>,
     /// Held as long as any of them lives.
     pub(super) lock: Arc<dyn DiskFile>,
 }
@@ -231,6 +247,7 @@ impl Engine {
             block_cache: BlockCache::new(options.block_cache_bytes_max, block),
             readers: Readers::default(),
             turns: Turns::new(),
+            files_change: RwLock::default(),
             store: recovered.store,
             options,
             folder,
@@ -242,6 +259,7 @@ impl Engine {
             at_rest: Condvar::new(),
             counters: Counters::default(),
             space: shared.space,
+            format: shared.format,
             _lock: shared.lock,
         });
         engine.carry_out(&mut engine.lock(), commands);

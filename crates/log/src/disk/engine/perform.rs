@@ -50,7 +50,11 @@ impl Engine {
                     file.write_all_at(bytes.as_ref(), offset)
                 };
                 let result = result.map_err(|error| failure("write", segment, &error));
-                if small { Event::Synced { segment, number, result } } else { Event::Written { segment, number, result } }
+                if small {
+                    Event::Synced { segment, number, result }
+                } else {
+                    Event::Written { segment, number, result }
+                }
             }
             Work::Sync { segment, number, file } => {
                 Counters::add(&self.counters.syncs, 1);
@@ -108,7 +112,10 @@ impl Engine {
         state.direct = direct;
         let path = self.folder.segment(segment);
         let index = Index::Active(SegmentIndex::default());
-        state.segments.insert(segment, Segment { path, file: Some(file), index, end: 0, begun_ms: 0, dead_bytes: 0 });
+        state.segments.insert(
+            segment,
+            Segment { path, file: Some(file), index, end: 0, begun_ms: 0, dead_bytes: 0, rewritable: true },
+        );
     }
 }
 

@@ -5,7 +5,7 @@
 //! | 0 | magic |
 //! | 4 | flags (16 bits), format of the block (16 bits) |
 //! | 8 | length with padding (32 bits), 12: bytes used |
-//! | 16 | number of records (32 bits), 20: reserved |
+//! | 16 | number of records (32 bits), 20: further block numbers that an empty block stands for |
 //! | 24 | segment, 32: block number |
 //! | 40 | `durable_upto`: the highest block acknowledged when this one was built |
 //! | 48 | time it was built, milliseconds |
@@ -51,6 +51,8 @@ pub(in crate::disk) struct BlockHeader {
     /// Header and records.
     pub(in crate::disk) used: u32,
     pub(in crate::disk) records: u32,
+    /// Blocks behind this one that were empty too, and were left out when the segment was rewritten.
+    pub(in crate::disk) more_numbers: u32,
     pub(in crate::disk) segment: u64,
     pub(in crate::disk) number: u64,
     pub(in crate::disk) durable_upto: u64,
@@ -68,6 +70,7 @@ impl BlockHeader {
         put(out, 8, self.length.to_le_bytes());
         put(out, 12, self.used.to_le_bytes());
         put(out, 16, self.records.to_le_bytes());
+        put(out, 20, self.more_numbers.to_le_bytes());
         put(out, 24, self.segment.to_le_bytes());
         put(out, 32, self.number.to_le_bytes());
         put(out, 40, self.durable_upto.to_le_bytes());
@@ -87,6 +90,7 @@ impl BlockHeader {
             length: u32_at(bytes, 8),
             used: u32_at(bytes, 12),
             records: u32_at(bytes, 16),
+            more_numbers: u32_at(bytes, 20),
             segment: u64_at(bytes, 24),
             number: u64_at(bytes, 32),
             durable_upto: u64_at(bytes, 40),

@@ -10,8 +10,10 @@ const VERSION: u32 = 1;
 ///
 /// There are segments of more than the first retention class.
 pub(in crate::disk) const RETENTION_CLASSES: u64 = 1 << 1;
+/// Empty blocks may stand for several.
+pub(in crate::disk) const REWRITTEN_SEGMENTS: u64 = 1 << 2;
 /// Features that this program knows.
-const KNOWN_FEATURES: u64 = RETENTION_CLASSES;
+const KNOWN_FEATURES: u64 = RETENTION_CLASSES | REWRITTEN_SEGMENTS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::disk) struct StoreFormat {

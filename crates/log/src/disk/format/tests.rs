@@ -86,7 +86,9 @@ proptest! {
     ) {
         let length = pages * 4096;
         let durable_upto = number.saturating_sub(before);
-        let header = BlockHeader { kind, length, used: length - 5, records, segment, number, durable_upto, time_ms };
+        let used = length - 5;
+        let more_numbers = records / 2;
+        let header = BlockHeader { kind, length, used, records, more_numbers, segment, number, durable_upto, time_ms };
         let mut bytes = [0xff; BlockHeader::BYTES];
         header.encode(&mut bytes);
         prop_assert_eq!(BlockHeader::decode(&bytes), Some(header));

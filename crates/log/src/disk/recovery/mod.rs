@@ -20,7 +20,7 @@ use millstream_env::{Access, Disk};
 use crate::contract::{Position, ShardKey};
 
 use super::engine::{Index, Segment};
-use super::files::{ClassFolder, segment_of};
+use super::files::{ClassFolder, REWRITTEN, segment_of};
 use super::format::PAGE_BYTES;
 use super::format::segment::{BadHeader, SegmentHeader};
 use super::index_file::{IndexError, IndexFile, PageCache};
@@ -97,6 +97,10 @@ pub(super) fn recover(
     ids.sort_unstable();
     let mut obsolete: Vec<u64> =
         names.iter().filter_map(|name| segment_of(name, ".idx")).filter(|id| !ids.contains(id)).collect();
+    for unfinished in names.iter().filter(|name| segment_of(name, REWRITTEN).is_some()) {
+        // The process ended before it took the segment's place.
+        disk.remove_file(&path.join(unfinished)).map_err(failed)?;
+    }
     let mut found = Vec::new();
     for id in &ids {
         match header(&**disk, folder, store, *id)? {
@@ -208,7 +212,9 @@ fn load(disk: &Arc<dyn Disk>, folder: &ClassFolder, kept: &[Found], recovered: &
         }
         let end = index.end;
         let (index, begun_ms) = (Index::Memory(Arc::new(index)), segment.begun_ms);
-        recovered.segments.insert(segment.id, Segment { path, file: None, index, end, begun_ms, dead_bytes: 0 });
+        recovered
+            .segments
+            .insert(segment.id, Segment { path, file: None, index, end, begun_ms, dead_bytes: 0, rewritable: true });
         recovered.unsealed.push(segment.id);
     }
     replay.finish(recovered);
@@ -256,6 +262,7 @@ fn open_sealed(
                 end,
                 begun_ms: segment.begun_ms,
                 dead_bytes: 0,
+                rewritable: true,
             })
         }
         _ => {
@@ -272,6 +279,7 @@ fn open_sealed(
                 end,
                 begun_ms: segment.begun_ms,
                 dead_bytes: 0,
+                rewritable: true,
             })
         }
     }

@@ -69,8 +69,7 @@ impl Replay {
         }
         let mut empty = true;
         for block in &scan.blocks {
-            let numbers = block.damage.as_ref().map_or(1, |damage| damage.last_number + 1 - block.number);
-            for _ in 0..numbers {
+            for _ in block.number..=block.last_number {
                 self.index.blocks.push(block.offset);
             }
             empty &= block.damage.is_none() && block.records.iter().all(|record| is_checkpoint(record.header.kind));
@@ -203,7 +202,7 @@ impl Replay {
     /// What was saved of a damaged stretch, and what is known to be lost, in the order of their places.
     fn damaged_block(&mut self, block: &ScannedBlock, damage: &Damage) {
         let before = self.met;
-        self.damaged_blocks.push((block.number, damage.last_number));
+        self.damaged_blocks.push((block.number, block.last_number));
         self.met.stretches += 1;
         let mut unknown = damage.lost_max;
         let mut suspects = damage.suspects.iter().peekable();

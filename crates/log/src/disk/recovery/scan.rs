@@ -26,6 +26,8 @@ pub(super) struct ScannedRecord {
 #[derive(Clone, Debug)]
 pub(super) struct ScannedBlock {
     pub(super) number: u64,
+    /// The last number that is accounted for here.
+    pub(super) last_number: u64,
     pub(super) offset: u32,
     /// What is there, whole or saved from damage.
     pub(super) records: Vec<ScannedRecord>,
@@ -39,8 +41,6 @@ pub(super) struct Damage {
     pub(super) suspects: Vec<(u32, RecordHeader)>,
     /// Records that may have been there beside those saved, at most.
     pub(super) lost_max: u64,
-    /// The last block that the stretch held.
-    pub(super) last_number: u64,
 }
 
 /// How the segment ends.
@@ -111,9 +111,10 @@ fn scan(bytes: &[u8], id: u64, first_block: u64, last: Option<u64>) -> SegmentSc
     while last.is_none_or(|last| number <= last) {
         if let Some((header, records)) = whole_block(bytes, at, id, number) {
             scan.proven = scan.proven.max(header.durable_upto);
-            scan.blocks.push(ScannedBlock { number, offset: offset(at), records, damage: None });
+            let last_number = number + u64::from(header.more_numbers);
+            scan.blocks.push(ScannedBlock { number, last_number, offset: offset(at), records, damage: None });
             at += header.length as usize;
-            number += 1;
+            number = last_number + 1;
         } else {
             let later = later_blocks(bytes, at + PAGE_BYTES, id, number, last);
             let acknowledged = last.is_some() || later.iter().any(|(_, header)| header.durable_upto >= number);
@@ -185,7 +186,7 @@ fn later_blocks(bytes: &[u8], from: usize, id: u64, number: u64, last: Option<u6
 
 /// Saves what verifies between `at` and `end`, where the blocks `number` to `last_number` were.
 fn damaged_stretch(bytes: &[u8], at: usize, end: usize, number: u64, last_number: u64) -> ScannedBlock {
-    let mut damage = Damage { last_number, ..Damage::default() };
+    let mut damage = Damage::default();
     let mut records = Vec::new();
     let stretch = &bytes[at.min(bytes.len())..end.min(bytes.len())];
     let header = BlockHeader::decode(stretch).filter(|header| header.number == number);
@@ -213,7 +214,7 @@ fn damaged_stretch(bytes: &[u8], at: usize, end: usize, number: u64, last_number
     // Without a header to tell, as many as fit; a file that is too short may have held any number up to what fits a block.
     let most = whole.map_or((stretch.len().max(PAGE_BYTES) / RecordHeader::BYTES) as u64, |h| u64::from(h.records));
     damage.lost_max = most.saturating_sub(saved);
-    ScannedBlock { number, offset: offset(at), records, damage: Some(damage) }
+    ScannedBlock { number, last_number, offset: offset(at), records, damage: Some(damage) }
 }
 
 /// The header as it was before one of its bits flipped, when that makes the whole record verify.

@@ -10,7 +10,7 @@ use millstream_types::Payload;
 
 use super::{environment, small};
 use crate::conformance::support::{ALL, DAY, OTHER, SHARD, START, append, positions, put, read, read_all};
-use crate::contract::{Entry, Position, ReadFrom, ReadLimit, ShardConfig, SharedLog};
+use crate::contract::{Entry, Position, ReadFrom, ReadLimit, ShardConfig, ShardKey, SharedLog};
 use crate::disk::{DiskLog, Options, RetentionClass};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -85,6 +85,57 @@ async fn space_that_nobody_needs_is_counted() {
     assert!(disk_log.stats().dead_bytes < 1_100_000, "only what was deleted");
     time.advance(25 * HOUR);
     until("expiry", || disk_log.stats().dead_bytes == 0 && segments(&disk, "default") <= 1).await;
+}
+
+/// One stream is deleted, one has expired, one is kept: its records are read before and after.
+#[tokio::test]
+async fn when_space_is_short_dead_records_are_removed_and_the_rest_is_as_it_was() {
+    const MEBIBYTE: u64 = 1 << 20;
+    let disk = SimDisk::new(1);
+    let kept = ShardKey { stream: 9, shard: 0 };
+    let options = Options { disk_free_min: 2 * MEBIBYTE, ..small("/data") };
+    disk.set_capacity(100 * MEBIBYTE);
+    let (disk_log, log, time) = open(&disk, options.clone(), 0);
+    log.create(kept, YEAR).await.expect("created");
+    log.create(OTHER, YEAR).await.expect("created");
+    log.create(SHARD, YEAR).await.expect("created");
+    for number in 0..200_u32 {
+        append(&log, OTHER, &[&[1; 3_500], &[2; 3_500]]).await;
+        put(&log, SHARD, &[3; 3_900]).await;
+        put(&log, kept, &number.to_le_bytes()).await;
+    }
+    log.delete(SHARD).await.expect("deleted");
+    log.configure(OTHER, ShardConfig { retention: 190 * 24 * HOUR }).await.expect("configured");
+    time.advance(200 * 24 * HOUR);
+    until("counting", || disk_log.stats().dead_bytes > 700_000).await;
+    let before = disk_log.stats().bytes;
+    // Little is left now, and housekeeping looks.
+    disk.set_capacity(before + MEBIBYTE);
+    until("rewriting", || disk_log.stats().bytes < before / 4 * 3).await;
+    disk.set_capacity(100 * MEBIBYTE);
+    assert_eq!(features(&disk), "0000000000000006");
+    let check = async |log: &SharedLog| {
+        let records = read_all(log, kept).await;
+        assert!(records.iter().map(|record| record.data.to_vec()).eq((0..200_u32).map(|n| n.to_le_bytes().to_vec())));
+        let one = read(log, kept, ReadFrom::Position(Position(77)), ReadLimit { records: 1, bytes: 1 }).await;
+        assert_eq!(positions(&one.records), [77]);
+        assert!(read_all(log, OTHER).await.is_empty());
+        assert_eq!(log.bounds(OTHER).expect("it is there").next, Position(400));
+        assert!(log.bounds(SHARD).is_err());
+    };
+    check(&log).await;
+    disk.kill_process();
+    drop((disk_log, log));
+    // Also with the indexes made again from what was left of the segments.
+    for name in disk.list(Path::new("/data/log/year")).expect("a folder") {
+        if crate::disk::files::segment_of(&name, ".idx").is_some() {
+            disk.remove_file(&Path::new("/data/log/year").join(name)).expect("removed");
+        }
+    }
+    let (disk_log, log, _) = open(&disk, options, 200 * 24);
+    check(&log).await;
+    assert!(disk_log.health().is_good());
+    assert_eq!(put(&log, OTHER, b"next").await.position, Position(400));
 }
 
 #[tokio::test]

@@ -168,6 +168,7 @@ impl World {
             18 if self.random.below(10) == 0 => self.time.set(self.now.minus(Duration::from_secs(5))),
             19..=20 => self.read_one(life, context),
             21 if self.random.below(5) == 0 => life.engine(&self.random).tell(Event::Roll),
+            22 | 23 => _ = life.engine(&self.random).rewrite_deadest(self.clock.now()),
             _ => {}
         }
         self.poll(life);

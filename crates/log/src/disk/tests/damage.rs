@@ -299,11 +299,11 @@ async fn unknown_formats_are_refused() {
     log.close().await;
     drop(log);
     let path = Path::new(FOLDER).join("FORMAT");
-    let text = "millstream-log 1 000000000000000000000000000000aa 0000000000000004";
+    let text = "millstream-log 1 000000000000000000000000000000aa 0000000000008000";
     let crc = crate::disk::format::crc32c(text.as_bytes());
     disk.write_atomically(&path, format!("{text} {crc:08x}\n").as_bytes()).expect("written");
     let error = open(&disk).expect_err("a feature bit is unknown");
-    assert!(matches!(error, OpenError::Format { source: FormatError::Features(4), .. }), "{error}");
+    assert!(matches!(error, OpenError::Format { source: FormatError::Features(0x8000), .. }), "{error}");
     disk.write_atomically(&path, b"something else").expect("written");
     assert!(matches!(open(&disk), Err(OpenError::Format { source: FormatError::Unreadable, .. })));
 }
