@@ -109,9 +109,15 @@ pub(super) fn recover(
             None => obsolete.push(*id),
         }
     }
-    // A segment that begins no earlier than the next one was given up before its checkpoint was published.
+    // Of two segments that begin at the same place only one was ever in use: the later one, once anything was published
+    // in it.
     let mut kept: Vec<Found> = Vec::new();
     for segment in found {
+        let follows = kept.last().is_none_or(|before| before.first_block < segment.first_block);
+        if !follows && !was_in_use(&**disk, folder, &segment).map_err(failed)? {
+            obsolete.push(segment.id);
+            continue;
+        }
         while let Some(given_up) = kept.pop_if(|before| before.first_block >= segment.first_block) {
             obsolete.push(given_up.id);
         }
@@ -131,6 +137,13 @@ pub(super) fn recover(
     };
     load(disk, folder, &kept, &mut recovered).map_err(failed)?;
     Ok(recovered)
+}
+
+/// Whether a block was published in a segment: its checkpoint, or one behind.
+fn was_in_use(disk: &dyn Disk, folder: &ClassFolder, segment: &Found) -> io::Result<bool> {
+    let path = folder.segment(segment.id);
+    let scan = SegmentScan::read(disk, &path, segment.id, segment.first_block, None)?;
+    Ok(!scan.blocks.is_empty())
 }
 
 /// A segment as its header or, when that is damaged, its checkpoint tells it.
