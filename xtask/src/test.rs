@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::stages::{Stages, cargo, run};
-use crate::{black_box, check};
+use crate::{bench, black_box, check};
 
 pub(crate) fn test(stages: &mut Stages) -> Result<()> {
     check::check(stages)?;
@@ -14,5 +14,6 @@ pub(crate) fn test(stages: &mut Stages) -> Result<()> {
     stages.run("unit, property, conformance and simulation tests", |root| {
         run(cargo(root).args(["test", "--locked", "--workspace"]).envs(black_box::environment(root)))
     })?;
+    bench::guard(stages)?;
     black_box::run_tests(stages, &[])
 }
