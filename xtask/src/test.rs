@@ -14,6 +14,10 @@ pub(crate) fn test(stages: &mut Stages) -> Result<()> {
     stages.run("unit, property, conformance and simulation tests", |root| {
         run(cargo(root).args(["test", "--locked", "--workspace"]).envs(black_box::environment(root)))
     })?;
+    stages.run("models of what threads share", |root| {
+        let models = ["--package", "millstream-log", "--features", "loom", "--lib", "models::"];
+        run(cargo(root).args(["test", "--quiet", "--locked"]).args(models))
+    })?;
     bench::guard(stages)?;
     black_box::run_tests(stages, &[])
 }

@@ -23,6 +23,8 @@ mod engine;
 mod files;
 mod format;
 mod index_file;
+#[cfg(all(test, feature = "loom"))]
+mod models;
 mod options;
 mod pipeline;
 mod read;
@@ -36,6 +38,7 @@ mod slot;
 mod tail_cache;
 #[cfg(test)]
 mod tests;
+mod unsettled;
 
 use std::fmt;
 use std::io;
