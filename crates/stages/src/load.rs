@@ -53,7 +53,7 @@ impl PutRequest {
     }
 
     pub fn pieces(&self) -> Pieces {
-        Pieces(self.body.clone())
+        Pieces::new(self.body.clone())
     }
 }
 
@@ -128,6 +128,12 @@ fn cbor(stream: &str, count: usize, records: impl Iterator<Item = (Vec<u8>, Stri
 /// A body that comes a piece at a time, of a length that is told before.
 #[derive(Debug)]
 pub struct Pieces(Bytes);
+
+impl Pieces {
+    pub fn new(body: Bytes) -> Self {
+        Self(body)
+    }
+}
 
 impl Body for Pieces {
     type Data = Bytes;

@@ -4,11 +4,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::Request;
+use millstream_client::sigv4::sha256;
 use millstream_env::Random;
-use millstream_stages::load::PutRequest;
+use millstream_stages::load::{Pieces, PutRequest, RECORD_BYTES, content_type, signed};
 use millstream_stages::services::{World, disk_log};
 use millstream_testkit::cost::{Allocations, CountingAllocator};
 use millstream_wire::direct::Format;
+use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -20,35 +24,74 @@ const OF_REQUEST_MAX: u64 = 220;
 const OF_GROWTH_MAX: u64 = 24;
 
 /// The fewest allocations of several runs: without what happens once in a while, as a map that grows.
-async fn allocations(world: &World, format: Format, records: usize) -> u64 {
-    let request = PutRequest::new("stream", format, records, &Random::seeded(1));
+async fn fewest(world: &World, request: impl Fn() -> Request<Pieces>, answer_bytes_min: usize) -> u64 {
     let mut fewest = u64::MAX;
     for _ in 0..RUNS {
-        let head = request.signed(&world.credentials, &world.clock).unwrap();
-        let request = head.map(|()| request.pieces());
+        let request = request();
         let before = Allocations::of_thread();
         let answer = world.answer(request).await.unwrap();
         fewest = fewest.min((Allocations::of_thread() - before).count);
-        assert!(answer.len() > records * 60, "every record has its number in the answer");
+        assert!(answer.len() > answer_bytes_min, "every record is in the answer");
     }
     fewest
 }
 
-#[test]
-fn a_record_costs_no_allocation_on_its_way_in() {
+async fn put(world: &World, format: Format, records: usize) -> u64 {
+    let request = PutRequest::new("stream", format, records, &Random::seeded(1));
+    let signed = || request.signed(&world.credentials, &world.clock).unwrap().map(|()| request.pieces());
+    fewest(world, signed, records * 60).await
+}
+
+async fn get(world: &World, iterator: &str, records: usize) -> u64 {
+    let body = json!({ "ShardIterator": iterator, "Limit": records }).to_string();
+    let (sha256, body) = (sha256(body.as_bytes()), Bytes::from(body));
+    let kind = content_type(Format::Json);
+    let signed = || {
+        let head = signed(&world.credentials, &world.clock, "GetRecords", kind, &sha256).unwrap();
+        head.map(|()| Pieces::new(body.clone()))
+    };
+    fewest(world, signed, records * RECORD_BYTES).await
+}
+
+/// Runs `test` over a log on the disk. Requests run on this one thread; the log's own threads are not counted.
+fn with_world(test: impl AsyncFnOnce(&World)) {
     let folder = tempfile::tempdir().unwrap();
-    // Requests run on this one thread; the log's own threads are not counted.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let log = disk_log(folder.path()).unwrap();
-        let world = World::new(Arc::new(log.clone())).await.unwrap();
+        test(&World::new(Arc::new(log.clone())).await.unwrap()).await;
+        log.close().await;
+    });
+}
+
+fn check(what: &str, few: u64, many: u64) {
+    println!("{what}: {few} allocations for 50 records, {many} for 500");
+    assert!(few <= OF_REQUEST_MAX, "{what}: a request costs {few} allocations");
+    assert!(many <= few + OF_GROWTH_MAX, "{what}: 50 records cost {few} allocations, 500 cost {many}");
+}
+
+#[test]
+fn a_record_costs_no_allocation_on_its_way_in() {
+    with_world(async |world| {
         world.stream("stream", 16).await.unwrap();
         for format in [Format::Json, Format::Cbor] {
-            let (few, many) = (allocations(&world, format, 50).await, allocations(&world, format, 500).await);
-            println!("{format:?}: {few} allocations for 50 records, {many} for 500");
-            assert!(few <= OF_REQUEST_MAX, "{format:?}: a request costs {few} allocations");
-            assert!(many <= few + OF_GROWTH_MAX, "{format:?}: 50 records cost {few} allocations, 500 cost {many}");
+            let (few, many) = (put(world, format, 50).await, put(world, format, 500).await);
+            check(&format!("PutRecords, {format:?}"), few, many);
         }
-        log.close().await;
+    });
+}
+
+#[test]
+fn a_record_costs_no_allocation_on_its_way_out() {
+    with_world(async |world| {
+        world.stream("stream", 1).await.unwrap();
+        put(world, Format::Json, 500).await;
+        let first = json!({
+            "StreamName": "stream", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON",
+        });
+        let answer = world.kinesis("GetShardIterator", &first).await.unwrap();
+        let iterator = answer["ShardIterator"].as_str().unwrap();
+        let (few, many) = (get(world, iterator, 50).await, get(world, iterator, 500).await);
+        check("GetRecords", few, many);
     });
 }
