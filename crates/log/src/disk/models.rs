@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use loom::cell::UnsafeCell;
+use loom::cell::Cell;
 use loom::future::block_on;
 use loom::sync::Mutex;
 use loom::thread;
@@ -43,7 +43,7 @@ struct Block {
     unsettled: Unsettled,
     arena: Mutex<Option<Arena>>,
     /// For each slot.
-    done: Vec<UnsafeCell<bool>>,
+    done: Vec<Cell<bool>>,
     told: AtomicUsize,
 }
 
@@ -52,9 +52,7 @@ impl Block {
         region.bytes_mut().fill(1);
         drop(region);
         // What happens before settling, also behind the region's end, is visible to the one who is told.
-        // SAFETY: loom checks that nobody else has it.
-        #[expect(unsafe_code, reason = "loom's cells are used through pointers")]
-        self.done[number].with_mut(|cell| unsafe { *cell = true });
+        self.done[number].set(true);
         self.settle();
     }
 
@@ -64,19 +62,13 @@ impl Block {
             let arena = self.arena.lock().unwrap().take().expect("told once");
             let frozen = arena.freeze().expect("all slots are settled");
             assert!(frozen.as_ref()[..SLOTS * REGION].iter().all(|byte| *byte == 1));
-            assert!(self.done.iter().all(seen));
+            assert!(self.done.iter().all(Cell::get));
         }
     }
 }
 
-#[expect(unsafe_code, reason = "loom's cells are used through pointers")]
-fn seen(cell: &UnsafeCell<bool>) -> bool {
-    // SAFETY: loom checks that every write is ordered before this.
-    cell.with(|cell| unsafe { *cell })
-}
-
-fn cells(count: usize) -> Vec<UnsafeCell<bool>> {
-    (0..count).map(|_| UnsafeCell::new(false)).collect()
+fn cells(count: usize) -> Vec<Cell<bool>> {
+    (0..count).map(|_| Cell::new(false)).collect()
 }
 
 #[test]
@@ -118,15 +110,13 @@ fn freezing_alone_sees_what_regions_have_written() {
                 let written = Arc::clone(&written);
                 thread::spawn(move || {
                     region.bytes_mut().fill(1);
-                    // SAFETY: loom checks that nobody else has it.
-                    #[expect(unsafe_code, reason = "loom's cells are used through pointers")]
-                    written[number].with_mut(|cell| unsafe { *cell = true });
+                    written[number].set(true);
                 })
             })
             .collect();
         if let Ok(frozen) = arena.freeze() {
             assert!(frozen.as_ref()[..2 * REGION].iter().all(|byte| *byte == 1));
-            assert!(written.iter().all(seen));
+            assert!(written.iter().all(Cell::get));
         }
         for thread in threads {
             thread.join().unwrap();
@@ -141,11 +131,11 @@ fn memory_is_used_again_only_when_its_last_reader_is_done() {
         let mut arena = pool.arena(1);
         drop(arena.carve(REGION));
         let frozen = arena.freeze().unwrap();
-        let read = Arc::new(UnsafeCell::new(false));
+        let read = Arc::new(Cell::new(false));
         let reader = {
             let (frozen, read) = (frozen.clone(), Arc::clone(&read));
             thread::spawn(move || {
-                assert!(!seen(&read));
+                assert!(!read.get());
                 assert_eq!(frozen.as_ref()[0], 0);
             })
         };
@@ -154,9 +144,7 @@ fn memory_is_used_again_only_when_its_last_reader_is_done() {
         let mut arena = pool.arena(1);
         let mut region = arena.carve(REGION).unwrap();
         if std::ptr::eq(region.bytes_mut().as_ptr(), place) {
-            // SAFETY: loom checks that the reader's look is ordered before.
-            #[expect(unsafe_code, reason = "loom's cells are used through pointers")]
-            read.with_mut(|cell| unsafe { *cell = true });
+            read.set(true);
         }
         reader.join().unwrap();
     });
