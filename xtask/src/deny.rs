@@ -12,7 +12,10 @@ use crate::stages::{cargo, say};
 
 pub(crate) fn check(root: &Path) -> Result<()> {
     let rules = Rules::read(root)?;
-    let output = cargo(root).args(["metadata", "--format-version=1", "--locked"]).output().context("cargo metadata")?;
+    let output = cargo(root)
+        .args(["metadata", "--format-version=1", "--locked", "--all-features"])
+        .output()
+        .context("cargo metadata")?;
     if !output.status.success() {
         bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a command-line tool talks to its user")]
 #![expect(clippy::disallowed_methods, reason = "a tool of the workspace uses the machine directly")]
 
+mod bench;
 mod black_box;
 mod check;
 mod codegen;
@@ -22,6 +23,7 @@ tasks:
   test                  everything: the static checks, all tests, real AWS clients against the built server
   check                 the static part: formatting, generated code, licences, lints, documentation
   black-box [ARGS]      only the tests with real AWS clients; ARGS go to pytest, e.g. -k tutorial
+  bench [ARGS]          what each stage of a record's way costs, against the stored baseline; --write stores it anew
   record-node           write the transcripts of AWS's Node.js client that the bootstrap is tested against
   codegen [--check]     write the wire types from the service models (or demand that nothing would change)";
 
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
             black_box::prepare(stages)?;
             black_box::run_tests(stages, &arguments[1..])
         }),
+        ["bench", ..] => staged(|stages| bench::bench(stages, &arguments[1..])),
         ["record-node"] => staged(record_node::record),
         ["codegen"] => codegen::run(codegen::Mode::Write),
         ["codegen", "--check"] => codegen::run(codegen::Mode::Check),

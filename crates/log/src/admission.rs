@@ -8,6 +8,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::contract::{AppendError, Entry};
 
+#[cfg(test)]
+mod tests;
+
 /// What a record costs beside its data and key, so that empty records are bounded too.
 const RECORD_OVERHEAD_BYTES: usize = 64;
 

@@ -12,6 +12,7 @@ mod admission;
 pub mod contract;
 pub mod disk;
 pub mod memory;
+mod sync;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

@@ -42,6 +42,33 @@ impl FromStr for ShardId {
 
 impl fmt::Display for ShardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "shardId-{:012}", self.0.get())
+        // By hand: an answer of `PutRecords` has hundreds, and padding costs more than the rest of it.
+        let mut text = *b"shardId-000000000000";
+        let mut rest = self.0.get();
+        for place in text.iter_mut().rev() {
+            if rest == 0 {
+                break;
+            }
+            *place = b'0' + u8::try_from(rest % 10).expect("a digit");
+            rest /= 10;
+        }
+        f.write_str(std::str::from_utf8(&text).expect("ASCII"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn ids_have_twelve_digits_and_round_trip(index in prop_oneof![0..1000_u32, 0..=ShardIndex::MAX]) {
+            let id = ShardId(ShardIndex::new(index).unwrap());
+            let text = id.to_string();
+            prop_assert_eq!(&text, &format!("shardId-{index:012}"));
+            prop_assert_eq!(text.parse(), Ok(id));
+        }
     }
 }

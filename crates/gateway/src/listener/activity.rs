@@ -2,8 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,21 +11,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Options;
 
-/// No request's headers are being read.
-const NONE: u64 = u64::MAX;
-
-/// Shared by a connection's stream, its requests and its watchdog. Moments are milliseconds of the clock's `monotonic`.
+/// Shared by a connection's stream, its requests and its watchdog, which run on several threads in HTTP/2.
 #[derive(Debug)]
 pub(super) struct Activity {
     clock: HostClock,
-    requests: AtomicUsize,
-    /// A request began or ended, or the peer took bytes of an answer. Bytes that it sends do not count: a peer that
-    /// trickles keeps no connection alive.
-    last: AtomicU64,
-    /// When the first byte came of a request whose headers are not complete.
-    headers_since: AtomicU64,
     /// Only HTTP/1.1 has one request's headers at a time.
     watch_headers: bool,
+    state: Mutex<State>,
+}
+
+/// Moments are the clock's `monotonic`.
+#[derive(Debug)]
+struct State {
+    requests: usize,
+    /// A request began or ended, or the peer took bytes of an answer. Bytes that it sends do not count: a peer that
+    /// trickles keeps no connection alive.
+    last: Duration,
+    /// When the first byte came of a request whose headers are not complete.
+    headers_since: Option<Duration>,
 }
 
 /// Why a connection has to go.
@@ -38,60 +40,60 @@ pub(super) enum Expired {
 
 impl Activity {
     pub(super) fn new(clock: HostClock, watch_headers: bool) -> Arc<Self> {
-        let now = millis(clock.monotonic());
-        let headers_since = if watch_headers { now } else { NONE };
-        Arc::new(Self {
-            clock,
-            requests: AtomicUsize::new(0),
-            last: AtomicU64::new(now),
-            headers_since: AtomicU64::new(headers_since),
-            watch_headers,
-        })
+        let now = clock.monotonic();
+        let state = State { requests: 0, last: now, headers_since: watch_headers.then_some(now) };
+        Arc::new(Self { clock, watch_headers, state: Mutex::new(state) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics while holding this lock")
     }
 
     /// A request is being handled until the result is dropped.
     pub(super) fn request(self: &Arc<Self>) -> RequestGuard {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.headers_since.store(NONE, Ordering::Relaxed);
-        self.touch();
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        state.requests += 1;
+        state.headers_since = None;
+        state.last = now;
+        drop(state);
         RequestGuard(Arc::clone(self))
     }
 
     /// Why the connection has to go now, or how long it is certain to be welcome.
     pub(super) fn check(&self, options: &Options) -> Result<Duration, Expired> {
-        if self.requests.load(Ordering::Relaxed) > 0 {
+        let state = self.state();
+        if state.requests > 0 {
             return Ok(options.idle_timeout);
         }
-        let now = millis(self.clock.monotonic());
-        let idle = left(self.last.load(Ordering::Relaxed), options.idle_timeout, now).ok_or(Expired::Idle)?;
-        match self.headers_since.load(Ordering::Relaxed) {
+        let now = self.clock.monotonic();
+        let idle = left(state.last, options.idle_timeout, now).ok_or(Expired::Idle)?;
+        match state.headers_since {
             // Headers may start at any moment, so the next look is no later than they may take.
-            NONE if self.watch_headers => Ok(idle.min(options.header_timeout)),
-            NONE => Ok(idle),
-            since => Ok(idle.min(left(since, options.header_timeout, now).ok_or(Expired::Headers)?)),
+            None if self.watch_headers => Ok(idle.min(options.header_timeout)),
+            None => Ok(idle),
+            Some(since) => Ok(idle.min(left(since, options.header_timeout, now).ok_or(Expired::Headers)?)),
         }
     }
 
     fn touch(&self) {
-        self.last.store(millis(self.clock.monotonic()), Ordering::Relaxed);
+        self.state().last = self.clock.monotonic();
     }
 
     fn received(&self) {
-        if self.watch_headers && self.requests.load(Ordering::Relaxed) == 0 {
-            let now = millis(self.clock.monotonic());
-            let _ = self.headers_since.compare_exchange(NONE, now, Ordering::Relaxed, Ordering::Relaxed);
+        if !self.watch_headers {
+            return;
+        }
+        let mut state = self.state();
+        if state.requests == 0 && state.headers_since.is_none() {
+            state.headers_since = Some(self.clock.monotonic());
         }
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// What is left of `limit` since `start`, at `now`; `None` when it is over.
-fn left(start: u64, limit: Duration, now: u64) -> Option<Duration> {
-    let elapsed = Duration::from_millis(now.saturating_sub(start));
-    limit.checked_sub(elapsed).filter(|left| !left.is_zero())
+fn left(start: Duration, limit: Duration, now: Duration) -> Option<Duration> {
+    limit.checked_sub(now.saturating_sub(start)).filter(|left| !left.is_zero())
 }
 
 /// One request being handled.
@@ -100,8 +102,11 @@ pub(super) struct RequestGuard(Arc<Activity>);
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
-        self.0.touch();
+        let now = self.0.clock.monotonic();
+        // Together: a watchdog that saw the request gone but not when it went would take the connection for idle.
+        let mut state = self.0.state();
+        state.requests -= 1;
+        state.last = now;
     }
 }
 
@@ -110,7 +115,7 @@ impl Drop for RequestGuard {
 #[derive(Debug)]
 pub(super) struct Turn {
     clock: HostClock,
-    since: AtomicU64,
+    since: Mutex<Option<Duration>>,
 }
 
 tokio::task_local! {
@@ -120,7 +125,7 @@ tokio::task_local! {
 
 impl Turn {
     pub(super) fn new(clock: HostClock) -> Arc<Self> {
-        Arc::new(Self { clock, since: AtomicU64::new(NONE) })
+        Arc::new(Self { clock, since: Mutex::default() })
     }
 
     /// That of the stream on which a request is being answered; `None` over HTTP/1.1.
@@ -139,22 +144,24 @@ impl Turn {
 
     /// The peer was given something.
     pub(super) fn begin(&self) {
-        self.since.store(millis(self.clock.monotonic()), Ordering::Relaxed);
+        *self.since() = Some(self.clock.monotonic());
     }
 
     /// The peer has taken everything.
     pub(super) fn end(&self) {
-        self.since.store(NONE, Ordering::Relaxed);
+        *self.since() = None;
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<Duration>> {
+        self.since.lock().expect("no code panics while holding this lock")
     }
 
     async fn missed(&self, limit: Duration) {
         let mut wait = Some(limit);
         while let Some(time) = wait {
             self.clock.sleep(time).await;
-            wait = match self.since.load(Ordering::Relaxed) {
-                NONE => Some(limit),
-                since => left(since, limit, millis(self.clock.monotonic())),
-            };
+            let since = *self.since();
+            wait = since.map_or(Some(limit), |since| left(since, limit, self.clock.monotonic()));
         }
     }
 }

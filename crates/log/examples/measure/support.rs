@@ -7,6 +7,7 @@ use std::time::Duration;
 use millstream_env::{HostClock, Random, RealDisk, ServiceClock, Tasks};
 use millstream_log::disk::{Environment, Options};
 use millstream_log::{DiskLog, Entry, Position, ReadFrom, ReadLimit, ShardConfig, ShardKey, ShardLog};
+use millstream_testkit::cost::cpu_of_process;
 use millstream_types::Payload;
 
 pub(crate) const BATCH: usize = 500;
@@ -25,13 +26,6 @@ pub(crate) fn key(shard: u32) -> ShardKey {
     ShardKey { stream: 1, shard }
 }
 
-/// User and system time of this process, seconds.
-fn cpu_seconds() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let nanoseconds = i32::try_from(time.tv_nsec).expect("below a second");
-    i32::try_from(time.tv_sec).map_or(0.0, f64::from) + f64::from(nanoseconds) / 1e9
-}
-
 pub(crate) fn mega(bytes: u64) -> f64 {
     u32::try_from(bytes / 1000).map_or(0.0, f64::from) / 1000.0
 }
@@ -40,20 +34,20 @@ pub(crate) fn mega(bytes: u64) -> f64 {
 pub(crate) struct Meter {
     clock: HostClock,
     start: Duration,
-    cpu: f64,
+    cpu: Duration,
 }
 
 impl Meter {
     pub(crate) fn new() -> Self {
         let clock = HostClock::real();
-        Self { start: clock.monotonic(), clock, cpu: cpu_seconds() }
+        Self { start: clock.monotonic(), clock, cpu: cpu_of_process() }
     }
 
     /// Rate and CPU seconds for each GiB.
     pub(crate) fn text(&self, bytes: u64) -> String {
         let seconds = self.clock.monotonic().saturating_sub(self.start).as_secs_f64();
         let gib = mega(bytes) / 1_073.741_824;
-        let cpu = cpu_seconds() - self.cpu;
+        let cpu = cpu_of_process().saturating_sub(self.cpu).as_secs_f64();
         format!(
             "{:6.0} MB/s, {:6.2} CPU-s/GiB ({:.0} MB in {seconds:.2} s)",
             mega(bytes) / seconds,

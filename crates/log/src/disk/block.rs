@@ -1,6 +1,5 @@
 //! A block on its way: open, closed, in flight.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use millstream_env::Timestamp;
@@ -16,6 +15,7 @@ use super::format::block::{BlockHeader, Kind};
 use super::format::fact::ShardFacts;
 use super::format::record::{self, RecordHeader};
 use super::order::{Layout, Place};
+use super::unsettled::Unsettled;
 
 /// What became of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +31,14 @@ pub(super) struct BlockTicket {
     pub(super) number: u64,
     /// Told when the last slot of the closed block is settled.
     pub(super) engine: Weak<Engine>,
-    /// Slots not settled, and one more while the block is open.
-    unsettled: AtomicUsize,
+    unsettled: Unsettled,
     pub(super) outcome: watch::Sender<Outcome>,
 }
 
 impl BlockTicket {
     /// Takes one away; true when it was the last: the block is closed and can be written.
     pub(super) fn settle_one(&self) -> bool {
-        self.unsettled.fetch_sub(1, Ordering::AcqRel) == 1
+        self.unsettled.settle_one()
     }
 
     /// Waits until the block is published or has failed.
@@ -155,7 +154,7 @@ impl PendingBlock {
             ticket: Arc::new(BlockTicket {
                 number,
                 engine: engine.me.clone(),
-                unsettled: AtomicUsize::new(1),
+                unsettled: Unsettled::of_open_block(),
                 outcome,
             }),
             arena: Some(arena),
@@ -188,7 +187,7 @@ impl PendingBlock {
         Place::add(&mut self.places, Place { ordinal, offset, length });
         let region = self.arena().carve(bytes).expect("the caller made sure of the room");
         self.records += 1;
-        self.ticket.unsettled.fetch_add(1, Ordering::Relaxed);
+        self.ticket.unsettled.add_one();
         (region, offset)
     }
 

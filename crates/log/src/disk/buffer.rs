@@ -8,10 +8,11 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::format::PAGE_BYTES;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{self, Mutex, MutexGuard};
 
 /// Memory of a multiple of 4 KiB at an address that is one too. Always initialised.
 struct Raw {
@@ -90,12 +91,12 @@ impl Pool {
         self.spare().clear();
     }
 
-    fn memory(self: &Arc<Self>, raw: Raw) -> Arc<Memory> {
+    fn memory(self: &Arc<Self>, raw: Raw) -> sync::Arc<Memory> {
         self.in_use.fetch_add(raw.capacity, Ordering::Relaxed);
-        Arc::new(Memory { raw: Some(raw), pool: Arc::clone(self) })
+        sync::Arc::new(Memory { raw: Some(raw), pool: Arc::clone(self) })
     }
 
-    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Raw>> {
+    fn spare(&self) -> MutexGuard<'_, Vec<Raw>> {
         self.spare.lock().expect("no code panics while holding this lock")
     }
 
@@ -137,7 +138,7 @@ impl Drop for Memory {
 
 /// A buffer that is being carved up.
 pub(super) struct Arena {
-    memory: Arc<Memory>,
+    memory: sync::Arc<Memory>,
     used: usize,
 }
 
@@ -147,7 +148,7 @@ impl Arena {
         let start = self.used;
         let end = start.checked_add(length).filter(|end| *end <= self.memory.raw().capacity)?;
         self.used = end;
-        Some(Region { memory: Arc::clone(&self.memory), start, length })
+        Some(Region { memory: sync::Arc::clone(&self.memory), start, length })
     }
 
     pub(super) fn used(&self) -> usize {
@@ -162,7 +163,7 @@ impl Arena {
     /// are alive.
     pub(super) fn freeze(mut self) -> Result<Frozen, Self> {
         // Regions share the memory until they are dropped; being alone with it, this also sees all that they wrote.
-        if Arc::get_mut(&mut self.memory).is_none() {
+        if sync::Arc::get_mut(&mut self.memory).is_none() {
             return Err(self);
         }
         let length = self.used.next_multiple_of(PAGE_BYTES);
@@ -181,7 +182,7 @@ impl fmt::Debug for Arena {
 
 /// A part of an arena, writable through this value alone.
 pub(super) struct Region {
-    memory: Arc<Memory>,
+    memory: sync::Arc<Memory>,
     start: usize,
     length: usize,
 }
@@ -197,14 +198,14 @@ impl Region {
 /// Bytes that never change any more. Clones share them.
 #[derive(Clone)]
 pub(super) struct Frozen {
-    memory: Arc<Memory>,
+    memory: sync::Arc<Memory>,
     length: usize,
 }
 
 impl Frozen {
     /// Whether both are the same memory.
     pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.memory, &other.memory)
+        sync::Arc::ptr_eq(&self.memory, &other.memory)
     }
 
     /// Bytes of memory held, which may be more than its length.

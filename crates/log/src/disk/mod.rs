@@ -28,6 +28,8 @@ mod files;
 mod format;
 mod format_file;
 mod index_file;
+#[cfg(all(test, feature = "loom"))]
+mod models;
 mod options;
 mod order;
 mod pipeline;
@@ -45,6 +47,7 @@ mod tail_cache;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod unsettled;
 
 use std::fmt;
 use std::sync::Arc;

@@ -5,10 +5,12 @@
 //! simulation stays the same from run to run.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_env::Tasks;
+
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Files asked at once, over all cold reads.
 pub(super) const THREADS_MAX: usize = 16;
@@ -84,6 +86,16 @@ impl Readers {
         batch.wait()
     }
 
+    /// Has one thread at work, started by `spawn`, and allows no other.
+    #[cfg(all(test, feature = "loom"))]
+    pub(super) fn with_thread<T>(&self, spawn: impl FnOnce(Box<dyn FnOnce() + Send>) -> T) -> T {
+        let shared = Arc::clone(&self.0);
+        let mut state = self.0.lock();
+        (state.threads_max, state.threads) = (1, 1);
+        drop(state);
+        spawn(Box::new(move || shared.run()))
+    }
+
     fn call(&self, wanted: usize, batch: impl Fn() -> Arc<dyn Help>) {
         let mut state = self.0.lock();
         if state.stopping {
@@ -152,11 +164,10 @@ impl<T: Send, R: Send> Help for Batch<T, R> {
 
 impl<T, R> Batch<T, R> {
     fn wait(&self) -> Vec<R> {
-        let results = self.results.lock().expect("no code panics while holding this lock");
-        let mut results = self
-            .finished
-            .wait_while(results, |results| results.missing > 0)
-            .expect("no code panics while holding this lock");
+        let mut results = self.results.lock().expect("no code panics while holding this lock");
+        while results.missing > 0 {
+            results = self.finished.wait(results).expect("no code panics while holding this lock");
+        }
         let done = std::mem::take(&mut results.done);
         done.into_iter().map(|result| result.expect("reading does not panic")).collect()
     }

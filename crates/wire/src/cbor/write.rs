@@ -1,5 +1,8 @@
 //! Pieces of a CBOR body. Containers are written with indefinite length, as the service does.
 
+use std::fmt::Display;
+use std::io::Write as _;
+
 use millstream_env::Timestamp;
 
 pub(crate) const INDEFINITE_LIST: u8 = 0x9f;
@@ -30,6 +33,17 @@ pub(crate) fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     head(out, 3, length(text.as_bytes()));
     out.extend_from_slice(text.as_bytes());
+}
+
+/// Writes what is displayed, without a string in between: the head needs the length, so it is written last and moved
+/// to the front.
+pub(crate) fn write_display(out: &mut Vec<u8>, text: &impl Display) {
+    let start = out.len();
+    write!(out, "{text}").expect("writing to memory succeeds");
+    let text_length = out.len() - start;
+    let argument = length(&out[start..]);
+    head(out, 3, argument);
+    out[start..].rotate_left(text_length);
 }
 
 /// Tag 1 and integer milliseconds, always eight bytes wide. RFC 8949 means seconds by this tag; the service does not,

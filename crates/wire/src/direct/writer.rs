@@ -84,7 +84,7 @@ impl Writer {
         self.key(key);
         match self.format {
             Format::Json => write!(self.out, "\"{text}\"").expect("writing to memory succeeds"),
-            Format::Cbor => cbor::write_text(&mut self.out, &text.to_string()),
+            Format::Cbor => cbor::write_display(&mut self.out, text),
         }
     }
 

@@ -36,7 +36,9 @@ pub(crate) fn write_timestamp(out: &mut Vec<u8>, timestamp: Timestamp) {
     write!(out, "{}", timestamp.seconds()).expect("writing to memory succeeds");
     let millis = timestamp.millis() % 1000;
     if millis > 0 {
-        let decimals = format!(".{millis:03}");
-        out.extend_from_slice(decimals.trim_end_matches('0').as_bytes());
+        write!(out, ".{millis:03}").expect("writing to memory succeeds");
+        while out.last() == Some(&b'0') {
+            out.pop();
+        }
     }
 }
