@@ -137,6 +137,7 @@ mod tests {
                     arrival: Timestamp::from_millis(1_700_000_123_456),
                     partition_key: Bytes::new(),
                     data: Bytes::new(),
+                    tag: 0,
                 };
                 assert_eq!(identity.sequence_number(&record), shard.sequence_number(&record));
             }

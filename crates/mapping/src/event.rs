@@ -218,6 +218,7 @@ mod tests {
             arrival: Timestamp::from_millis(arrival),
             partition_key: Bytes::copy_from_slice(key.as_bytes()),
             data: Bytes::copy_from_slice(data),
+            tag: 0,
         }
     }
 

@@ -117,7 +117,7 @@ impl World {
     /// Stores one record for each text.
     pub(crate) async fn put(&self, shard: u32, texts: &[&str]) {
         let key = ShardKey { stream: self.stream.get().unwrap().incarnation, shard };
-        let entry = |text: &&str| Entry { shard: key, partition_key: "key", payload_bytes: text.len() };
+        let entry = |text: &&str| Entry { shard: key, partition_key: "key", payload_bytes: text.len(), tag: 0 };
         let entries: Vec<Entry<'_>> = texts.iter().map(entry).collect();
         let mut reservation = self.log.reserve(&entries).await;
         for (slot, text) in reservation.slots.iter_mut().zip(texts) {

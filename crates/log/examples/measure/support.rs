@@ -97,7 +97,12 @@ pub(crate) async fn put(
     while go_on(bytes) {
         let start = clock.monotonic();
         let entries: Vec<_> = (0..BATCH)
-            .map(|_| Entry { shard: key(random.below(shards)), partition_key: "some-key", payload_bytes: RECORD_BYTES })
+            .map(|_| Entry {
+                shard: key(random.below(shards)),
+                partition_key: "some-key",
+                payload_bytes: RECORD_BYTES,
+                tag: 0,
+            })
             .collect();
         let mut reservation = log.reserve(&entries).await;
         for slot in reservation.slots.iter_mut().flatten() {

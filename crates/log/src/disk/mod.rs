@@ -20,6 +20,7 @@ mod block;
 mod block_cache;
 mod buffer;
 mod engine;
+mod features;
 mod files;
 mod format;
 mod index_file;
@@ -35,7 +36,7 @@ mod shard;
 mod slot;
 mod tail_cache;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::io;
@@ -52,8 +53,9 @@ use crate::contract::{
 };
 
 use engine::Engine;
+use features::Features;
 pub use format::store::FormatError;
-use format::store::StoreFormat;
+use format::store::{StoreFormat, feature};
 pub use options::{OpenError, Options};
 pub use recovery::{DamagedRecords, RecoveryReport, TornTail};
 pub use repair::{RepairError, accept_loss, find_damage};
@@ -69,6 +71,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(10);
 pub struct DiskLog {
     engine: Arc<Engine>,
     threads: Arc<Threads>,
+    features: Arc<Features>,
     tasks: Tasks,
 }
 
@@ -134,14 +137,15 @@ impl Health {
 impl DiskLog {
     /// Opens the log, or makes it. Reads what must be read, so it blocks: call it off the asynchronous threads.
     pub fn open(options: Options, environment: Environment) -> Result<(Self, RecoveryReport), OpenError> {
-        let tasks = environment.tasks.clone();
+        let (tasks, disk, folder) = (environment.tasks.clone(), Arc::clone(&environment.disk), options.folder.clone());
         let (engine, report) = open_engine(options, environment, None)?;
         let threads = Threads { engine: Arc::clone(&engine), handles: Mutex::default() };
         start_threads(&engine, &threads).map_err(|source| {
             let path = engine.options.folder.clone();
             OpenError::Disk { path, source }
         })?;
-        Ok((Self { engine, threads: Arc::new(threads), tasks }, report))
+        let features = Arc::new(Features::load(disk, &folder)?);
+        Ok((Self { engine, threads: Arc::new(threads), features, tasks }, report))
     }
 
     pub fn stats(&self) -> Stats {
@@ -223,12 +227,10 @@ fn make_folders(disk: &dyn Disk, path: &std::path::Path) -> io::Result<()> {
 
 /// The id in the `FORMAT` file, which is made when the folder is new.
 fn store_id(disk: &dyn Disk, folder: &std::path::Path, random: &Random) -> Result<u128, OpenError> {
-    let path = folder.join("FORMAT");
+    let path = features::path(folder);
     let failed = |source: io::Error| OpenError::Disk { path: path.clone(), source };
     if disk.exists(&path).map_err(failed)? {
-        let text = disk.read(&path).map_err(failed)?;
-        let format = StoreFormat::decode(&text);
-        return format.map(|format| format.store).map_err(|source| OpenError::Format { path: path.clone(), source });
+        return features::read(disk, folder).map(|format| format.store);
     }
     let format = StoreFormat { store: u128::from_le_bytes(random.bytes()), features: 0 };
     disk.write_atomically(&path, format.encode().as_bytes()).map_err(failed)?;
@@ -310,15 +312,13 @@ impl ShardLog for DiskLog {
 
     fn reserve<'a>(&'a self, entries: &'a [Entry<'a>]) -> BoxFuture<'a, Reservation> {
         Box::pin(async move {
+            let tagged = !self.features.has(feature::RECORD_TAGS) && entries.iter().any(|entry| entry.tag != 0);
+            if tagged && let Err(error) = self.features.add(feature::RECORD_TAGS, &self.tasks).await {
+                return Reservation::refused(entries.len(), error);
+            }
             match self.engine.admission.admit(entries).await {
                 Ok(admitted) => self.engine.reserve(entries, admitted),
-                Err(error) => Reservation {
-                    slots: entries.iter().map(|_| Err(error)).collect(),
-                    finish: Box::new(|slots| {
-                        let results = slots.into_iter().map(|slot| slot.map(|slot| slot.stored())).collect();
-                        Box::pin(async move { results })
-                    }),
-                },
+                Err(error) => Reservation::refused(entries.len(), error),
             }
         })
     }

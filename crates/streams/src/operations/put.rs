@@ -178,6 +178,7 @@ impl Streams {
                 shard: shard.key(),
                 partition_key: &entry.partition_key,
                 payload_bytes: entry.data_length,
+                tag: 0,
             })
             .collect();
         let mut reservation = self.inner.parts.log.reserve(&reserved).await;

@@ -6,8 +6,14 @@ use super::crc32c;
 
 const NAME: &str = "millstream-log";
 const VERSION: u32 = 1;
-/// Features that this program knows: none so far.
-const KNOWN_FEATURES: u64 = 0;
+/// What a store has that a program must know of to open it. Persisted as bits; written before the first use.
+pub(in crate::disk) mod feature {
+    /// Records with a tag other than 0: a program that does not know tags would serve ciphertext as data.
+    pub(in crate::disk) const RECORD_TAGS: u64 = 1 << 0;
+}
+
+/// Features that this program knows.
+const KNOWN_FEATURES: u64 = feature::RECORD_TAGS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::disk) struct StoreFormat {

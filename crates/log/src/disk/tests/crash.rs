@@ -190,7 +190,7 @@ impl World {
             .collect();
         let entries: Vec<_> = wanted
             .iter()
-            .map(|(shard, data)| Entry { shard: *shard, partition_key: "key", payload_bytes: data.len() })
+            .map(|(shard, data)| Entry { shard: *shard, partition_key: "key", payload_bytes: data.len(), tag: 0 })
             .collect();
         let Some(Ok(admitted)) = life.engine.admission.admit(&entries).now_or_never() else { return };
         let mut reservation = life.engine.reserve(&entries, admitted);

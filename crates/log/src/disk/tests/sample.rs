@@ -33,7 +33,10 @@ async fn fill(log: &SharedLog, part: u32) {
             log.create(key(shard), DAYS).await.expect("created");
         }
         append(log, key(0), &[b"first", b""]).await;
-        drop(log.reserve(&[crate::contract::Entry { shard: key(0), partition_key: "k", payload_bytes: 9 }]).await);
+        drop(
+            log.reserve(&[crate::contract::Entry { shard: key(0), partition_key: "k", payload_bytes: 9, tag: 0 }])
+                .await,
+        );
         append(log, key(1), &[&[0xaa; 300]]).await;
         log.seal(key(1)).await.expect("sealed");
         log.delete(key(2)).await.expect("deleted");
