@@ -15,7 +15,7 @@ mod key;
 mod open;
 mod payload;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -218,6 +218,17 @@ mod tests {
     }
 
     #[test]
+    fn the_folder_may_be_a_link_to_another_disk() {
+        let parent = tempfile::tempdir().unwrap();
+        let (folder, elsewhere) = (parent.path().join("keys"), parent.path().join("elsewhere"));
+        RealDisk.create_dir_all(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
+        open(Arc::new(RealDisk), &folder, 1).find_or_make(&key_id("a")).unwrap();
+        assert_eq!(RealDisk.list(&elsewhere).unwrap(), [file_name(&key_id("a").master())]);
+        assert!(open(Arc::new(RealDisk), &folder, 2).find(&key_id("a").master()).is_some());
+    }
+
+    #[test]
     fn a_lost_key_is_told_of_and_no_other_takes_its_name() {
         let disk = SimDisk::new(1);
         let folder = Path::new("/data/keys");
@@ -229,7 +240,7 @@ mod tests {
         disk.damage(&path("a"), |bytes| bytes.truncate(20));
         let b = disk.read(&path("b")).unwrap();
         disk.write_atomically(&path("c"), &b).unwrap();
-        let keys = open(Arc::new(disk.clone()), folder, 2);
+        let keys = open(Arc::new(disk), folder, 2);
         keys.note_lost(&key_id("d").master());
         let mut lost: Vec<_> = ["a", "c", "d"].map(|alias| file_name(&key_id(alias).master())).into();
         lost.sort();

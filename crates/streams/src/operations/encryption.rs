@@ -33,7 +33,7 @@ impl Streams {
         check_place::<StartStreamEncryptionError>(&key_id, &name)?;
         let stream = self.inner.registry.expect(&name).await?;
         // On a copy first: what is refused makes no master key.
-        let change = |header: &mut Header| self.start(&name, header, &key_id, &input.key_id);
+        let change = |header: &mut Header| self.apply_key(&name, header, &key_id, &input.key_id);
         change(&mut stream.header.clone())?;
         let master = self.master_key(&key_id).await?;
         let random = &self.inner.parts.random;
@@ -86,9 +86,9 @@ impl Streams {
         Ok(())
     }
 
-    /// Everything of a start but a new data key: gives the number of the key to use, which is the next one when there is none
+    /// Everything of applying a key but a new data key: gives the number of the key to use, which is the next one when there is none
     /// yet. `None` when nothing changes.
-    fn start(
+    fn apply_key(
         &self,
         name: &StreamName,
         header: &mut Header,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use millstream_env::{Disk, ServiceClock};
+use millstream_env::ServiceClock;
 use millstream_testkit::SimDisk;
 use millstream_types::Payload;
 
