@@ -1,5 +1,7 @@
 //! Server-side encryption: a part of a stream's header.
 
+use std::time::Duration;
+
 use millstream_env::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +60,7 @@ impl Encryption {
     }
 
     /// Counts a change at `now`; `false` when there were `max` within a day of it.
-    pub(crate) fn count(changes_ms: &mut Vec<u64>, now: Timestamp, day: std::time::Duration, max: usize) -> bool {
+    pub(crate) fn count(changes_ms: &mut Vec<u64>, now: Timestamp, day: Duration, max: usize) -> bool {
         changes_ms.retain(|then| now.since(Timestamp::from_millis(*then)) < day);
         changes_ms.push(now.millis());
         changes_ms.len() <= max

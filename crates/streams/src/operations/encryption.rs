@@ -4,7 +4,10 @@
 //! says; records that are there stay as they are. What AWS answers to a key that is none, or is another's, is not
 //! recorded: the choices and texts are all here.
 
+use std::sync::Arc;
+
 use millstream_iam::RequestContext;
+use millstream_log::encryption::Key;
 use millstream_wire::kinesis::error::{StartStreamEncryptionError, StopStreamEncryptionError};
 use millstream_wire::kinesis::{EncryptionType, StartStreamEncryptionInput, StopStreamEncryptionInput};
 
@@ -86,8 +89,8 @@ impl Streams {
         Ok(())
     }
 
-    /// Everything of applying a key but a new data key: gives the number of the key to use, which is the next one when there is none
-    /// yet. `None` when nothing changes.
+    /// Everything of applying a key but making a data key: gives the number of the one to use, which is the next number when
+    /// there is none yet. `None` when nothing changes.
     fn apply_key(
         &self,
         name: &StreamName,
@@ -118,10 +121,7 @@ impl Streams {
         Ok(Some(number))
     }
 
-    async fn master_key(
-        &self,
-        key_id: &KeyId,
-    ) -> Result<std::sync::Arc<millstream_log::encryption::Key>, StartStreamEncryptionError> {
+    async fn master_key(&self, key_id: &KeyId) -> Result<Arc<Key>, StartStreamEncryptionError> {
         let (masters, wanted) = (self.inner.registry.keys.masters().clone(), key_id.clone());
         let made = self.inner.parts.tasks.blocking(move || masters.find_or_make(&wanted)).await;
         match made.map_err(|error| Internal(error.to_string()))? {

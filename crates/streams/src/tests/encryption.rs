@@ -1,15 +1,14 @@
 //! Server-side encryption, as a client sees it and as it is stored.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_catalog::{RedbOptions, RedbStore, SharedStore};
-use millstream_env::{Disk, HostClock, Random, RealDisk, ServiceClock, Tasks, VirtualTime};
-use millstream_log::{DiskLog, Position, ReadFrom, ReadLimit, Record, SharedLog, disk};
+use millstream_env::{Disk, Random, RealDisk, ServiceClock};
+use millstream_log::{Position, ReadFrom, ReadLimit, Record};
 use millstream_wire::kinesis::error::*;
 use millstream_wire::kinesis::*;
 
+use super::durable::Machine;
 use super::fixture::{Fixture, NAME, NOW, arn, data, entry, target};
 use crate::MasterKeys;
 use crate::model::Encryption;
@@ -286,40 +285,6 @@ async fn without_its_master_key_a_stream_is_refused_and_others_are_not() {
     let refused = back.read_first_shard().await.unwrap();
     assert_eq!(refused, pairs(&[("plain", false), ("secret", true), ("plain again", false)]));
     assert_eq!(back.keys.lost().len(), 1, "the other one's");
-}
-
-/// Everything on a real disk.
-struct Machine {
-    log: DiskLog,
-    store: Arc<RedbStore>,
-    fixture: Fixture,
-}
-
-impl Machine {
-    async fn start(folder: &Path, clock: &ServiceClock, time: &VirtualTime) -> Self {
-        let real: Arc<dyn Disk> = Arc::new(RealDisk);
-        let options = disk::Options { disk_free_min: 0, direct: false, ..disk::Options::new(folder.join("log")) };
-        let environment = disk::Environment {
-            disk: Arc::clone(&real),
-            service_clock: clock.clone(),
-            host_clock: HostClock::real(),
-            random: Random::system(),
-            tasks: Tasks::new(),
-        };
-        let (log, _) = DiskLog::open(options, environment).unwrap();
-        let store = Arc::new(RedbStore::open(&folder.join("catalog.redb"), &real, RedbOptions::default()).unwrap());
-        let keys = MasterKeys::in_folder(real, &folder.join("keys"), Random::system()).unwrap();
-        let shared_log: SharedLog = Arc::new(log.clone());
-        let shared_store: SharedStore = Arc::<RedbStore>::clone(&store);
-        let fixture = Fixture::over_with(clock.clone(), time.clone(), shared_log, shared_store, keys).await;
-        Self { log, store, fixture }
-    }
-
-    async fn stop(self) {
-        self.fixture.tasks.stop(Duration::from_secs(10)).await;
-        self.log.close().await;
-        self.store.close().await;
-    }
 }
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
