@@ -16,7 +16,8 @@ HANDLER = '''
 import base64, json, os, urllib.request
 
 def handler(event, context):
-    texts = [base64.b64decode(r["kinesis"]["data"]).decode() for r in event["Records"]]
+    data = lambda kinesis: base64.b64decode(kinesis["data"]).decode() + " " + kinesis.get("encryptionType", "plain")
+    texts = [data(record["kinesis"]) for record in event["Records"]]
     report = json.dumps(["seen", texts]).encode()
     urllib.request.urlopen(urllib.request.Request(os.environ["COLLECTOR"], report, method="POST"), timeout=5).close()
 '''
@@ -153,7 +154,7 @@ def test_the_cli_encrypts_and_a_function_reads(server):
         assert (shown["EncryptionType"], shown["KeyId"]) == ("KMS", KEY)
         stored = server.shell("aws kinesis put-record --stream-name s --partition-key k --data secret").stdout
         assert json.loads(stored)["EncryptionType"] == "KMS"
-        until(lambda: ["seen", ["secret"]] in [list(report) for report in list(reports)], what="the function sees it")
+        until(lambda: ["seen", ["secret KMS"]] in [list(report) for report in list(reports)], what="the function sees it")
         assert records(kinesis, "s") == [("secret", "KMS")]
         server.shell(f"aws kinesis stop-stream-encryption {key}")
         wait_active(kinesis, "s")

@@ -29,7 +29,8 @@ use crate::contract::{
 };
 
 pub use key::{Key, Refused};
-pub(crate) use payload::{Sealing, TAG};
+pub(crate) use payload::Sealing;
+pub use payload::TAG;
 
 /// The keys of one stream, by their numbers.
 pub struct StreamKeys {

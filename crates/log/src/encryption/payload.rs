@@ -18,7 +18,7 @@ use crate::contract::{Position, ShardKey};
 use super::key::{Key, Refused};
 
 /// The tag of records that are encrypted so.
-pub(crate) const TAG: u8 = 1;
+pub const TAG: u8 = 1;
 /// What a record takes beside its data.
 pub(super) const OVERHEAD_BYTES: usize = DATA_AT + Key::TAG_BYTES;
 
