@@ -1,7 +1,7 @@
 //! Encryption at rest, around any log: records are encrypted on their way into their final place and decrypted when they are
 //! read. Whoever holds an [`EncryptedLog`] sees data as it was put, whatever happens below.
 //!
-//! - [`Key`]: the cipher, XChaCha20-Poly1305: its nonces are long enough to be random for any number of records.
+//! - [`Key`]: the cipher, XAES-256-GCM: its nonces are long enough to be random for any number of records.
 //! - `payload`: what is stored in place of a record's data, and what it is bound to.
 //! - `open`: reading.
 //!
@@ -28,6 +28,7 @@ use crate::contract::{
     ShardError, ShardKey, ShardLog, SharedLog, Tail,
 };
 
+use key::Subkey;
 pub use key::{Key, Refused};
 pub(crate) use payload::Sealing;
 pub use payload::TAG;
@@ -82,19 +83,24 @@ impl EncryptedLog {
     /// nothing is stored, since it would be readable.
     fn sealings(&self, entries: &[Entry<'_>]) -> Result<Vec<Option<Box<Sealing>>>, AppendError> {
         let mut sealings = Vec::new();
-        let mut writing = None;
+        let mut subkey: Option<(u32, Arc<Subkey>)> = None;
         let mut last_stream = None;
-        let mut nonce = None;
+        let mut random = None;
         for (index, entry) in entries.iter().enumerate() {
             assert_eq!(entry.tag, 0, "an encrypted log gives the tags");
             let stream = entry.shard.stream;
             if last_stream.replace(stream) != Some(stream) {
-                writing = self.keys.of(stream).map_or(Ok(None), |keys| keys.for_writing())?;
+                let writing = self.keys.of(stream).map_or(Ok(None), |keys| keys.for_writing())?;
+                let of_key = |(number, key): (u32, Arc<Key>)| {
+                    let random = *random.get_or_insert_with(|| self.random.bytes());
+                    (number, Arc::new(key.subkey(&payload::nonce(random, 0))))
+                };
+                subkey = writing.map(of_key);
             }
-            let Some((number, key)) = &writing else { continue };
-            let random = *nonce.get_or_insert_with(|| self.random.bytes());
+            let (Some((number, subkey)), Some(random)) = (&subkey, random) else { continue };
+            let nonce = payload::nonce(random, index as u64);
             sealings.resize_with(index, || None);
-            sealings.push(Some(Box::new(Sealing::new(entry.shard, *number, Arc::clone(key), random, index as u64))));
+            sealings.push(Some(Box::new(Sealing::new(entry.shard, *number, Arc::clone(subkey), nonce))));
         }
         Ok(sealings)
     }

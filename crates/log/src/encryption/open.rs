@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::contract::{Position, ReadBatch, ReadError, ReadLimit, Record, ShardKey};
 
 use super::StreamKeys;
-use super::key::Refused;
+use super::key::{Refused, Subkey};
 use super::payload::{OVERHEAD_BYTES, Stored, TAG};
 
 /// How much is decrypted before others get their turn: well below a millisecond.
@@ -27,9 +27,10 @@ pub(super) async fn open(
     if keys.is_none() && batch.records.iter().all(|record| record.tag == 0) {
         return Ok(batch);
     }
-    let (taken, opened) = within_limit(keys, shard, limit, &batch.records).await;
+    let mut opener = Opener { keys, shard, last: None };
+    let (taken, opened) = opener.within_limit(limit, &batch.records).await;
     if taken == 0 && !batch.records.is_empty() {
-        return Err(damaged(keys, shard, &batch.records));
+        return Err(opener.damaged(&batch.records));
     }
     if let Some(rest) = batch.records.get(taken) {
         let newest = batch.records.last().map(|record| record.arrival);
@@ -46,48 +47,61 @@ pub(super) async fn open(
     Ok(batch)
 }
 
-/// How many of the records are returned, and the data of the encrypted ones among them, one behind the other.
-async fn within_limit(
-    keys: Option<&StreamKeys>,
+/// Opens the records of one shard.
+struct Opener<'k> {
+    keys: Option<&'k StreamKeys>,
     shard: ShardKey,
-    limit: ReadLimit,
-    records: &[Record],
-) -> (usize, Vec<u8>) {
-    let encrypted = records.iter().filter(|record| record.tag != 0);
-    let mut opened = Vec::with_capacity(encrypted.map(plain_bytes).sum());
-    let (mut bytes, mut turn) = (0, 0);
-    for (index, record) in records.iter().enumerate() {
-        bytes += record.partition_key.len() + plain_bytes(record);
-        let full = index >= limit.records || bytes > limit.bytes;
-        if (index > 0 && full) || (record.tag != 0 && open_record(keys, shard, record, &mut opened).is_err()) {
-            return (index, opened);
+    /// The last one used, with its key's number: neighbours often were of one reservation.
+    last: Option<(u32, Subkey)>,
+}
+
+impl Opener<'_> {
+    /// How many of the records are returned, and the data of the encrypted ones among them, one behind the other.
+    async fn within_limit(&mut self, limit: ReadLimit, records: &[Record]) -> (usize, Vec<u8>) {
+        let encrypted = records.iter().filter(|record| record.tag != 0);
+        let mut opened = Vec::with_capacity(encrypted.map(plain_bytes).sum());
+        let (mut bytes, mut turn) = (0, 0);
+        for (index, record) in records.iter().enumerate() {
+            bytes += record.partition_key.len() + plain_bytes(record);
+            let full = index >= limit.records || bytes > limit.bytes;
+            if (index > 0 && full) || (record.tag != 0 && self.open(record, &mut opened).is_err()) {
+                return (index, opened);
+            }
+            if opened.len() >= turn + TURN_BYTES {
+                turn = opened.len();
+                tokio::task::yield_now().await;
+            }
         }
-        if opened.len() >= turn + TURN_BYTES {
-            turn = opened.len();
-            tokio::task::yield_now().await;
-        }
+        (records.len(), opened)
     }
-    (records.len(), opened)
+
+    fn open(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), Refused> {
+        // Another tag is from a program that encrypts in a way this one does not know.
+        let stored = Stored::parse(&record.data).filter(|_| record.tag == TAG).ok_or(Refused)?;
+        let subkey = match self.last.take() {
+            Some((number, subkey)) if number == stored.number && subkey.fits(stored.nonce) => subkey,
+            _ => {
+                let key = self.keys.and_then(|keys| keys.keys.get(&stored.number)).ok_or(Refused)?;
+                key.subkey(stored.nonce)
+            }
+        };
+        let opened = stored.open(&subkey, (self.shard, record.position), &record.partition_key, out);
+        self.last = Some((stored.number, subkey));
+        opened
+    }
+
+    /// Names all records from the first on that cannot be decrypted.
+    fn damaged(&mut self, records: &[Record]) -> ReadError {
+        let mut scratch = Vec::new();
+        let lost = records.iter().take_while(|record| {
+            scratch.clear();
+            record.tag != 0 && self.open(record, &mut scratch).is_err()
+        });
+        let last: Position = lost.last().expect("the first one was refused").position;
+        ReadError::Damaged { shard: self.shard, first: records[0].position, last }
+    }
 }
 
 fn plain_bytes(record: &Record) -> usize {
     record.data.len().saturating_sub(if record.tag == 0 { 0 } else { OVERHEAD_BYTES })
-}
-
-fn open_record(keys: Option<&StreamKeys>, shard: ShardKey, record: &Record, out: &mut Vec<u8>) -> Result<(), Refused> {
-    // Another tag is from a program that encrypts in a way this one does not know.
-    let stored = Stored::parse(&record.data).filter(|_| record.tag == TAG).ok_or(Refused)?;
-    let key = keys.and_then(|keys| keys.keys.get(&stored.number)).ok_or(Refused)?;
-    stored.open(key, (shard, record.position), &record.partition_key, out)
-}
-
-/// Names all records from the first on that cannot be decrypted.
-fn damaged(keys: Option<&StreamKeys>, shard: ShardKey, records: &[Record]) -> ReadError {
-    let mut scratch = Vec::new();
-    let lost = records.iter().take_while(|record| {
-        scratch.clear();
-        record.tag != 0 && open_record(keys, shard, record, &mut scratch).is_err()
-    });
-    let last: Position = lost.last().expect("the first one was refused").position;
-    ReadError::Damaged { shard, first: records[0].position, last }
 }

@@ -15,7 +15,7 @@ use millstream_types::Payload;
 
 use crate::contract::{Position, ShardKey};
 
-use super::key::{Key, Refused};
+use super::key::{Key, Refused, Subkey};
 
 /// The tag of records that are encrypted so.
 pub const TAG: u8 = 1;
@@ -29,18 +29,14 @@ const DATA_AT: usize = NONCE_AT + Key::NONCE_BYTES;
 pub(crate) struct Sealing {
     shard: ShardKey,
     number: u32,
-    key: Arc<Key>,
+    subkey: Arc<Subkey>,
     nonce: [u8; Key::NONCE_BYTES],
 }
 
 impl Sealing {
-    /// `random` is the reservation's, `index` the entry's in it: together they are unique, for the price of one call for
-    /// randomness for all entries.
-    pub(super) fn new(shard: ShardKey, number: u32, key: Arc<Key>, random: [u8; 16], index: u64) -> Self {
-        let mut nonce = [0; Key::NONCE_BYTES];
-        nonce[..16].copy_from_slice(&random);
-        nonce[16..].copy_from_slice(&index.to_le_bytes());
-        Self { shard, number, key, nonce }
+    /// `subkey` is of the key with that number and fits the nonce.
+    pub(super) fn new(shard: ShardKey, number: u32, subkey: Arc<Subkey>, nonce: [u8; Key::NONCE_BYTES]) -> Self {
+        Self { shard, number, subkey, nonce }
     }
 
     /// Decodes `payload` into `place` and encrypts it there. `place` has [`OVERHEAD_BYTES`] more than the data.
@@ -51,14 +47,23 @@ impl Sealing {
         head[NONCE_AT..].copy_from_slice(&self.nonce);
         payload.decode_into(data);
         let context = context(self.shard, position, self.number, partition_key);
-        tag.copy_from_slice(&self.key.seal(&self.nonce, &context, data));
+        tag.copy_from_slice(&self.subkey.seal(&self.nonce, &context, data));
     }
+}
+
+/// The nonce of an entry: `random` is the reservation's, `index` the entry's in it. Together they are unique, and all nonces of
+/// a reservation have one subkey.
+pub(super) fn nonce(random: [u8; 16], index: u64) -> [u8; Key::NONCE_BYTES] {
+    let mut nonce = [0; Key::NONCE_BYTES];
+    nonce[..16].copy_from_slice(&random);
+    nonce[16..].copy_from_slice(&index.to_le_bytes());
+    nonce
 }
 
 /// A stored payload, taken apart.
 pub(super) struct Stored<'a> {
     pub(super) number: u32,
-    nonce: &'a [u8; Key::NONCE_BYTES],
+    pub(super) nonce: &'a [u8; Key::NONCE_BYTES],
     data: &'a [u8],
     tag: &'a [u8; Key::TAG_BYTES],
 }
@@ -72,10 +77,10 @@ impl<'a> Stored<'a> {
         Some(Self { number: u32::from_le_bytes(*number), nonce, data, tag })
     }
 
-    /// Appends the data to `out`; it is of no use when refused.
+    /// Appends the data to `out`; it is of no use when refused. `subkey` fits the nonce.
     pub(super) fn open(
         &self,
-        key: &Key,
+        subkey: &Subkey,
         (shard, position): (ShardKey, Position),
         partition_key: &[u8],
         out: &mut Vec<u8>,
@@ -83,7 +88,7 @@ impl<'a> Stored<'a> {
         let start = out.len();
         out.extend_from_slice(self.data);
         let context = context(shard, position, self.number, partition_key);
-        key.open(self.nonce, &context, &mut out[start..], self.tag)
+        subkey.open(self.nonce, &context, &mut out[start..], self.tag)
     }
 }
 
