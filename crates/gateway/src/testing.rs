@@ -15,7 +15,7 @@ use millstream_log::{MemoryLog, SharedLog, memory};
 use millstream_mapping::Mappings;
 use millstream_mapping::contract::{Targets, Unavailable};
 use millstream_runtime::{FunctionSpec, InvokeRequest, Outcome, RuntimeReport};
-use millstream_streams::Streams;
+use millstream_streams::{MasterKeys, Streams};
 use millstream_telemetry::Logs;
 use millstream_types::Scope;
 use tempfile::TempDir;
@@ -100,7 +100,8 @@ impl Fixture {
                 .await
                 .unwrap();
         let parts = millstream_streams::Parts {
-            log: Arc::clone(&log),
+            log,
+            keys: MasterKeys::in_memory(random.clone()),
             store: Arc::clone(&store),
             clock: service_clock.clone(),
             random: random.clone(),
@@ -134,7 +135,7 @@ impl Fixture {
         .unwrap();
         let (mappings, _never_run) = Mappings::new(millstream_mapping::Parts {
             catalog: Arc::clone(&store),
-            log,
+            log: Arc::clone(streams.log()),
             invoke: Arc::new(functions.clone()),
             source: Arc::new(streams.clone()),
             targets: Arc::new(NoTargets),

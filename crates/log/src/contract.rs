@@ -9,6 +9,7 @@ use millstream_env::{BoxFuture, Timestamp};
 use millstream_types::Payload;
 
 use crate::disk::DiskSlot;
+use crate::encryption::{self, Sealing};
 use crate::memory::MemorySlot;
 
 /// A shard of one incarnation of a stream. `stream` is unique for ever: a stream deleted and created again under its old
@@ -39,6 +40,9 @@ pub struct Entry<'a> {
     pub partition_key: &'a str,
     /// Exact number of bytes that [`Slot::fill`] will receive.
     pub payload_bytes: usize,
+    /// Says what the payload is, to the layer that writes and reads it; 0 when there is nothing to say. Kept with the record.
+    /// What goes through [`EncryptedLog`](crate::EncryptedLog) has 0: it gives the tag.
+    pub tag: u8,
 }
 
 /// Why a record was not stored.
@@ -74,6 +78,16 @@ pub(crate) type Finish =
     Box<dyn FnOnce(Vec<Result<Slot, AppendError>>) -> BoxFuture<'static, Vec<Result<Stored, AppendError>>> + Send>;
 
 impl Reservation {
+    /// Nothing was reserved for any of `count` entries.
+    pub(crate) fn refused(count: usize, error: AppendError) -> Self {
+        let slots = (0..count).map(|_| Err(error)).collect();
+        let finish: Finish = Box::new(move |slots| {
+            let results = slots.into_iter().map(|slot| slot.map(|slot| slot.stored())).collect();
+            Box::pin(async move { results })
+        });
+        Self { slots, finish }
+    }
+
     /// Hands the slots over and waits until they are durable. One result for each entry, in order. A slot that was not
     /// filled gives [`AppendError::Unavailable`] and stays void.
     pub fn commit(self) -> BoxFuture<'static, Vec<Result<Stored, AppendError>>> {
@@ -97,6 +111,8 @@ pub struct Stored {
 /// The reserved place of one record in the log's own memory.
 pub struct Slot {
     pub(crate) memory: SlotMemory,
+    /// How the payload is encrypted on its way into place.
+    pub(crate) sealing: Option<Box<Sealing>>,
 }
 
 /// The engine's side of a [`Slot`]: one case for each engine, in place, so that a record costs no allocation. Dropped without
@@ -107,19 +123,28 @@ pub(crate) enum SlotMemory {
 }
 
 impl Slot {
+    pub(crate) fn new(memory: SlotMemory) -> Self {
+        Self { memory, sealing: None }
+    }
+
     /// Decodes `payload` into place. Its decoded length must be the one reserved.
     pub fn fill(&mut self, payload: Payload<'_>) {
-        match &mut self.memory {
-            SlotMemory::Disk(slot) => slot.fill(payload),
-            SlotMemory::Memory(slot) => slot.fill(payload),
+        match &self.sealing {
+            None => self.memory.fill_with(|_, place| payload.decode_into(place)),
+            Some(sealing) => {
+                let position = self.memory.stored().position;
+                self.memory.fill_with(|key, place| sealing.fill(position, key, payload, place));
+            }
         }
     }
 
+    /// Whether the record is encrypted where it is stored.
+    pub fn is_encrypted(&self) -> bool {
+        self.sealing.is_some()
+    }
+
     pub fn stored(&self) -> Stored {
-        match &self.memory {
-            SlotMemory::Disk(slot) => slot.stored(),
-            SlotMemory::Memory(slot) => slot.stored(),
-        }
+        self.memory.stored()
     }
 
     /// Hands the record to the engine: as it was filled, or void when it was not.
@@ -127,6 +152,23 @@ impl Slot {
         match self.memory {
             SlotMemory::Disk(slot) => slot.settle(),
             SlotMemory::Memory(slot) => slot.settle(),
+        }
+    }
+}
+
+impl SlotMemory {
+    /// Has the payload's place filled by `write`, which also sees the partition key.
+    fn fill_with(&mut self, write: impl FnOnce(&[u8], &mut [u8])) {
+        match self {
+            Self::Disk(slot) => slot.fill_with(write),
+            Self::Memory(slot) => slot.fill_with(write),
+        }
+    }
+
+    fn stored(&self) -> Stored {
+        match self {
+            Self::Disk(slot) => slot.stored(),
+            Self::Memory(slot) => slot.stored(),
         }
     }
 }
@@ -164,6 +206,16 @@ pub struct Record {
     /// UTF-8, checked when it was stored.
     pub partition_key: Bytes,
     pub data: Bytes,
+    /// What [`Entry::tag`] was.
+    pub tag: u8,
+}
+
+impl Record {
+    /// Whether the record is encrypted where it is stored. Its data here is not, when it was read through
+    /// [`EncryptedLog`](crate::EncryptedLog).
+    pub fn is_encrypted(&self) -> bool {
+        self.tag == encryption::TAG
+    }
 }
 
 /// The result of a read.

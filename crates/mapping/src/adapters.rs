@@ -95,6 +95,7 @@ mod tests {
     use millstream_env::{HostClock, Random, ServiceClock, Tasks, Timestamp};
     use millstream_log::memory::Options as LogOptions;
     use millstream_log::{MemoryLog, Position, Record};
+    use millstream_streams::MasterKeys;
     use millstream_wire::kinesis::CreateStreamInput;
 
     use super::*;
@@ -106,6 +107,7 @@ mod tests {
         let clock = ServiceClock::real();
         let parts = millstream_streams::Parts {
             log: Arc::new(MemoryLog::new(LogOptions::default(), clock.clone(), HostClock::real())),
+            keys: MasterKeys::in_memory(Random::system()),
             store: Arc::new(MemoryStore::new()),
             clock,
             random: Random::system(),
@@ -137,6 +139,7 @@ mod tests {
                     arrival: Timestamp::from_millis(1_700_000_123_456),
                     partition_key: Bytes::new(),
                     data: Bytes::new(),
+                    tag: 0,
                 };
                 assert_eq!(identity.sequence_number(&record), shard.sequence_number(&record));
             }

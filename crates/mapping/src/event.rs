@@ -21,6 +21,8 @@ const RECORD_OPEN: &str = r#"{"kinesis":{"kinesisSchemaVersion":"1.0","partition
 const SEQUENCE_NUMBER: &str = r#","sequenceNumber":""#;
 const DATA: &str = r#"","data":""#;
 const ARRIVAL: &str = r#"","approximateArrivalTimestamp":"#;
+/// Of a record that is stored encrypted; others have no such member.
+const ENCRYPTION: &str = r#","encryptionType":"KMS""#;
 /// Every sequence number has as many: its highest digit in base 16 is the constant 2, so it lies between 4.9 and 7.4
 /// times 10^55.
 const SEQUENCE_NUMBER_DIGITS: usize = 56;
@@ -50,7 +52,7 @@ impl ShardIdentity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventFormat {
     shard: ShardIdentity,
-    /// From the end of the arrival time to the second sequence number.
+    /// From the end of what is in `kinesis` to the second sequence number.
     middle: String,
     /// After the second sequence number.
     end: String,
@@ -87,6 +89,7 @@ impl EventFormat {
             + STANDARD.encoded_length(record.data.len())
             + ARRIVAL.len()
             + arrival_bytes(record.arrival)
+            + encryption(record).len()
             + self.middle.len()
             + self.end.len()
     }
@@ -118,10 +121,15 @@ impl EventFormat {
         STANDARD.encode_append(&record.data, event);
         event.extend_from_slice(ARRIVAL.as_bytes());
         event.extend_from_slice(arrival_text(record.arrival).as_bytes());
+        event.extend_from_slice(encryption(record).as_bytes());
         event.extend_from_slice(self.middle.as_bytes());
         event.extend_from_slice(sequence_number.as_bytes());
         event.extend_from_slice(self.end.as_bytes());
     }
+}
+
+fn encryption(record: &Record) -> &'static str {
+    if record.is_encrypted() { ENCRYPTION } else { "" }
 }
 
 /// The size of an event that grows record by record.
@@ -218,6 +226,7 @@ mod tests {
             arrival: Timestamp::from_millis(arrival),
             partition_key: Bytes::copy_from_slice(key.as_bytes()),
             data: Bytes::copy_from_slice(data),
+            tag: 0,
         }
     }
 
@@ -238,6 +247,15 @@ mod tests {
             number = number
         );
         assert_eq!(std::str::from_utf8(&format.build(&[record])).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_encrypted_record_says_so() {
+        let encrypted = Record { tag: millstream_log::encryption::TAG, ..record(3, 1_545_084_650_987, "1", b"a") };
+        let event = format(6, 1_545_000_000).build(&[encrypted, record(4, 1_545_084_650_987, "1", b"a")]);
+        let text = std::str::from_utf8(&event).unwrap();
+        assert_eq!(text.matches(r#""approximateArrivalTimestamp":1545084650.987,"encryptionType":"KMS"},"#).count(), 1);
+        assert_eq!(text.matches("encryptionType").count(), 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use millstream_env::{BoxFuture, HostClock, Random, ServiceClock, Tasks, Timestam
 use millstream_functions::{FunctionErrorKind, Invocation, Invoke, InvokeReport, Outcome};
 use millstream_iam::{Caller, Principal, RequestContext};
 use millstream_log::memory::Options as LogOptions;
-use millstream_log::{Entry, MemoryLog, ShardConfig, ShardKey, ShardLog};
+use millstream_log::{Entry, MemoryLog, ShardConfig, ShardKey, SharedLog};
 use millstream_types::{Arn, Payload, Scope, ShardId, ShardIndex};
 use millstream_wire::lambda::{
     CreateEventSourceMappingRequest, EventSourceMappingConfiguration, EventSourcePosition, GetEventSourceMappingRequest,
@@ -29,7 +29,7 @@ const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
 /// Everything around the mappings; survives their restart.
 pub(crate) struct World {
     pub(crate) catalog: SharedStore,
-    pub(crate) log: MemoryLog,
+    pub(crate) log: SharedLog,
     pub(crate) stream: Arc<TestStream>,
     pub(crate) function: Arc<TestFunction>,
     pub(crate) identity: Arc<TestIdentity>,
@@ -43,9 +43,14 @@ pub(crate) struct World {
 impl World {
     /// A world with one stream of `shards` shards.
     pub(crate) async fn new(shards: u32) -> Self {
+        Self::with_log(shards, |log| log).await
+    }
+
+    /// The same, with something around its log.
+    pub(crate) async fn with_log(shards: u32, around: impl FnOnce(SharedLog) -> SharedLog) -> Self {
         let (clock, time) = ServiceClock::virtual_at(START);
         let host_clock = HostClock::real();
-        let log = MemoryLog::new(LogOptions::default(), clock.clone(), host_clock.clone());
+        let log = around(Arc::new(MemoryLog::new(LogOptions::default(), clock.clone(), host_clock.clone())));
         let stream = Arc::new(TestStream::default());
         let catalog: SharedStore = Arc::new(MemoryStore::new());
         let (function, identity) = (Arc::new(TestFunction::default()), Arc::new(TestIdentity::default()));
@@ -117,7 +122,7 @@ impl World {
     /// Stores one record for each text.
     pub(crate) async fn put(&self, shard: u32, texts: &[&str]) {
         let key = ShardKey { stream: self.stream.get().unwrap().incarnation, shard };
-        let entry = |text: &&str| Entry { shard: key, partition_key: "key", payload_bytes: text.len() };
+        let entry = |text: &&str| Entry { shard: key, partition_key: "key", payload_bytes: text.len(), tag: 0 };
         let entries: Vec<Entry<'_>> = texts.iter().map(entry).collect();
         let mut reservation = self.log.reserve(&entries).await;
         for (slot, text) in reservation.slots.iter_mut().zip(texts) {
@@ -180,7 +185,7 @@ impl World {
 
 fn parts(
     catalog: &SharedStore,
-    log: &MemoryLog,
+    log: &SharedLog,
     stream: &Arc<TestStream>,
     function: &Arc<TestFunction>,
     identity: &Arc<TestIdentity>,
@@ -189,7 +194,7 @@ fn parts(
 ) -> Parts {
     Parts {
         catalog: Arc::clone(catalog),
-        log: Arc::new(log.clone()),
+        log: Arc::clone(log),
         invoke: Arc::clone(function) as _,
         source: Arc::clone(stream) as _,
         targets: Arc::clone(identity) as _,

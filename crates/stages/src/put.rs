@@ -125,7 +125,7 @@ fn route<'s>(stream: &'s Stream, entries: &[PutEntry<'_>]) -> anyhow::Result<Vec
 }
 
 fn entry<'e>((entry, shard): (&'e PutEntry<'_>, &&Shard)) -> Entry<'e> {
-    Entry { shard: shard.key(), partition_key: &entry.partition_key, payload_bytes: entry.data_length }
+    Entry { shard: shard.key(), partition_key: &entry.partition_key, payload_bytes: entry.data_length, tag: 0 }
 }
 
 fn stored(shard: &Shard) -> PutResult {

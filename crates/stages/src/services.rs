@@ -77,6 +77,7 @@ impl World {
                 .await?;
         let parts = millstream_streams::Parts {
             log: Arc::clone(&log),
+            keys: millstream_streams::MasterKeys::in_memory(random.clone()),
             store: Arc::clone(&store),
             clock: service_clock.clone(),
             random: random.clone(),

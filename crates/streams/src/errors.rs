@@ -23,6 +23,8 @@ causes! {
     ExpiredIterator,
     ExpiredNextToken,
     ThroughputExceeded,
+    KmsNotFound,
+    KmsAccessDenied,
     /// Logged, not sent.
     Internal,
 }
@@ -95,13 +97,20 @@ answers! {
     ListShardsError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
         ExpiredNextToken => ExpiredNextToken, InUse => ResourceInUse;
     PutRecordError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
-        ThroughputExceeded => ProvisionedThroughputExceeded;
-    PutRecordsError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied;
+        ThroughputExceeded => ProvisionedThroughputExceeded, KmsNotFound => KMSNotFound;
+    PutRecordsError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
+        KmsNotFound => KMSNotFound;
     GetShardIteratorError:
         NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
         ThroughputExceeded => ProvisionedThroughputExceeded;
     GetRecordsError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument, AccessDenied => AccessDenied,
-        ExpiredIterator => ExpiredIterator, ThroughputExceeded => ProvisionedThroughputExceeded;
+        ExpiredIterator => ExpiredIterator, ThroughputExceeded => ProvisionedThroughputExceeded,
+        KmsNotFound => KMSNotFound;
+    StartStreamEncryptionError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse, LimitExceeded => LimitExceeded,
+        KmsNotFound => KMSNotFound, KmsAccessDenied => KMSAccessDenied;
+    StopStreamEncryptionError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
+        AccessDenied => AccessDenied, InUse => ResourceInUse, LimitExceeded => LimitExceeded;
     IncreaseStreamRetentionPeriodError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
         AccessDenied => AccessDenied, InUse => ResourceInUse;
     DecreaseStreamRetentionPeriodError: NotFound => ResourceNotFound, InvalidArgument => InvalidArgument,
@@ -217,7 +226,7 @@ target_answers! {
     PutResourcePolicyError, GetResourcePolicyError, DeleteResourcePolicyError,
     TagResourceError, UntagResourceError, ListTagsForResourceError, UpdateMaxRecordSizeError, EnableEnhancedMonitoringError, DisableEnhancedMonitoringError,
     RegisterStreamConsumerError, DescribeStreamConsumerError, ListStreamConsumersError, DeregisterStreamConsumerError,
-    SubscribeToShardError,
+    SubscribeToShardError, StartStreamEncryptionError, StopStreamEncryptionError,
 }
 
 macro_rules! validation_answers {

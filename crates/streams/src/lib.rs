@@ -10,6 +10,7 @@
 //!   so that whatever was interrupted is finished at the next start.
 //! - `reshard`: what replaces which shards, and the rounds in which it happens.
 //! - `traffic`: counters of each shard, AWS's limits of shards and calls, and on-demand streams that scale by their load.
+//! - `keys`: what encrypted streams are encrypted with; the log is wrapped so that everybody else sees data as it was put.
 //! - `iterator`, `signer`: shard iterators and page tokens carry all they need, are signed, and survive a restart.
 //! - `consumers`, `subscriptions`: enhanced fan-out: who has subscribed, and what is pushed to him.
 //! - `operations`: one file for each operation or closely related group.
@@ -19,6 +20,7 @@
 mod consumers;
 mod errors;
 mod iterator;
+mod keys;
 mod lifecycle;
 mod model;
 mod names;
@@ -34,6 +36,7 @@ mod tests;
 mod traffic;
 
 pub use consumers::{ConsumerArn, ConsumerTarget};
+pub use keys::MasterKeys;
 pub use millstream_log::Record;
 pub use names::{StreamName, StreamTarget};
 pub use operations::get_records::RecordsPage;

@@ -8,6 +8,7 @@
 //!   Create:    log shards -> pages -> header ACTIVE
 //!   Configure: log shards -> header ACTIVE
 //!   Reshard:   see `reshard`
+//!   Encrypt:   header ACTIVE
 //!   Delete:    log shards -> pages -> header gone
 //! ```
 
@@ -73,6 +74,7 @@ impl Streams {
     pub(crate) async fn finish_interrupted(&self) -> Result<(), OpenError> {
         for (key, kept) in self.inner.registry.list_all(model::headers_prefix()).await? {
             let header: Header = model::decode(&key, &kept.value)?;
+            self.inner.registry.keys.learn(kept.revision, &header);
             if let (Some(intent), Some(name)) = (header.intent, model::name_of_header_key(&key)) {
                 tracing::info!(stream = %name.arn(), ?intent, "finishing what was interrupted");
                 self.finish_in_background(&name);
@@ -121,6 +123,7 @@ impl Streams {
             Some(Intent::Create) => self.finish_create(name, stored).await,
             Some(Intent::Configure) => self.finish_configure(name, stored).await,
             Some(Intent::Reshard(round)) => self.finish_reshard(name, stored, &round).await,
+            Some(Intent::Encrypt) => self.finish_encrypt(name, stored).await,
             Some(Intent::Delete) => self.finish_delete(name, stored).await,
         };
         match done {
@@ -157,6 +160,14 @@ impl Streams {
         Ok(())
     }
 
+    async fn finish_encrypt(&self, name: &StreamName, stored: Stored) -> Result<(), StepError> {
+        let Stored { revision, mut header } = stored;
+        header.status = Status::Active;
+        header.intent = None;
+        self.inner.registry.put(name, Expect::Revision(revision), &header).await?;
+        Ok(())
+    }
+
     async fn finish_delete(&self, name: &StreamName, stored: Stored) -> Result<(), StepError> {
         let Stored { revision, header } = stored;
         let all = (0..header.shards_made).collect();
@@ -166,6 +177,7 @@ impl Streams {
         }
         self.inner.registry.delete(name, revision).await?;
         self.inner.registry.traffic.forget(header.id);
+        self.inner.registry.keys.forget(header.id);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use millstream_catalog::{Expect, MetaStore, Revision, SharedStore, StoreError, V
 use tokio::sync::watch;
 
 use crate::errors::{Internal, LookupError};
+use crate::keys::KeyRing;
 use crate::lifecycle::StepError;
 use crate::model::{self, Header, Mode, Page, Status};
 use crate::names::StreamName;
@@ -30,6 +31,8 @@ pub(crate) struct Registry {
     store: SharedStore,
     state: Mutex<State>,
     pub(crate) traffic: TrafficTable,
+    /// Knows the keys of every header that was read or written here.
+    pub(crate) keys: Arc<KeyRing>,
     /// Moves with every change of any stream.
     changes: watch::Sender<u64>,
 }
@@ -108,8 +111,9 @@ pub async fn stream_numbers(store: &dyn MetaStore) -> Result<Vec<(StreamName, u6
 }
 
 impl Registry {
-    pub(crate) fn new(store: SharedStore) -> Self {
-        Self { store, state: Mutex::default(), traffic: TrafficTable::default(), changes: watch::Sender::new(0) }
+    pub(crate) fn new(store: SharedStore, keys: Arc<KeyRing>) -> Self {
+        let traffic = TrafficTable::default();
+        Self { store, state: Mutex::default(), traffic, keys, changes: watch::Sender::new(0) }
     }
 
     pub(crate) fn store(&self) -> &dyn MetaStore {
@@ -150,13 +154,17 @@ impl Registry {
     pub(crate) async fn header(&self, name: &StreamName) -> Result<Option<Stored>, Internal> {
         let key = model::header_key(name);
         let Some(versioned) = self.store.get(&key).await? else { return Ok(None) };
-        let header = model::decode(&key, &versioned.value).map_err(|e| Internal(e.to_string()))?;
+        let header: Header = model::decode(&key, &versioned.value).map_err(|e| Internal(e.to_string()))?;
+        self.keys.learn(versioned.revision, &header);
         Ok(Some(Stored { revision: versioned.revision, header }))
     }
 
     /// Writes a header where `expect` holds, and lets everybody see it.
     pub(crate) async fn put(&self, name: &StreamName, expect: Expect, header: &Header) -> Result<Revision, StoreError> {
         let result = self.store.put(&model::header_key(name), expect, model::encode(header)).await;
+        if let Ok(revision) = result {
+            self.keys.learn(revision, header);
+        }
         self.forget(name);
         result
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use millstream_catalog::{Expect, SharedStore, StoreError};
 use millstream_env::{Random, ServiceClock, Tasks};
-use millstream_log::SharedLog;
+use millstream_log::{EncryptedLog, SharedLog};
 use millstream_types::Arn;
 
 use crate::errors::Internal;
+use crate::keys::{KeyRing, MasterKeys};
 use crate::lifecycle::Running;
 use crate::model::{self, SECRET_KEY, Secret, Unreadable};
 use crate::names::StreamName;
@@ -51,7 +52,9 @@ impl Default for Options {
 /// What the service stands on.
 #[derive(Clone, Debug)]
 pub struct Parts {
+    /// The service encrypts what goes in: everybody else uses [`Streams::log`].
     pub log: SharedLog,
+    pub keys: MasterKeys,
     pub store: SharedStore,
     pub clock: ServiceClock,
     pub random: Random,
@@ -95,7 +98,10 @@ impl Streams {
     /// Opens the service, and begins to finish in the background what was interrupted when it last stopped.
     pub async fn open(parts: Parts, options: Options) -> Result<Self, OpenError> {
         let secret = load_secret(&parts).await?;
-        let registry = Registry::new(Arc::clone(&parts.store));
+        let keys = Arc::new(KeyRing::new(parts.keys.clone()));
+        let log = EncryptedLog::new(parts.log, Arc::<KeyRing>::clone(&keys), parts.random.clone());
+        let parts = Parts { log: Arc::new(log), ..parts };
+        let registry = Registry::new(Arc::clone(&parts.store), keys);
         let signer = Signer::new(&secret.key);
         let inner = Inner {
             parts,
@@ -130,7 +136,7 @@ impl Streams {
         Some(self.inner.registry.subscribe(&StreamName::from_arn(arn)?))
     }
 
-    /// The log that holds the records.
+    /// The log that holds the records, with data as it was put.
     pub fn log(&self) -> &SharedLog {
         &self.inner.parts.log
     }

@@ -2,7 +2,7 @@
 
 use millstream_streams::{Record, RecordsPage, Shard, StreamTarget};
 use millstream_wire::direct::{Format, PutResult, RecordView, get_records, put_record, put_records};
-use millstream_wire::kinesis::{self, GetRecordsInput};
+use millstream_wire::kinesis::{self, EncryptionType, GetRecordsInput};
 use millstream_wire::protocol::{Encoding, decode_value, encode_body};
 use millstream_wire::typed::Typed;
 use millstream_wire::{ApiError, Operation as _};
@@ -70,7 +70,7 @@ async fn put_many(call: &Call<'_>, format: Format, received: &Received) -> Resul
         }
     }
     parts.metrics.stored(count, bytes);
-    Ok(put_records::encode(&reply.results, None, format))
+    Ok(put_records::encode(&reply.results, reply.encryption_type, format))
 }
 
 async fn put_one(call: &Call<'_>, format: Format, received: &Received) -> Result<Vec<u8>, ApiError> {
@@ -83,7 +83,7 @@ async fn put_one(call: &Call<'_>, format: Format, received: &Received) -> Result
     let ordering = input.sequence_number_for_ordering.as_deref();
     let stored = parts.services.streams.put_record(&context, target, &input.entry, ordering).await?;
     parts.metrics.stored(1, input.entry.data_length);
-    Ok(put_record::encode(stored.shard_id, stored.sequence_number, None, format))
+    Ok(put_record::encode(stored.shard_id, stored.sequence_number, stored.encryption_type, format))
 }
 
 async fn get(call: &Call<'_>, encoding: Encoding, format: Format, received: &Received) -> Result<Vec<u8>, ApiError> {
@@ -122,7 +122,7 @@ pub(super) fn views<'a>(records: &'a [Record], shard: &Shard) -> Vec<RecordView<
         approximate_arrival_timestamp: record.arrival,
         data: &record.data,
         partition_key: std::str::from_utf8(&record.partition_key).expect("checked when the record was stored"),
-        encryption_type: None,
+        encryption_type: record.is_encrypted().then_some(EncryptionType::Kms),
     };
     records.iter().map(view).collect()
 }

@@ -105,6 +105,36 @@ async fn a_record_goes_in_and_comes_out() {
 }
 
 #[tokio::test]
+async fn an_encrypted_record_says_so() {
+    let fixture = Fixture::new().await;
+    let call = async |operation: &str, body: &str| {
+        let answer = fixture.json(&format!("Kinesis_20131202.{operation}"), body).await;
+        assert_eq!(answer.status, 200, "{operation}: {answer:?}");
+        answer.text().to_owned()
+    };
+    call("CreateStream", r#"{"StreamName":"s","ShardCount":1}"#).await;
+    while !call("DescribeStreamSummary", r#"{"StreamName":"s"}"#).await.contains("ACTIVE") {
+        tokio::task::yield_now().await;
+    }
+    let put = r#"{"StreamName":"s","Data":"aGVsbG8=","PartitionKey":"k"}"#;
+    assert!(!call("PutRecord", put).await.contains("EncryptionType"));
+    let key = r#"{"StreamName":"s","EncryptionType":"KMS","KeyId":"alias/a"}"#;
+    assert_eq!(call("StartStreamEncryption", key).await, "");
+    let described = call("DescribeStreamSummary", r#"{"StreamName":"s"}"#).await;
+    assert!(
+        described.contains(r#""EncryptionType":"KMS","#) && described.contains(r#""KeyId":"alias/a","#),
+        "{described}"
+    );
+    assert!(call("PutRecord", put).await.contains(r#""EncryptionType":"KMS""#));
+    let many = r#"{"StreamName":"s","Records":[{"Data":"aGVsbG8=","PartitionKey":"k"}]}"#;
+    assert!(call("PutRecords", many).await.contains(r#""EncryptionType":"KMS""#));
+    let from = r#"{"StreamName":"s","ShardId":"0","ShardIteratorType":"TRIM_HORIZON"}"#;
+    let records = call("GetRecords", &call("GetShardIterator", from).await).await;
+    assert_eq!(records.matches(r#""Data":"aGVsbG8=""#).count(), 3, "{records}");
+    assert_eq!(records.matches(r#""EncryptionType":"KMS""#).count(), 2, "{records}");
+}
+
+#[tokio::test]
 async fn wrong_types_come_before_broken_constraints() {
     let fixture = Fixture::new().await;
     let target = "Kinesis_20131202.DescribeStream";

@@ -106,6 +106,8 @@ pub(crate) fn table(services: &Services) -> Table {
         MergeShards => merge_shards,
         RemoveTagsFromStream => remove_tags_from_stream,
         SplitShard => split_shard,
+        StartStreamEncryption => start_stream_encryption,
+        StopStreamEncryption => stop_stream_encryption,
         DisableEnhancedMonitoring => disable_enhanced_monitoring,
         EnableEnhancedMonitoring => enable_enhanced_monitoring,
         UpdateShardCount => update_shard_count,

@@ -55,7 +55,7 @@ pub(crate) async fn measure(folder: &Folder) {
         first += 2 * PUTS;
         for _ in 0..PUTS {
             let start = clock.monotonic();
-            let entries = [Entry { shard: key(0), partition_key: "some-key", payload_bytes: 1024 }];
+            let entries = [Entry { shard: key(0), partition_key: "some-key", payload_bytes: 1024, tag: 0 }];
             let mut reservation = log.reserve(&entries).await;
             reservation.slots[0].as_mut().expect("there is room").fill(Payload::Raw(&[7; 1024]));
             assert!(reservation.commit().await[0].is_ok());

@@ -1,8 +1,9 @@
 //! Prints what the log costs on this machine:
-//! `cargo run --release -p millstream-log --example measure -- [write|cold|lone]... [--folder FOLDER] [--gib GIB]
+//! `cargo run --release -p millstream-log --example measure -- [write|encrypted|cold|lone]... [--folder FOLDER] [--gib GIB]
 //! [--shards 10000|256]`.
 //!
 //! - `write`: 1, 8 and 64 writers put batches of 500 records of 1 KiB, given as base64, over 256 shards for some seconds.
+//! - `encrypted`: the same with everything encrypted.
 //! - `cold`: fills a log, closes and opens it, and reads what is in no cache: one shard among 10,000, then all of 256
 //!   shards by 256 readers.
 //! - `lone`: one writer puts one record at a time, beside a bare write and fdatasync of the same size.
@@ -11,6 +12,7 @@
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 mod cold;
+mod encrypted;
 mod lone;
 mod support;
 mod write;
@@ -31,9 +33,12 @@ async fn main() {
     }
     let wanted = |name: &str| what.is_empty() || what.iter().any(|one| one == name);
     let folder = Folder(folder);
-    if wanted("write") {
-        for writers in [1, 8, 64] {
-            write::measure(&folder, writers).await;
+    for writers in [1, 8, 64] {
+        if wanted("write") {
+            write::measure(&folder, writers, |log| log).await;
+        }
+        if wanted("encrypted") {
+            write::measure(&folder, writers, encrypted::around).await;
         }
     }
     if wanted("cold") {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millstream_env::{HostClock, Random, RealDisk, ServiceClock, Tasks};
 use millstream_log::disk::{Environment, Options};
-use millstream_log::{DiskLog, Entry, Position, ReadFrom, ReadLimit, ShardConfig, ShardKey, ShardLog};
+use millstream_log::{DiskLog, Entry, Position, ReadFrom, ReadLimit, ShardConfig, ShardKey, ShardLog, SharedLog};
 use millstream_testkit::cost::cpu_of_process;
 use millstream_types::Payload;
 
@@ -75,12 +75,7 @@ pub(crate) async fn open(folder: &Path, shards: u32) -> Arc<DiskLog> {
 }
 
 /// Puts batches until told to stop; returns bytes of payload and the time of each batch.
-pub(crate) async fn put(
-    log: Arc<DiskLog>,
-    writer: u32,
-    shards: u32,
-    go_on: impl Fn(u64) -> bool,
-) -> (u64, Vec<Duration>) {
+pub(crate) async fn put(log: SharedLog, writer: u32, shards: u32, go_on: impl Fn(u64) -> bool) -> (u64, Vec<Duration>) {
     let clock = HostClock::real();
     let mut text = vec![0; RECORD_BYTES];
     Random::seeded(u64::from(writer)).fill(&mut text);
@@ -91,7 +86,12 @@ pub(crate) async fn put(
     while go_on(bytes) {
         let start = clock.monotonic();
         let entries: Vec<_> = (0..BATCH)
-            .map(|_| Entry { shard: key(random.below(shards)), partition_key: "some-key", payload_bytes: RECORD_BYTES })
+            .map(|_| Entry {
+                shard: key(random.below(shards)),
+                partition_key: "some-key",
+                payload_bytes: RECORD_BYTES,
+                tag: 0,
+            })
             .collect();
         let mut reservation = log.reserve(&entries).await;
         for slot in reservation.slots.iter_mut().flatten() {
@@ -105,7 +105,7 @@ pub(crate) async fn put(
 }
 
 /// Reads all of one shard.
-pub(crate) async fn read(log: Arc<DiskLog>, shard: u32) -> u64 {
+pub(crate) async fn read(log: SharedLog, shard: u32) -> u64 {
     let (mut bytes, mut next) = (0, Position(0));
     loop {
         let limit = ReadLimit { records: 10_000, bytes: 1 << 20 };

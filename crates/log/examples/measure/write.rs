@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use millstream_env::{HostClock, Tasks};
+use millstream_log::SharedLog;
 
 use super::support::{Folder, Meter, mega, open, put, read};
 
 const SHARDS: u32 = 256;
 const SECONDS: Duration = Duration::from_secs(5);
 
-pub(crate) async fn measure(folder: &Folder, writers: u32) {
+pub(crate) async fn measure(folder: &Folder, writers: u32, around: fn(SharedLog) -> SharedLog) {
     let folder = folder.fresh();
-    let log = open(folder.path(), SHARDS).await;
+    let disk = open(folder.path(), SHARDS).await;
+    let log = around(disk.clone());
     let clock = HostClock::real();
     let meter = Meter::new();
     let until = clock.monotonic() + SECONDS;
@@ -29,7 +31,7 @@ pub(crate) async fn measure(folder: &Folder, writers: u32) {
         times.extend(taken);
     }
     times.sort_unstable();
-    let written = log.stats().written_bytes;
+    let written = disk.stats().written_bytes;
     println!(
         "{writers:3} writers: {}, write amplification {:.3}, p50 {:?}, p99 {:?}",
         meter.text(bytes),
@@ -43,5 +45,5 @@ pub(crate) async fn measure(folder: &Folder, writers: u32) {
         bytes += read(log.clone(), shard).await;
     }
     println!("    one reader: {}", meter.text(bytes));
-    log.close().await;
+    disk.close().await;
 }

@@ -61,7 +61,7 @@ impl World {
                 let admission = self.admission.clone();
                 let future = async move {
                     let shard = ShardKey { stream: 1, shard: 0 };
-                    admission.admit(&[Entry { shard, partition_key: "k", payload_bytes }]).await
+                    admission.admit(&[Entry { shard, partition_key: "k", payload_bytes, tag: 0 }]).await
                 };
                 let woken = Arc::new(Woken(AtomicBool::new(true)));
                 let wanted = (payload_bytes + 1 + RECORD_OVERHEAD_BYTES).min(BYTES_MAX);

@@ -13,7 +13,7 @@ const SMALL: Settings = Settings { admitted_bytes_max: 10_000, admission_wait_ma
 pub async fn more_than_the_budget_waits_then_is_throttled<F: Future<Output = Fixture>>(make: impl Fn(Settings) -> F) {
     let Fixture { log, keep: _keep, .. } = make(SMALL).await;
     log.create(SHARD, DAY).await.expect("a new log takes shards");
-    let entry = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 8_000 }];
+    let entry = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 8_000, tag: 0 }];
     let mut first = log.reserve(&entry).await;
     let second = log.reserve(&entry).await;
     assert!(matches!(second.slots[..], [Err(AppendError::Throttled)]));

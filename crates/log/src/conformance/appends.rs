@@ -26,7 +26,7 @@ pub async fn positions_are_dense_and_arrivals_never_go_back<F: Future<Output = F
 pub async fn results_keep_the_order_of_the_entries<F: Future<Output = Fixture>>(make: impl Fn(Settings) -> F) {
     let Fixture { log, keep: _keep, .. } = started(make).await;
     let entries: Vec<_> = [SHARD, OTHER, SHARD, OTHER, OTHER]
-        .map(|shard| Entry { shard, partition_key: "key", payload_bytes: 1 })
+        .map(|shard| Entry { shard, partition_key: "key", payload_bytes: 1, tag: 0 })
         .to_vec();
     let mut reservation = log.reserve(&entries).await;
     for (index, slot) in reservation.slots.iter_mut().enumerate() {
@@ -45,7 +45,7 @@ pub async fn void_records_are_invisible_but_take_their_place<F: Future<Output = 
 ) {
     let Fixture { log, keep: _keep, .. } = started(make).await;
     put(&log, SHARD, b"a").await;
-    let entry = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 4 }];
+    let entry = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 4, tag: 0 }];
     let results = log.reserve(&entry).await.commit().await;
     assert_eq!(results, [Err(AppendError::Unavailable)]);
     let after = put(&log, SHARD, b"c").await;
@@ -57,7 +57,7 @@ pub async fn void_records_are_invisible_but_take_their_place<F: Future<Output = 
 
 pub async fn a_dropped_reservation_is_void<F: Future<Output = Fixture>>(make: impl Fn(Settings) -> F) {
     let Fixture { log, keep: _keep, .. } = started(make).await;
-    let entries = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 3 }; 2];
+    let entries = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 3, tag: 0 }; 2];
     let mut reservation = log.reserve(&entries).await;
     reservation.slots[0].as_mut().expect("there is room").fill(Payload::Raw(b"xyz"));
     drop(reservation);
@@ -67,7 +67,7 @@ pub async fn a_dropped_reservation_is_void<F: Future<Output = Fixture>>(make: im
 
 pub async fn unfilled_slots_are_void_beside_filled_ones<F: Future<Output = Fixture>>(make: impl Fn(Settings) -> F) {
     let Fixture { log, keep: _keep, .. } = started(make).await;
-    let entries = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 1 }; 3];
+    let entries = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 1, tag: 0 }; 3];
     let mut reservation = log.reserve(&entries).await;
     for index in [0, 2] {
         reservation.slots[index].as_mut().expect("there is room").fill(Payload::Raw(b"x"));
@@ -85,6 +85,7 @@ pub async fn base64_is_decoded_into_place<F: Future<Output = Fixture>>(make: imp
         shard: SHARD,
         partition_key: "schlüssel",
         payload_bytes: payload.decoded_len().expect("valid base64"),
+        tag: 0,
     });
     let mut reservation = log.reserve(&entries).await;
     for (slot, payload) in reservation.slots.iter_mut().zip(payloads) {
@@ -100,7 +101,7 @@ pub async fn base64_is_decoded_into_place<F: Future<Output = Fixture>>(make: imp
 pub async fn an_unknown_shard_refuses_only_its_own_entries<F: Future<Output = Fixture>>(make: impl Fn(Settings) -> F) {
     let Fixture { log, keep: _keep, .. } = started(make).await;
     let unknown = ShardKey { stream: 999, shard: 0 };
-    let entries = [SHARD, unknown, SHARD].map(|shard| Entry { shard, partition_key: "k", payload_bytes: 1 });
+    let entries = [SHARD, unknown, SHARD].map(|shard| Entry { shard, partition_key: "k", payload_bytes: 1, tag: 0 });
     let mut reservation = log.reserve(&entries).await;
     for slot in reservation.slots.iter_mut().flatten() {
         slot.fill(Payload::Raw(b"x"));
@@ -112,7 +113,7 @@ pub async fn an_unknown_shard_refuses_only_its_own_entries<F: Future<Output = Fi
 
 pub async fn readers_never_pass_an_unsettled_record<F: Future<Output = Fixture>>(make: impl Fn(Settings) -> F) {
     let Fixture { log, keep: _keep, .. } = started(make).await;
-    let entry = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 5 }];
+    let entry = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 5, tag: 0 }];
     let mut early = log.reserve(&entry).await;
     let mut late = log.reserve(&entry).await;
     late.slots[0].as_mut().expect("there is room").fill(Payload::Raw(b"later"));

@@ -25,7 +25,7 @@ async fn write(log: SharedLog, writer: u32) -> Vec<(u32, u64, String)> {
             (0..BATCH).map(|i| ((writer + batch + i) % SHARDS, format!("{writer}-{batch}-{i}"))).collect();
         let entries: Vec<_> = texts
             .iter()
-            .map(|(shard, text)| Entry { shard: key(*shard), partition_key: text, payload_bytes: text.len() })
+            .map(|(shard, text)| Entry { shard: key(*shard), partition_key: text, payload_bytes: text.len(), tag: 0 })
             .collect();
         let mut reservation = log.reserve(&entries).await;
         for (slot, (_, text)) in reservation.slots.iter_mut().zip(&texts) {

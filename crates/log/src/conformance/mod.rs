@@ -15,14 +15,20 @@ pub mod reads;
 pub mod retention;
 pub mod seals;
 pub mod support;
+pub mod tags;
 pub mod tails;
 
 pub use support::{Fixture, Settings};
 
-/// Makes one test of every case. `$make` is called as `make(Settings) -> impl Future<Output = Fixture>`.
+/// Makes one test of every case. `$make` is called as `make(Settings) -> impl Future<Output = Fixture>`. `without_tags`
+/// leaves out what a log that gives the tags itself does not promise.
 #[macro_export]
 macro_rules! conformance_suite {
     ($make:expr) => {
+        $crate::conformance_suite!($make, without_tags);
+        $crate::conformance_suite!(@cases $make; tags: tags_are_kept,);
+    };
+    ($make:expr, without_tags) => {
         $crate::conformance_suite!(@cases $make;
             appends: positions_are_dense_and_arrivals_never_go_back results_keep_the_order_of_the_entries,
             appends: void_records_are_invisible_but_take_their_place a_dropped_reservation_is_void,

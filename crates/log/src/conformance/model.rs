@@ -109,7 +109,7 @@ async fn append(
         })
         .collect();
     let entries: Vec<_> =
-        payloads.iter().map(|data| Entry { shard, partition_key: "k", payload_bytes: data.len() }).collect();
+        payloads.iter().map(|data| Entry { shard, partition_key: "k", payload_bytes: data.len(), tag: 0 }).collect();
     let mut reservation = fixture.log.reserve(&entries).await;
     let filled: Vec<bool> = payloads.iter().map(|_| random.below(8) != 0).collect();
     for (slot, (data, filled)) in reservation.slots.iter_mut().zip(payloads.iter().zip(&filled)) {

@@ -40,7 +40,7 @@ pub async fn an_empty_shard_can_be_sealed<F: Future<Output = Fixture>>(make: imp
 
 pub async fn a_seal_waits_for_reservations_before_it<F: Future<Output = Fixture>>(make: impl Fn(Settings) -> F) {
     let Fixture { log, keep: _keep, .. } = started(make).await;
-    let entry = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 1 }];
+    let entry = [Entry { shard: SHARD, partition_key: "k", payload_bytes: 1, tag: 0 }];
     let mut reservation = log.reserve(&entry).await;
     let mut seal = log.seal(SHARD);
     assert!(futures_util::poll!(&mut seal).is_pending());

@@ -58,7 +58,7 @@ pub async fn started<F: Future<Output = Fixture>>(make: impl Fn(Settings) -> F) 
 /// Appends raw records under the key `k` in one batch.
 pub async fn append(log: &SharedLog, shard: ShardKey, payloads: &[&[u8]]) -> Vec<Result<Stored, AppendError>> {
     let entries: Vec<_> =
-        payloads.iter().map(|data| Entry { shard, partition_key: "k", payload_bytes: data.len() }).collect();
+        payloads.iter().map(|data| Entry { shard, partition_key: "k", payload_bytes: data.len(), tag: 0 }).collect();
     let mut reservation = log.reserve(&entries).await;
     for (slot, data) in reservation.slots.iter_mut().zip(payloads) {
         if let Ok(slot) = slot {

@@ -273,6 +273,7 @@ pub(super) fn encode_fact(place: &mut [u8], fact: FactHeader, body: &[u8], numbe
         length: u32::try_from(place.len()).expect("facts are short"),
         ordinal: fact.ordinal,
         kind: fact.kind,
+        tag: 0,
         key_bytes: 0,
         position: fact.position,
         arrival_ms: fact.time.millis(),

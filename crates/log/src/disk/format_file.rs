@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use millstream_env::{Disk, Random};
@@ -15,6 +16,8 @@ pub(super) struct FormatFile {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     format: Mutex<StoreFormat>,
+    /// Features that it names, durably.
+    written: AtomicU64,
 }
 
 impl FormatFile {
@@ -28,20 +31,27 @@ impl FormatFile {
             disk.write_atomically(&path, format.encode().as_bytes()).map_err(failed)?;
             format
         };
-        Ok(Self { disk: Arc::clone(disk), path, format: Mutex::new(format) })
+        let written = AtomicU64::new(format.features);
+        Ok(Self { disk: Arc::clone(disk), path, format: Mutex::new(format), written })
     }
 
     pub(super) fn store(&self) -> u128 {
         self.lock().store
     }
 
-    /// From now on, durably, only programs that know `feature` open the folder.
+    /// Whether only programs that know `feature` open the folder.
+    pub(super) fn has(&self, feature: u64) -> bool {
+        self.written.load(Ordering::Acquire) & feature == feature
+    }
+
+    /// From now on, durably, only programs that know `feature` open the folder. Blocks.
     pub(super) fn require(&self, feature: u64) -> io::Result<()> {
         let mut format = self.lock();
         let wanted = StoreFormat { features: format.features | feature, ..*format };
         if wanted != *format {
             self.disk.write_atomically(&self.path, wanted.encode().as_bytes())?;
             *format = wanted;
+            self.written.store(wanted.features, Ordering::Release);
         }
         Ok(())
     }

@@ -45,11 +45,12 @@ mod slot;
 mod space;
 mod tail_cache;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod threads;
 mod unsettled;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -57,14 +58,15 @@ use std::time::Duration;
 use millstream_env::{BoxFuture, Disk, HostClock, Random, ServiceClock, Tasks};
 
 use crate::contract::{
-    Bounds, Entry, Position, ReadBatch, ReadError, ReadFrom, ReadLimit, Reservation, Sealed, ShardConfig, ShardError,
-    ShardKey, ShardLog, Tail,
+    AppendError, Bounds, Entry, Position, ReadBatch, ReadError, ReadFrom, ReadLimit, Reservation, Sealed, ShardConfig,
+    ShardError, ShardKey, ShardLog, Tail,
 };
 
 pub use class::RetentionClass;
 use classes::{Accepted, Classes};
 use engine::Engine;
 pub use format::store::FormatError;
+use format::store::feature;
 pub use options::{OpenError, Options};
 pub use recovery::{DamagedRecords, RecoveryReport, TornTail};
 pub use repair::{RepairError, accept_loss, find_damage};
@@ -192,6 +194,21 @@ impl DiskLog {
     }
 }
 
+impl DiskLog {
+    /// Returns when the folder says, durably, that it has `feature`.
+    async fn require(&self, feature: u64) -> Result<(), AppendError> {
+        if self.classes.format().has(feature) {
+            return Ok(());
+        }
+        let classes = Arc::clone(&self.classes);
+        let written = self.tasks.blocking(move || classes.format().require(feature)).await;
+        written.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
+            tracing::error!(%error, "the format of the log cannot be written");
+            if error.kind() == io::ErrorKind::StorageFull { AppendError::Full } else { AppendError::Unavailable }
+        })
+    }
+}
+
 impl Engine {
     fn add_stats(&self, stats: &mut Stats) {
         let state = self.lock();
@@ -246,7 +263,14 @@ impl ShardLog for DiskLog {
     }
 
     fn reserve<'a>(&'a self, entries: &'a [Entry<'a>]) -> BoxFuture<'a, Reservation> {
-        Box::pin(self.classes.reserve(entries))
+        Box::pin(async move {
+            if entries.iter().any(|entry| entry.tag != 0)
+                && let Err(error) = self.require(feature::RECORD_TAGS).await
+            {
+                return Reservation::refused(entries.len(), error);
+            }
+            self.classes.reserve(entries).await
+        })
     }
 
     fn seal(&self, shard: ShardKey) -> BoxFuture<'_, Result<Sealed, ShardError>> {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use millstream_types::Payload;
-
 use crate::contract::{AppendError, Stored};
 
 use super::block::BlockTicket;
@@ -15,6 +13,7 @@ pub(crate) struct DiskSlot {
     pub(super) region: Option<Region>,
     pub(super) ordinal: u32,
     pub(super) key_bytes: u16,
+    pub(super) tag: u8,
     pub(super) stored: Stored,
     pub(super) filled: bool,
 }
@@ -33,6 +32,7 @@ impl DiskSlot {
             length: u32::try_from(bytes.len()).expect("blocks are below 4 GiB"),
             ordinal: self.ordinal,
             kind,
+            tag: if self.filled { self.tag } else { 0 },
             key_bytes: if self.filled { self.key_bytes } else { 0 },
             position: self.stored.position.0,
             arrival_ms: self.stored.arrival.millis(),
@@ -46,10 +46,11 @@ impl DiskSlot {
         }
     }
 
-    pub(crate) fn fill(&mut self, payload: Payload<'_>) {
-        let start = RecordHeader::BYTES + self.key_bytes as usize;
+    /// `write` gets the partition key and the payload's place.
+    pub(crate) fn fill_with(&mut self, write: impl FnOnce(&[u8], &mut [u8])) {
         if let Some(region) = &mut self.region {
-            payload.decode_into(&mut region.bytes_mut()[start..]);
+            let (key, place) = region.bytes_mut()[RecordHeader::BYTES..].split_at_mut(self.key_bytes as usize);
+            write(key, place);
             self.filled = true;
         }
     }

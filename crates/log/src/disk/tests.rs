@@ -5,6 +5,7 @@ mod damage;
 mod faults;
 mod model;
 mod sample;
+mod tags;
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::*;
 use crate::conformance::support::START;
 use crate::conformance::{Fixture, Settings};
 
-pub(super) fn small(folder: impl Into<std::path::PathBuf>) -> Options {
+pub(crate) fn small(folder: impl Into<std::path::PathBuf>) -> Options {
     Options {
         block_bytes: 64 << 10,
         segment_bytes_min: 128 << 10,
@@ -28,7 +29,7 @@ pub(super) fn small(folder: impl Into<std::path::PathBuf>) -> Options {
     }
 }
 
-pub(super) fn environment(disk: Arc<dyn Disk>, clock: ServiceClock) -> Environment {
+pub(crate) fn environment(disk: Arc<dyn Disk>, clock: ServiceClock) -> Environment {
     Environment {
         disk,
         service_clock: clock,

@@ -90,7 +90,7 @@ impl MemoryLog {
                 let stored = shard.reserve(now, bytes)?;
                 state.stored_bytes += bytes;
                 let memory = MemorySlot::new(Arc::clone(&self.shared), *entry, stored);
-                Ok(Slot { memory: SlotMemory::Memory(memory) })
+                Ok(Slot::new(SlotMemory::Memory(memory)))
             })
             .collect()
     }

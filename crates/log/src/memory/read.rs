@@ -12,7 +12,7 @@ impl Shard {
         let (mut records, mut bytes) = (Vec::new(), 0);
         while next < end {
             let cell = self.cell(next).expect("positions from the first to the settled one are there");
-            if let Content::Record { partition_key, data } = &cell.content {
+            if let Content::Record { partition_key, data, tag } = &cell.content {
                 bytes += partition_key.len() + data.len();
                 if !records.is_empty() && (records.len() >= limit.records || bytes > limit.bytes) {
                     break;
@@ -22,6 +22,7 @@ impl Shard {
                     arrival: cell.arrival,
                     partition_key: partition_key.clone(),
                     data: data.clone(),
+                    tag: *tag,
                 });
             }
             next += 1;

@@ -19,7 +19,7 @@ pub(super) struct Cell {
 pub(super) enum Content {
     Reserved,
     Void,
-    Record { partition_key: Bytes, data: Bytes },
+    Record { partition_key: Bytes, data: Bytes, tag: u8 },
 }
 
 pub(super) struct Shard {

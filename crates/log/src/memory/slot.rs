@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_types::Payload;
 
 use crate::contract::{AppendError, Entry, ShardKey, Stored};
 
@@ -16,6 +15,7 @@ pub(crate) struct MemorySlot {
     stored: Stored,
     partition_key: Bytes,
     payload_bytes: usize,
+    tag: u8,
     data: Option<Bytes>,
     settled: bool,
 }
@@ -28,6 +28,7 @@ impl MemorySlot {
             stored,
             partition_key: Bytes::copy_from_slice(entry.partition_key.as_bytes()),
             payload_bytes: entry.payload_bytes,
+            tag: entry.tag,
             data: None,
             settled: false,
         }
@@ -41,9 +42,10 @@ impl MemorySlot {
         }
     }
 
-    pub(crate) fn fill(&mut self, payload: Payload<'_>) {
+    /// `write` gets the partition key and the payload's place.
+    pub(crate) fn fill_with(&mut self, write: impl FnOnce(&[u8], &mut [u8])) {
         let mut data = vec![0; self.payload_bytes];
-        payload.decode_into(&mut data);
+        write(&self.partition_key, &mut data);
         self.data = Some(data.into());
     }
 
@@ -59,7 +61,7 @@ impl MemorySlot {
             }
             Some(data) => {
                 let partition_key = std::mem::take(&mut self.partition_key);
-                self.put(Content::Record { partition_key, data });
+                self.put(Content::Record { partition_key, data, tag: self.tag });
                 Ok(self.stored)
             }
         }

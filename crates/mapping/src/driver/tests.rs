@@ -1,6 +1,11 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_env::Random;
 use millstream_functions::Outcome;
+use millstream_log::encryption::{DataKeys, Key, StreamKeys};
+use millstream_log::{EncryptedLog, Position, ReadFrom, ReadLimit, ShardKey, SharedLog};
 use millstream_wire::lambda::EventSourcePosition::{AtTimestamp, Latest, TrimHorizon};
 use millstream_wire::lambda::{
     CreateEventSourceMappingRequest, DeleteEventSourceMappingRequest, UpdateEventSourceMappingRequest,
@@ -42,6 +47,33 @@ async fn records_go_from_the_stream_to_the_function_as_soon_as_they_are_there() 
     world.result_becomes(&uuid, "OK").await;
     let history = world.mappings.batch_history(&uuid);
     assert_eq!(history.values().next().unwrap().len(), 3);
+}
+
+/// One key for all streams.
+#[derive(Debug)]
+struct OneKey;
+
+impl DataKeys for OneKey {
+    fn of(&self, _: u64) -> Option<Arc<StreamKeys>> {
+        let keys = BTreeMap::from([(1, Arc::new(Key::new(&[7; Key::BYTES])))]);
+        Some(Arc::new(StreamKeys::new(Some(1), keys)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn functions_see_encrypted_records_as_they_were_put() {
+    let mut stored = None;
+    let around = |log: SharedLog| -> SharedLog {
+        Arc::new(EncryptedLog::new(Arc::clone(stored.insert(log)), Arc::new(OneKey), Random::seeded(1)))
+    };
+    let world = World::with_log(1, around).await;
+    world.put(0, &["for the function", "also"]).await;
+    world.create_enabled(request(TrimHorizon)).await;
+    world.delivered(&["for the function", "also"]).await;
+    let (key, all) = (ShardKey { stream: 1, shard: 0 }, ReadLimit { records: 10, bytes: 1000 });
+    let stored = stored.unwrap().read(key, ReadFrom::Position(Position(0)), all).await.unwrap().records;
+    assert_eq!(stored.len(), 2);
+    assert!(stored.iter().all(|record| !record.data.windows(4).any(|bytes| [&b"func"[..], b"also"].contains(&bytes))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -35,6 +35,7 @@ fn records(positions: std::ops::Range<u64>, data_bytes: usize) -> Vec<Record> {
             arrival: at(0),
             partition_key: Bytes::from_static(b"key"),
             data: vec![0; data_bytes].into(),
+            tag: 0,
         })
         .collect()
 }

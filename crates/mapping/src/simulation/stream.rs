@@ -50,6 +50,7 @@ impl Shard {
             arrival: now,
             partition_key: Bytes::from_static(b"key"),
             data: vec![u8::try_from(position % 251).expect("below 251"); data_bytes].into(),
+            tag: 0,
         };
         self.records.push(Stored { record, processed: false });
     }

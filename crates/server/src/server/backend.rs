@@ -110,6 +110,7 @@ async fn open_streams(
 ) -> anyhow::Result<Streams> {
     let parts = millstream_streams::Parts {
         log: Arc::clone(&storage.log),
+        keys: storage.keys.clone(),
         store: Arc::clone(&storage.catalog),
         clock: outside.service_clock.clone(),
         random: outside.random.clone(),
@@ -167,7 +168,7 @@ fn start_mappings(
 ) -> Mappings {
     let (mappings, service) = Mappings::new(millstream_mapping::Parts {
         catalog: Arc::clone(&storage.catalog),
-        log: Arc::clone(&storage.log),
+        log: Arc::clone(streams.log()),
         invoke: Arc::new(functions.clone()),
         source: Arc::new(streams.clone()),
         targets: Arc::new(functions.clone()),

@@ -1,4 +1,4 @@
-//! Catalog, log and blobs: in memory, or in the data folder.
+//! Catalog, log, keys and blobs: in memory, or in the data folder.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use millstream_catalog::{MemoryStore, RedbOptions, RedbStore, SharedStore};
 use millstream_env::{Disk, HostClock, Random, ServiceClock, Tasks};
 use millstream_gateway::{Figure, Health};
 use millstream_log::{DiskLog, MemoryLog, SharedLog, disk};
+use millstream_streams::MasterKeys;
 
 use super::data_folder::DataFolder;
 use crate::config;
@@ -17,7 +18,9 @@ use crate::config;
 #[derive(Debug)]
 pub(crate) struct Storage {
     pub(crate) catalog: SharedStore,
+    /// As it is stored: some records are encrypted.
     pub(crate) log: SharedLog,
+    pub(crate) keys: MasterKeys,
     /// Archives of functions.
     pub(crate) code: SharedBlobs,
     /// Long events of asynchronous invocations.
@@ -27,25 +30,26 @@ pub(crate) struct Storage {
     durable: Option<Durable>,
 }
 
-/// The state of the log on disk; nothing can be wrong in memory.
+/// The state of what is on disk; nothing can be wrong in memory.
 #[derive(Clone, Debug)]
-pub(crate) struct LogHealth(Option<DiskLog>);
+pub(crate) struct StorageHealth {
+    log: Option<DiskLog>,
+    keys: MasterKeys,
+}
 
-impl Health for LogHealth {
+impl Health for StorageHealth {
     fn troubles(&self) -> Vec<String> {
-        let Some(health) = self.0.as_ref().map(DiskLog::health) else { return Vec::new() };
-        let refusing = health.refusing.map(|reason| format!("new records are refused: {reason}"));
-        let damaged = health.damaged.iter().map(|damaged| {
+        let lost = self.keys.lost().into_iter().map(|file| {
             format!(
-                "records {} to {} of shard {} are damaged and cannot be read; see `millstream repair`",
-                damaged.first.0, damaged.last.0, damaged.shard
+                "the master key file keys/{file} is missing or damaged: records encrypted with it cannot be read, nor others \
+                 put; bring the file back and start again"
             )
         });
-        refusing.into_iter().chain(damaged).collect()
+        lost.chain(self.log.iter().flat_map(|log| log_troubles(&log.health()))).collect()
     }
 
     fn figures(&self) -> Vec<Figure> {
-        self.0.as_ref().map(log_figures).unwrap_or_default()
+        self.log.as_ref().map(log_figures).unwrap_or_default()
     }
 }
 
@@ -90,6 +94,17 @@ fn log_figures(log: &DiskLog) -> Vec<Figure> {
     figures
 }
 
+fn log_troubles(health: &disk::Health) -> Vec<String> {
+    let refusing = health.refusing.map(|reason| format!("new records are refused: {reason}"));
+    let damaged = health.damaged.iter().map(|damaged| {
+        format!(
+            "records {} to {} of shard {} are damaged and cannot be read; see `millstream repair`",
+            damaged.first.0, damaged.last.0, damaged.shard
+        )
+    });
+    refusing.into_iter().chain(damaged).collect()
+}
+
 #[derive(Debug)]
 struct Durable {
     catalog: Arc<RedbStore>,
@@ -126,10 +141,11 @@ impl Storage {
     }
 
     fn in_memory(environment: &Environment) -> Self {
-        let Environment { service_clock, host_clock, .. } = environment.clone();
+        let Environment { service_clock, host_clock, random, .. } = environment.clone();
         Self {
             catalog: Arc::new(MemoryStore::new()),
             log: Arc::new(MemoryLog::new(millstream_log::memory::Options::default(), service_clock, host_clock)),
+            keys: MasterKeys::in_memory(random),
             code: Arc::new(MemoryBlobs::new()),
             events: Arc::new(MemoryBlobs::new()),
             logs: millstream_telemetry::Storage::Memory,
@@ -138,11 +154,13 @@ impl Storage {
     }
 
     fn in_folder(path: &Path, limits: LogLimits, environment: &Environment) -> anyhow::Result<Self> {
-        let Environment { disk, tasks, .. } = environment.clone();
+        let Environment { disk, tasks, random, .. } = environment.clone();
         let folder = DataFolder::open(&*disk, path)?;
         let catalog = RedbStore::open(&path.join("catalog.redb"), &disk, RedbOptions::default())?;
         let catalog = Arc::new(catalog);
         let log = open_log(path, limits, environment)?;
+        let keys = MasterKeys::in_folder(Arc::clone(&disk), &path.join("keys"), random)
+            .with_context(|| format!("{} cannot be read", path.join("keys").display()))?;
         let blobs = |name: &str| -> anyhow::Result<SharedBlobs> {
             let place = path.join(name);
             let blobs = DiskBlobs::open(&place, &disk, tasks.clone());
@@ -150,6 +168,7 @@ impl Storage {
         };
         Ok(Self {
             log: Arc::new(log.clone()),
+            keys,
             code: blobs("code")?,
             events: blobs("events")?,
             logs: millstream_telemetry::Storage::Disk { disk: Arc::clone(&disk), folder: path.join("logs") },
@@ -158,8 +177,9 @@ impl Storage {
         })
     }
 
-    pub(crate) fn health(&self) -> LogHealth {
-        LogHealth(self.durable.as_ref().map(|durable| durable.log.clone()))
+    pub(crate) fn health(&self) -> StorageHealth {
+        let log = self.durable.as_ref().map(|durable| durable.log.clone());
+        StorageHealth { log, keys: self.keys.clone() }
     }
 
     /// Writes what is not yet written, and closes the files.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use millstream_env::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Consumers, FORMAT};
+use super::{Consumers, Encryption, FORMAT};
 
 /// The state of a stream, under AWS's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub(crate) enum Intent {
     Configure,
     /// Replace shards by others, then become ACTIVE or take the next round.
     Reshard(Round),
+    /// Become ACTIVE: the header says already how new records are stored.
+    Encrypt,
     /// Delete the log's shards, the pages, then the header.
     Delete,
 }
@@ -130,6 +132,8 @@ pub(crate) struct Header {
     /// The resource policy, as it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<String>,
+    #[serde(default, skip_serializing_if = "Encryption::is_unused")]
+    pub(crate) encryption: Encryption,
 }
 
 impl Header {
@@ -158,6 +162,7 @@ impl Header {
             warm_mibps: None,
             monitoring: BTreeSet::new(),
             policy: None,
+            encryption: Encryption::default(),
         }
     }
 
@@ -175,6 +180,12 @@ impl Header {
         self.shards_made += round.children();
         self.status = Status::Updating;
         self.intent = Some(Intent::Reshard(round));
+    }
+
+    /// Promises that what the header now says of encryption is seen by all.
+    pub(crate) fn begin_encryption(&mut self) {
+        self.status = Status::Updating;
+        self.intent = Some(Intent::Encrypt);
     }
 
     pub(crate) fn created(&self) -> Timestamp {

@@ -13,6 +13,7 @@
 
 mod account;
 mod consumers;
+mod encryption;
 mod hash_key;
 mod header;
 mod keys;
@@ -25,6 +26,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use account::{Account, Commitment};
 pub(crate) use consumers::{ConsumerState, Consumers, StoredConsumer};
+pub(crate) use encryption::{Encryption, On, StoredKey};
 pub(crate) use header::{Header, Intent, Mode, Round, Status, Step};
 pub(crate) use keys::{
     account_key, header_key, header_prefix, headers_prefix, name_of_header_key, page_key, page_of_key, pages_prefix,

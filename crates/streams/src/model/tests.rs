@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use millstream_env::Timestamp;
+use millstream_env::{Random, Timestamp};
+use millstream_log::encryption::Key;
 use millstream_types::{HashKey, HashKeyRange};
 
 use super::*;
+use crate::keys::{MasterId, Owner, WrappedKey};
 use crate::names::StreamName;
 
 fn check<T: DeserializeOwned + Serialize>(sample: &str) -> T {
@@ -39,6 +41,22 @@ fn a_header_with_a_round_under_way_loads() {
         (&[1_700_000_000_500][..], &[1_700_000_000_600][..])
     );
     assert_eq!((header.warm_mibps, header.monitoring.len()), (Some(7), 1));
+}
+
+#[test]
+fn an_encrypted_header_loads() {
+    let header: Header = check(include_str!("samples/header-1-encryption.json"));
+    let encryption = header.encryption;
+    assert_eq!(header.intent, Some(Intent::Encrypt));
+    assert_eq!(encryption.on, Some(On { key_id: "alias/b".to_owned(), number: 2 }));
+    assert_eq!((encryption.master(), encryption.next_number()), (Some(&MasterId::of("b")), 3));
+    assert_eq!((encryption.started_ms.len(), encryption.stopped_ms.len()), (2, 1));
+    let master = Key::new(&[7; Key::BYTES]);
+    let owner = Owner { stream: header.id, number: 1, master: &MasterId::of("a") };
+    let key = encryption.keys[0].wrapped.open(&master, owner).unwrap();
+    let mut text = *b"text";
+    let tag = Key::new(&[9; Key::BYTES]).seal(&[0; 24], b"", &mut text);
+    assert!(key.open(&[0; 24], b"", &mut text, &tag).is_ok(), "the key that was wrapped");
 }
 
 #[test]
@@ -82,6 +100,14 @@ fn a_header_with_all_tags_that_are_taken_fits_the_catalog() {
     assert!((5..20).contains(&taken));
     let mut header = Header::new(1, Mode::Provisioned, 1, Timestamp::EPOCH);
     (header.tags, header.consumers) = (tags, consumers);
+    header.policy = Some("\"".repeat(20 * 1024));
+    let master = MasterId::of("m");
+    let owner = Owner { stream: 1, number: u32::MAX, master: &master };
+    let wrapped = WrappedKey::make(&Key::new(&[0; Key::BYTES]), owner, &Random::seeded(1));
+    let key = StoredKey { number: u32::MAX, master, wrapped };
+    header.encryption.keys = vec![key; Encryption::KEYS_MAX];
+    header.encryption.on = Some(On { key_id: "k".repeat(2048), number: u32::MAX });
+    (header.encryption.started_ms, header.encryption.stopped_ms) = (vec![1 << 43; 25], vec![1 << 43; 25]);
     assert!(encode(&header).len() < millstream_catalog::VALUE_BYTES_MAX);
 }
 

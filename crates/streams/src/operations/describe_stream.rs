@@ -4,10 +4,11 @@ use millstream_iam::RequestContext;
 use millstream_types::ShardId;
 use millstream_wire::kinesis::error::{DescribeStreamError, DescribeStreamSummaryError};
 use millstream_wire::kinesis::{
-    DescribeStreamInput, DescribeStreamOutput, DescribeStreamSummaryInput, DescribeStreamSummaryOutput, EncryptionType,
+    DescribeStreamInput, DescribeStreamOutput, DescribeStreamSummaryInput, DescribeStreamSummaryOutput,
     StreamDescription, StreamDescriptionSummary, WarmThroughputObject,
 };
 
+use super::encryption;
 use super::monitoring::described;
 use super::{limit, wire_count, wire_shard};
 use crate::names::StreamTarget;
@@ -48,8 +49,8 @@ impl Streams {
                 retention_period_hours: header.retention_hours_shown(),
                 stream_creation_timestamp: header.created_shown(),
                 enhanced_monitoring: described(header),
-                encryption_type: Some(EncryptionType::None),
-                key_id: None,
+                encryption_type: Some(encryption::described(header)),
+                key_id: header.encryption.on.as_ref().map(|on| on.key_id.clone()),
             },
         })
     }
@@ -75,8 +76,8 @@ impl Streams {
                 retention_period_hours: header.retention_hours_shown(),
                 stream_creation_timestamp: header.created_shown(),
                 enhanced_monitoring: described(header),
-                encryption_type: Some(EncryptionType::None),
-                key_id: None,
+                encryption_type: Some(encryption::described(header)),
+                key_id: header.encryption.on.as_ref().map(|on| on.key_id.clone()),
                 open_shard_count: wire_count(stream.shards().iter().filter(is_open).count()),
                 consumer_count: Some(wire_count(header.consumers.iter().count())),
                 warm_throughput: header.warm_mibps.map(|target| WarmThroughputObject {

@@ -67,7 +67,10 @@ impl Streams {
             Ok(batch) => batch,
             Err(ReadError::NoShard(_)) => return Err(name.shard_does_not_exist(iterator.shard).into()),
             // Named, never passed over in silence: the caller may go on after the gap with a new iterator.
-            Err(error @ ReadError::Damaged { .. }) => return Err(GetRecordsError::InternalFailure(error.to_string())),
+            Err(error @ ReadError::Damaged { .. }) => {
+                self.check_keys(&stream, None)?;
+                return Err(GetRecordsError::InternalFailure(error.to_string()));
+            }
             Err(ReadError::Unavailable(reason)) => return Err(CommonError::InternalFailure(reason).into()),
         };
         let bytes = batch.records.iter().map(|record| record.data.len() + record.partition_key.len()).sum();

@@ -8,6 +8,7 @@ mod create_stream;
 mod delete_stream;
 mod describe_limits;
 mod describe_stream;
+pub(crate) mod encryption;
 pub(crate) mod get_records;
 mod get_shard_iterator;
 mod list_shards;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use millstream_env::Timestamp;
 use millstream_iam::RequestContext;
-use millstream_log::{AppendError, Entry, Stored};
+use millstream_log::{AppendError, Entry, Slot, Stored};
 use millstream_types::{HashKey, SequenceNumber, ShardId};
 use millstream_wire::direct::{PutEntry, PutResult};
+use millstream_wire::kinesis::EncryptionType;
 use millstream_wire::kinesis::error::{PutRecordError, PutRecordsError};
 
 use crate::errors::{Internal, InvalidArgument, LookupError, ThroughputExceeded, Validation};
@@ -29,6 +30,8 @@ const ROUTINGS_MAX: usize = 3;
 pub struct PutRecordsReply {
     pub results: Vec<PutResult>,
     pub failed_record_count: usize,
+    /// When all records that were stored are encrypted.
+    pub encryption_type: Option<EncryptionType>,
 }
 
 /// Where a record went.
@@ -36,6 +39,8 @@ pub struct PutRecordsReply {
 pub struct StoredRecord {
     pub shard_id: ShardId,
     pub sequence_number: SequenceNumber,
+    /// `None` when the record is stored as it is.
+    pub encryption_type: Option<EncryptionType>,
 }
 
 /// Longest wait of a put for the shards that replace a closed one.
@@ -54,6 +59,7 @@ impl Streams {
     ) -> Result<StoredRecord, PutRecordError> {
         let name = target.resolve(context, "PutRecord")?;
         let stream = self.writable(&name).await?;
+        self.check_key_for_writing(&stream)?;
         let entries = std::slice::from_ref(entry);
         let shards = route(&stream, entries)?;
         if let Some(text) = sequence_number_for_ordering {
@@ -80,6 +86,7 @@ impl Streams {
     ) -> Result<PutRecordsReply, PutRecordsError> {
         let name = target.resolve(context, "PutRecords")?;
         let stream = self.writable(&name).await?;
+        self.check_key_for_writing(&stream)?;
         let shards = route(&stream, entries)?;
         check_record_sizes(&stream, entries, |i| format!("records.{}.member.data", i + 1))?;
         let bytes: usize = entries.iter().map(record_bytes).sum();
@@ -90,9 +97,11 @@ impl Streams {
         if outcomes.iter().all(|outcome| matches!(outcome, Err((AppendError::Sealed, _)))) {
             return Err(name.not_found().into());
         }
+        let mut types = outcomes.iter().flatten().map(|stored| stored.encryption_type);
+        let encryption_type = types.next().flatten().filter(|first| types.all(|other| other == Some(*first)));
         let failed_record_count = outcomes.iter().filter(|outcome| outcome.is_err()).count();
         let results = outcomes.into_iter().map(|outcome| result_entry(&name, outcome)).collect();
-        Ok(PutRecordsReply { results, failed_record_count })
+        Ok(PutRecordsReply { results, failed_record_count, encryption_type })
     }
 
     /// The stream, when it takes records.
@@ -178,6 +187,7 @@ impl Streams {
                 shard: shard.key(),
                 partition_key: &entry.partition_key,
                 payload_bytes: entry.data_length,
+                tag: 0,
             })
             .collect();
         let mut reservation = self.inner.parts.log.reserve(&reserved).await;
@@ -186,11 +196,15 @@ impl Streams {
                 slot.fill(entry.data);
             }
         }
+        // A reservation of one stream has one key for all of it.
+        let is_encrypted = reservation.slots.iter().flatten().any(Slot::is_encrypted);
+        let encryption_type = is_encrypted.then_some(EncryptionType::Kms);
         let stored = reservation.commit().await;
         let outcome = |((result, shard), entry): ((Result<Stored, AppendError>, &&Shard), &PutEntry<'_>)| match result {
             Ok(Stored { position, arrival }) => {
                 shard.traffic().stored(record_bytes(entry));
-                Ok(StoredRecord { shard_id: shard.id(), sequence_number: shard.number_at(position, arrival) })
+                let sequence_number = shard.number_at(position, arrival);
+                Ok(StoredRecord { shard_id: shard.id(), sequence_number, encryption_type })
             }
             Err(error) => Err((error, shard.id())),
         };
@@ -271,7 +285,7 @@ fn internal_text(error: AppendError) -> &'static str {
 
 fn result_entry(name: &StreamName, outcome: Outcome) -> PutResult {
     match outcome {
-        Ok(StoredRecord { shard_id, sequence_number }) => PutResult::Stored { shard_id, sequence_number },
+        Ok(StoredRecord { shard_id, sequence_number, .. }) => PutResult::Stored { shard_id, sequence_number },
         Err((AppendError::Throttled, shard)) => PutResult::Failed {
             error_code: "ProvisionedThroughputExceededException",
             error_message: rate_exceeded(name, shard),

@@ -12,7 +12,7 @@ use millstream_wire::kinesis::error::SubscribeToShardEventStreamError;
 use super::course::{Course, Found, Step};
 use super::places::Seat;
 use crate::consumers::{ConsumerArn, texts};
-use crate::errors::{InUse, Internal, NotFound};
+use crate::errors::{InUse, Internal, KmsNotFound, NotFound};
 use crate::iterator::From as ReadOn;
 use crate::model::ConsumerState;
 use crate::operations::get_records::millis_behind;
@@ -172,7 +172,10 @@ impl Subscription {
         log.read(self.shard.key(), self.from.into(), EVENT_LIMIT).await.map_err(|error| match error {
             ReadError::NoShard(_) => self.consumer.stream.shard_does_not_exist(self.shard.id()).into(),
             // Named, never passed over in silence: the caller may go on after the gap with a new subscription.
-            ReadError::Damaged { .. } => SubscribeToShardEventStreamError::InternalFailure(error.to_string()),
+            ReadError::Damaged { .. } => match self.streams.check_keys(&self.stream, None) {
+                Ok(()) => SubscribeToShardEventStreamError::InternalFailure(error.to_string()),
+                Err(KmsNotFound(reason)) => SubscribeToShardEventStreamError::KMSNotFound(reason),
+            },
             ReadError::Unavailable(reason) => {
                 tracing::warn!(shard = %self.shard.id(), reason, "a subscription ends: the log cannot be read");
                 SubscribeToShardEventStreamError::InternalFailure("The log cannot be read at the moment.".to_owned())

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use millstream_catalog::{Expect, MemoryStore, MetaStore, Page, Revision, SharedStore, StoreError, Versioned, Watch};
-use millstream_env::{BoxFuture, HostClock, ServiceClock};
+use millstream_env::{BoxFuture, HostClock, Random, ServiceClock};
 use millstream_log::{MemoryLog, ShardKey, SharedLog};
 use millstream_wire::kinesis::{
     ConsumerStatus, IncreaseStreamRetentionPeriodInput, ScalingType, StreamStatus, UpdateShardCountInput,
 };
 
-use super::fixture::{Fixture, NAME, NOW, arn};
+use super::fixture::{Fixture, NAME, NOW, arn, entry, target};
+use crate::MasterKeys;
 
 /// A catalog that stops taking changes after some more of them. The one at the border happens unseen when `tears`.
 #[derive(Debug)]
@@ -77,6 +78,7 @@ impl MetaStore for Crashing {
 
 struct World {
     store: SharedStore,
+    keys: MasterKeys,
     log: SharedLog,
     clock: ServiceClock,
     time: millstream_env::VirtualTime,
@@ -86,11 +88,13 @@ impl World {
     fn new() -> Self {
         let (clock, time) = ServiceClock::virtual_at(NOW);
         let log = MemoryLog::new(millstream_log::memory::Options::default(), clock.clone(), HostClock::real());
-        Self { store: Arc::new(MemoryStore::new()), log: Arc::new(log), clock, time }
+        let keys = MasterKeys::in_memory(Random::system());
+        Self { store: Arc::new(MemoryStore::new()), keys, log: Arc::new(log), clock, time }
     }
 
     async fn start_over(&self, store: SharedStore) -> Fixture {
-        Fixture::over(self.clock.clone(), self.time.clone(), Arc::clone(&self.log), store).await
+        let (clock, time, keys) = (self.clock.clone(), self.time.clone(), self.keys.clone());
+        Fixture::over_with(clock, time, Arc::clone(&self.log), store, keys).await
     }
 
     async fn start(&self) -> Fixture {
@@ -204,6 +208,45 @@ async fn an_interrupted_change_of_retention_is_finished() {
     let fixture = world.start().await;
     fixture.until(StreamStatus::Active).await;
     assert_eq!(fixture.describe().await.unwrap().retention_period_hours, 48);
+}
+
+#[tokio::test]
+async fn interrupted_changes_of_encryption_are_finished() {
+    for tears in [false, true] {
+        for changes in 1..6 {
+            let world = World::new();
+            let fixture = world.start().await;
+            fixture.create(2).await.unwrap();
+            fixture.until(StreamStatus::Active).await;
+            fixture.put("a", b"before").await;
+            fixture.tasks.cancel();
+            let mut put = 1;
+            let work = async |fixture: &Fixture| {
+                for key_id in ["alias/a", "alias/b"] {
+                    drop(fixture.start_encryption(key_id).await);
+                    yield_for_a_while().await;
+                    // Stored in the way that the stream had then, whatever of that was seen.
+                    let entry = entry("a", b"meanwhile");
+                    put +=
+                        usize::from(fixture.streams.put_record(&fixture.context, target(), &entry, None).await.is_ok());
+                }
+            };
+            world.crash_after(changes, tears, work).await;
+            let fixture = world.start().await;
+            fixture.until(StreamStatus::Active).await;
+            let context = format!("{changes} changes, tears {tears}");
+            let on = fixture.describe().await.unwrap().key_id;
+            let expected = if changes < 3 { ["alias/a", "alias/a"] } else { ["alias/a", "alias/b"] };
+            assert!(expected.contains(&on.as_deref().unwrap()), "{context}: {on:?}");
+            fixture.put("a", b"after").await;
+            let mut found = Vec::new();
+            for shard in fixture.describe().await.unwrap().shards {
+                found.extend(fixture.all_of(&shard.shard_id).await);
+            }
+            assert_eq!(found.len(), put + 1, "{context}");
+            assert!(fixture.start_encryption("alias/c").await.is_ok(), "{context}");
+        }
+    }
 }
 
 async fn yield_for_a_while() {

@@ -11,19 +11,21 @@ use millstream_wire::kinesis::ShardIteratorType::{AfterSequenceNumber, TrimHoriz
 use millstream_wire::kinesis::StreamStatus;
 
 use super::fixture::{Fixture, NOW, entry, target};
+use crate::MasterKeys;
 
 const PRODUCERS: usize = 8;
 const CALLS: usize = 20;
 const RECORDS: usize = 5;
 
-struct Machine {
+/// Everything on a real disk.
+pub(super) struct Machine {
     log: DiskLog,
     store: Arc<RedbStore>,
-    fixture: Fixture,
+    pub(super) fixture: Fixture,
 }
 
 impl Machine {
-    async fn start(folder: &Path, clock: &ServiceClock, time: &VirtualTime) -> Self {
+    pub(super) async fn start(folder: &Path, clock: &ServiceClock, time: &VirtualTime) -> Self {
         let real: Arc<dyn Disk> = Arc::new(RealDisk);
         let options = disk::Options { disk_free_min: 0, direct: false, ..disk::Options::new(folder.join("log")) };
         let environment = disk::Environment {
@@ -35,13 +37,14 @@ impl Machine {
         };
         let (log, _) = DiskLog::open(options, environment).unwrap();
         let store = Arc::new(RedbStore::open(&folder.join("catalog.redb"), &real, RedbOptions::default()).unwrap());
+        let keys = MasterKeys::in_folder(real, &folder.join("keys"), Random::system()).unwrap();
         let shared_log: SharedLog = Arc::new(log.clone());
         let shared_store: SharedStore = Arc::<RedbStore>::clone(&store);
-        let fixture = Fixture::over(clock.clone(), time.clone(), shared_log, shared_store).await;
+        let fixture = Fixture::over_with(clock.clone(), time.clone(), shared_log, shared_store, keys).await;
         Self { log, store, fixture }
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.fixture.tasks.stop(std::time::Duration::from_secs(10)).await;
         self.log.close().await;
         self.store.close().await;

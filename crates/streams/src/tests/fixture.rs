@@ -12,7 +12,7 @@ use millstream_wire::direct::PutEntry;
 use millstream_wire::kinesis::error::*;
 use millstream_wire::kinesis::*;
 
-use crate::{Options, Parts, RecordsPage, StreamState, StreamTarget, Streams};
+use crate::{MasterKeys, Options, Parts, RecordsPage, StreamState, StreamTarget, Streams};
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_500);
 pub(super) const NAME: &str = "orders";
@@ -23,6 +23,7 @@ pub(super) struct Fixture {
     pub(super) clock: ServiceClock,
     pub(super) log: SharedLog,
     pub(super) store: SharedStore,
+    pub(super) keys: MasterKeys,
     pub(super) tasks: Tasks,
     pub(super) context: RequestContext,
 }
@@ -62,11 +63,22 @@ impl Fixture {
     pub(super) async fn new_with(options: Options) -> Self {
         let (clock, time) = ServiceClock::virtual_at(NOW);
         let log = MemoryLog::new(millstream_log::memory::Options::default(), clock.clone(), HostClock::real());
-        Self::opened(clock, time, Arc::new(log), Arc::new(MemoryStore::new()), options).await
+        let keys = MasterKeys::in_memory(Random::system());
+        Self::opened(clock, time, Arc::new(log), Arc::new(MemoryStore::new()), keys, options).await
     }
 
     pub(super) async fn over(clock: ServiceClock, time: VirtualTime, log: SharedLog, store: SharedStore) -> Self {
-        Self::opened(clock, time, log, store, Options::default()).await
+        Self::over_with(clock, time, log, store, MasterKeys::in_memory(Random::system())).await
+    }
+
+    pub(super) async fn over_with(
+        clock: ServiceClock,
+        time: VirtualTime,
+        log: SharedLog,
+        store: SharedStore,
+        keys: MasterKeys,
+    ) -> Self {
+        Self::opened(clock, time, log, store, keys, Options::default()).await
     }
 
     async fn opened(
@@ -74,24 +86,26 @@ impl Fixture {
         time: VirtualTime,
         log: SharedLog,
         store: SharedStore,
+        keys: MasterKeys,
         options: Options,
     ) -> Self {
         let tasks = Tasks::new();
         let parts = Parts {
             log: Arc::clone(&log),
+            keys: keys.clone(),
             store: Arc::clone(&store),
             clock: clock.clone(),
             random: Random::system(),
             tasks: tasks.clone(),
         };
         let streams = Streams::open(parts, options).await.unwrap();
-        Self { streams, time, clock, log, store, tasks, context: context() }
+        Self { streams, time, clock, log, store, keys, tasks, context: context() }
     }
 
     /// The same data after the process has ended and begun again.
     pub(super) async fn restarted(self) -> Self {
         self.tasks.cancel();
-        Self::over(self.clock, self.time, self.log, self.store).await
+        Self::over_with(self.clock, self.time, self.log, self.store, self.keys).await
     }
 
     pub(super) async fn with_stream(shards: i32) -> Self {

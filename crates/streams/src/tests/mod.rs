@@ -4,6 +4,7 @@ mod capacity;
 mod consumers;
 mod crashes;
 mod durable;
+mod encryption;
 mod fixture;
 mod iterators;
 mod limits;

@@ -12,7 +12,7 @@ impl Classes {
     pub(in crate::disk) async fn reserve(&self, entries: &[Entry<'_>]) -> Reservation {
         let admitted = match self.admission.admit(entries).await {
             Ok(admitted) => Arc::new(admitted),
-            Err(error) => return refused(entries.len(), error),
+            Err(error) => return Reservation::refused(entries.len(), error),
         };
         let reservation = self.place(entries, &admitted);
         if !self.met_a_move(entries, &reservation) {
@@ -23,7 +23,7 @@ impl Classes {
         let _still = self.moving.lock().await;
         for entry in entries {
             if self.settle(entry.shard).await.is_err() {
-                return refused(entries.len(), AppendError::Unavailable);
+                return Reservation::refused(entries.len(), AppendError::Unavailable);
             }
         }
         self.place(entries, &admitted)
@@ -105,14 +105,4 @@ fn finish(
         }
         results
     })
-}
-
-fn refused(count: usize, error: AppendError) -> Reservation {
-    Reservation {
-        slots: (0..count).map(|_| Err(error)).collect(),
-        finish: Box::new(|slots| {
-            let results = slots.into_iter().map(|slot| slot.map(|slot| slot.stored())).collect();
-            Box::pin(async move { results })
-        }),
-    }
 }

@@ -60,6 +60,7 @@ mod tests {
         Record {
             position: Position(position),
             arrival: Timestamp::EPOCH,
+            tag: 0,
             partition_key: Bytes::from_static(b"k"),
             data: Bytes::from_static(b"nine bytes"[..9].as_ref()),
         }

@@ -25,6 +25,7 @@ use crate::contract::{Bounds, Position, Sealed, ShardConfig, ShardError, ShardKe
 
 use super::class::RetentionClass;
 use super::engine::{self, Engine, Part, Shared};
+use super::format_file::FormatFile;
 use super::threads::Threads;
 use super::{Environment, Options, settled};
 
@@ -55,6 +56,10 @@ impl Classes {
     /// The logs there are, the first class first.
     pub(super) fn engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
         self.logs.iter().filter_map(OnceLock::get).map(|log| &log.engine)
+    }
+
+    pub(super) fn format(&self) -> &FormatFile {
+        &self.shared.format
     }
 
     /// The threads of all logs.

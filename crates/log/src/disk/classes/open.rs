@@ -14,7 +14,7 @@ use crate::contract::ShardKey;
 use super::super::class::RetentionClass;
 use super::super::engine::{Engine, Part, Shared};
 use super::super::files::ClassFolder;
-use super::super::format::store;
+use super::super::format::store::feature;
 use super::super::format_file::FormatFile;
 use super::super::index_file::PageCache;
 use super::super::shard::DamagedRange;
@@ -92,7 +92,7 @@ impl Classes {
         }
         let folder = ClassFolder::new(&self.options.folder, class);
         let failed = |source: io::Error| OpenError::Disk { path: folder.path().to_owned(), source };
-        self.shared.format.require(store::RETENTION_CLASSES).map_err(failed)?;
+        self.shared.format.require(feature::RETENTION_CLASSES).map_err(failed)?;
         make_folders(&*self.environment.disk, folder.path()).map_err(failed)?;
         tracing::info!(class = class.name(), "records of streams with a longer retention get segments of their own");
         self.open_log(class, None).map(drop)

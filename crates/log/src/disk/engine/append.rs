@@ -159,10 +159,11 @@ fn slot(entry: &Entry<'_>, mut placed: Placed) -> Slot {
         region: Some(placed.region),
         ordinal: placed.ordinal,
         key_bytes: u16::try_from(key.len()).expect("checked above"),
+        tag: entry.tag,
         stored: placed.stored,
         filled: false,
     };
-    Slot { memory: SlotMemory::Disk(slot) }
+    Slot::new(SlotMemory::Disk(slot))
 }
 
 /// `tickets`: the blocks that hold the records, each with the index behind its last one.

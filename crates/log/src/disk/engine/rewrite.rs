@@ -8,7 +8,8 @@ use std::sync::Arc;
 use millstream_env::{Access, Disk, DiskFile, Timestamp};
 
 use super::super::format::PAGE_BYTES;
-use super::super::format::{index, store};
+use super::super::format::index;
+use super::super::format::store::feature;
 use super::super::index_file::IndexFile;
 use super::super::recovery::{self, End};
 use super::super::rewrite::{RewriteError, Rewriting};
@@ -69,7 +70,7 @@ impl Engine {
             });
             from.collect()
         };
-        self.format.require(store::REWRITTEN_SEGMENTS)?;
+        self.format.require(feature::REWRITTEN_SEGMENTS)?;
         let starts = file.block_starts().map_err(io::Error::other)?;
         let new_path = self.folder.rewritten(segment);
         let made = copy_live(&*self.disk, (&path, &new_path), segment, &starts, end, &wanted);

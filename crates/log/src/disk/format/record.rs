@@ -5,7 +5,7 @@
 //! | 0 | length of all of it (32 bits) |
 //! | 4 | CRC32C of everything from 8 on, with block number and length folded in |
 //! | 8 | shard ordinal (32 bits) |
-//! | 12 | kind (8 bits), 13: flags, 0 (8 bits), 14: length of the key (16 bits) |
+//! | 12 | kind (8 bits), 13: tag of a data record, else 0 (8 bits), 14: length of the key (16 bits) |
 //! | 16 | position |
 //! | 24 | arrival, milliseconds |
 
@@ -61,6 +61,8 @@ pub(in crate::disk) struct RecordHeader {
     pub(in crate::disk) length: u32,
     pub(in crate::disk) ordinal: u32,
     pub(in crate::disk) kind: Kind,
+    /// The caller's; a store that has tags other than 0 says so in its `FORMAT` file.
+    pub(in crate::disk) tag: u8,
     pub(in crate::disk) key_bytes: u16,
     pub(in crate::disk) position: u64,
     pub(in crate::disk) arrival_ms: u64,
@@ -75,7 +77,7 @@ impl RecordHeader {
         put(record, 0, self.length.to_le_bytes());
         put(record, 8, self.ordinal.to_le_bytes());
         record[12] = self.kind as u8;
-        record[13] = 0;
+        record[13] = self.tag;
         put(record, 14, self.key_bytes.to_le_bytes());
         put(record, 16, self.position.to_le_bytes());
         put(record, 24, self.arrival_ms.to_le_bytes());
@@ -90,12 +92,13 @@ impl RecordHeader {
             length: u32_at(head, 0),
             ordinal: u32_at(head, 8),
             kind: Kind::from_number(head[12])?,
+            tag: head[13],
             key_bytes: u16_at(head, 14),
             position: u64_at(head, 16),
             arrival_ms: u64_at(head, 24),
         };
         let length = header.length as usize;
-        let sound = head[13] == 0
+        let sound = (header.tag == 0 || header.kind == Kind::Data)
             && header.key_bytes as usize <= KEY_BYTES_MAX
             && length >= Self::BYTES + header.key_bytes as usize
             && length <= bytes.len()

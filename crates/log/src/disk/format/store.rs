@@ -6,14 +6,18 @@ use super::crc32c;
 
 const NAME: &str = "millstream-log";
 const VERSION: u32 = 1;
-/// Feature bits. Persisted.
-///
-/// There are segments of more than the first retention class.
-pub(in crate::disk) const RETENTION_CLASSES: u64 = 1 << 1;
-/// Empty blocks may stand for several.
-pub(in crate::disk) const REWRITTEN_SEGMENTS: u64 = 1 << 2;
+/// What a store has that a program must know of to open it. Persisted as bits; written before the first use.
+pub(in crate::disk) mod feature {
+    /// Records with a tag other than 0: a program that does not know tags would serve ciphertext as data.
+    pub(in crate::disk) const RECORD_TAGS: u64 = 1 << 0;
+    /// Segments of more than the first retention class: a program that does not know classes would miss them.
+    pub(in crate::disk) const RETENTION_CLASSES: u64 = 1 << 1;
+    /// Empty blocks that stand for several: a program that does not know them would take the rest for damaged.
+    pub(in crate::disk) const REWRITTEN_SEGMENTS: u64 = 1 << 2;
+}
+
 /// Features that this program knows.
-const KNOWN_FEATURES: u64 = RETENTION_CLASSES | REWRITTEN_SEGMENTS;
+const KNOWN_FEATURES: u64 = feature::RECORD_TAGS | feature::RETENTION_CLASSES | feature::REWRITTEN_SEGMENTS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::disk) struct StoreFormat {

@@ -23,6 +23,7 @@ fn record(key: &[u8], payload: &[u8], number: u64) -> (RecordHeader, Vec<u8>) {
         length: u32::try_from(length).unwrap(),
         ordinal: 7,
         kind: Kind::Data,
+        tag: 0,
         key_bytes: u16::try_from(key.len()).unwrap(),
         position: 99,
         arrival_ms: 1_700_000_000_000,

@@ -93,6 +93,7 @@ impl Collector {
             arrival: Timestamp::from_millis(header.arrival_ms),
             partition_key: bytes.slice(key..data),
             data: bytes.slice(data..start + header.length as usize),
+            tag: header.tag,
         });
         self.next = Some(header.position + 1);
         Progress::End

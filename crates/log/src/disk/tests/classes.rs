@@ -193,7 +193,7 @@ async fn one_batch_may_go_to_several_classes() {
     log.create(SHARD, DAY).await.expect("created");
     log.create(OTHER, WEEK).await.expect("created");
     let order = [SHARD, OTHER, OTHER, SHARD, OTHER];
-    let entries = order.map(|shard| Entry { shard, partition_key: "k", payload_bytes: 1 });
+    let entries = order.map(|shard| Entry { shard, partition_key: "k", payload_bytes: 1, tag: 0 });
     let mut reservation = log.reserve(&entries).await;
     for (slot, data) in reservation.slots.iter_mut().zip(b"abcde") {
         slot.as_mut().expect("there is room").fill(Payload::Raw(&[*data]));

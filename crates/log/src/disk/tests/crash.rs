@@ -200,7 +200,7 @@ impl World {
             .collect();
         let entries: Vec<_> = wanted
             .iter()
-            .map(|(shard, data)| Entry { shard: *shard, partition_key: "key", payload_bytes: data.len() })
+            .map(|(shard, data)| Entry { shard: *shard, partition_key: "key", payload_bytes: data.len(), tag: 0 })
             .collect();
         // Not admitted, or one of the shards moves: then the caller gives up.
         let Some(mut reservation) = life.log.reserve(&entries).now_or_never() else { return };

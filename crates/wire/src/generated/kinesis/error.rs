@@ -410,6 +410,32 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum StartStreamEncryptionError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        KMSAccessDenied(String) = KMS_ACCESS_DENIED_EXCEPTION,
+        KMSDisabled(String) = KMS_DISABLED_EXCEPTION,
+        KMSInvalidState(String) = KMS_INVALID_STATE_EXCEPTION,
+        KMSNotFound(String) = KMS_NOT_FOUND_EXCEPTION,
+        KMSOptInRequired(String) = KMS_OPT_IN_REQUIRED,
+        KMSThrottling(String) = KMS_THROTTLING_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum StopStreamEncryptionError {
+        AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
+        InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        ResourceInUse(String) = RESOURCE_IN_USE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum SubscribeToShardError {
         AccessDenied(String) = ACCESS_DENIED_EXCEPTION,
         InvalidArgument(String) = INVALID_ARGUMENT_EXCEPTION,

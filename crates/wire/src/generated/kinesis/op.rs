@@ -240,6 +240,22 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: None,
     },
     OperationShape {
+        name: "StartStreamEncryption",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::START_STREAM_ENCRYPTION_INPUT,
+        output: None,
+    },
+    OperationShape {
+        name: "StopStreamEncryption",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::STOP_STREAM_ENCRYPTION_INPUT,
+        output: None,
+    },
+    OperationShape {
         name: "SubscribeToShard",
         method: "POST",
         uri: "/",
@@ -412,27 +428,29 @@ operation!(
 );
 operation!(27, RemoveTagsFromStream, super::RemoveTagsFromStreamInput, (), error::RemoveTagsFromStreamError);
 operation!(28, SplitShard, super::SplitShardInput, (), error::SplitShardError);
-operation!(29, SubscribeToShard, super::SubscribeToShardInput, (), error::SubscribeToShardError);
-operation!(30, TagResource, super::TagResourceInput, (), error::TagResourceError);
-operation!(31, UntagResource, super::UntagResourceInput, (), error::UntagResourceError);
+operation!(29, StartStreamEncryption, super::StartStreamEncryptionInput, (), error::StartStreamEncryptionError);
+operation!(30, StopStreamEncryption, super::StopStreamEncryptionInput, (), error::StopStreamEncryptionError);
+operation!(31, SubscribeToShard, super::SubscribeToShardInput, (), error::SubscribeToShardError);
+operation!(32, TagResource, super::TagResourceInput, (), error::TagResourceError);
+operation!(33, UntagResource, super::UntagResourceInput, (), error::UntagResourceError);
 operation!(
-    32,
+    34,
     UpdateAccountSettings,
     super::UpdateAccountSettingsInput,
     super::UpdateAccountSettingsOutput,
     error::UpdateAccountSettingsError
 );
-operation!(33, UpdateMaxRecordSize, super::UpdateMaxRecordSizeInput, (), error::UpdateMaxRecordSizeError);
+operation!(35, UpdateMaxRecordSize, super::UpdateMaxRecordSizeInput, (), error::UpdateMaxRecordSizeError);
 operation!(
-    34,
+    36,
     UpdateShardCount,
     super::UpdateShardCountInput,
     super::UpdateShardCountOutput,
     error::UpdateShardCountError
 );
-operation!(35, UpdateStreamMode, super::UpdateStreamModeInput, (), error::UpdateStreamModeError);
+operation!(37, UpdateStreamMode, super::UpdateStreamModeInput, (), error::UpdateStreamModeError);
 operation!(
-    36,
+    38,
     UpdateStreamWarmThroughput,
     super::UpdateStreamWarmThroughputInput,
     super::UpdateStreamWarmThroughputOutput,
@@ -477,6 +495,8 @@ pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<RegisterStreamConsumer>(&super::SERVICE);
     visitor.visit::<RemoveTagsFromStream>(&super::SERVICE);
     visitor.visit::<SplitShard>(&super::SERVICE);
+    visitor.visit::<StartStreamEncryption>(&super::SERVICE);
+    visitor.visit::<StopStreamEncryption>(&super::SERVICE);
     visitor.visit::<SubscribeToShard>(&super::SERVICE);
     visitor.visit::<TagResource>(&super::SERVICE);
     visitor.visit::<UntagResource>(&super::SERVICE);

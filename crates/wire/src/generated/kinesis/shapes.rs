@@ -630,12 +630,34 @@ pub(crate) static SPLIT_SHARD_INPUT: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static START_STREAM_ENCRYPTION_INPUT: Shape = Shape::structure(
+    "StartStreamEncryptionInput",
+    &[
+        Member::new("EncryptionType", &ENCRYPTION_TYPE).required(),
+        Member::new("KeyId", &KEY_ID).required(),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("StreamName", &STREAM_NAME),
+    ],
+);
+
 pub(crate) static STARTING_POSITION: Shape = Shape::structure(
     "StartingPosition",
     &[
         Member::new("SequenceNumber", &SEQUENCE_NUMBER),
         Member::new("Timestamp", &TIMESTAMP),
         Member::new("Type", &SHARD_ITERATOR_TYPE).required(),
+    ],
+);
+
+pub(crate) static STOP_STREAM_ENCRYPTION_INPUT: Shape = Shape::structure(
+    "StopStreamEncryptionInput",
+    &[
+        Member::new("EncryptionType", &ENCRYPTION_TYPE).required(),
+        Member::new("KeyId", &KEY_ID).required(),
+        Member::new("StreamARN", &STREAM_ARN),
+        Member::new("StreamId", &STREAM_ID),
+        Member::new("StreamName", &STREAM_NAME),
     ],
 );
 

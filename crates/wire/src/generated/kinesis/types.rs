@@ -553,10 +553,30 @@ structure! {
 }
 
 structure! {
+    pub struct StartStreamEncryptionInput {
+        encryption_type: EncryptionType,
+        key_id: String,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+        stream_name: Option<String>,
+    }
+}
+
+structure! {
     pub struct StartingPosition {
         sequence_number: Option<String>,
         timestamp: Option<Timestamp>,
         r#type: ShardIteratorType,
+    }
+}
+
+structure! {
+    pub struct StopStreamEncryptionInput {
+        encryption_type: EncryptionType,
+        key_id: String,
+        stream_arn: Option<String>,
+        stream_id: Option<String>,
+        stream_name: Option<String>,
     }
 }
 
