@@ -252,6 +252,11 @@ impl PendingBlock {
         self.shared.as_ref().map_or(&self.effects, |shared| shared)
     }
 
+    /// Reservations that have records in it.
+    pub(super) fn callers(&self) -> usize {
+        self.admitted.len()
+    }
+
     pub(super) fn decide(self, outcome: Outcome) {
         self.ticket.outcome.send_replace(outcome);
     }

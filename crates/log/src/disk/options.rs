@@ -38,6 +38,9 @@ pub struct Options {
     /// A block up to this size is written and made durable in one request to the disk, which is faster; a larger one is
     /// written and then synced. Default 64 KiB.
     pub durable_write_bytes_max: usize,
+    /// After so many blocks in a row that were of one caller alone, the next such caller writes its block itself, if that is
+    /// not larger than `durable_write_bytes_max`. Default 16.
+    pub lone_writer_after: u32,
     /// Pause after which an empty block vouches for the last ones. Default 100 ms.
     pub idle_after: Duration,
     /// How often expiry and free space are looked at. Default 1 s.
@@ -62,6 +65,7 @@ impl Options {
             log_bytes_max: None,
             direct: true,
             durable_write_bytes_max: 64 << 10,
+            lone_writer_after: 16,
             idle_after: Duration::from_millis(100),
             housekeeping_every: Duration::from_secs(1),
         }

@@ -6,6 +6,7 @@ use crate::contract::{AppendError, Stored};
 
 use super::block::BlockTicket;
 use super::buffer::Region;
+use super::engine::Offer;
 use super::format::record::{Kind, RecordHeader};
 
 pub(crate) struct DiskSlot {
@@ -19,8 +20,9 @@ pub(crate) struct DiskSlot {
 }
 
 impl DiskSlot {
-    /// Completes the record and lets go of its bytes. The block may be written from here on.
-    fn complete(&mut self) {
+    /// Completes the record and lets go of its bytes. The block may be written from here on: by the caller itself, when it
+    /// offers to.
+    fn complete(&mut self, offer: Offer) {
         let Some(mut region) = self.region.take() else { return };
         let bytes = region.bytes_mut();
         let kind = if self.filled { Kind::Data } else { Kind::Void };
@@ -42,7 +44,7 @@ impl DiskSlot {
         if self.ticket.settle_one()
             && let Some(engine) = self.ticket.engine.upgrade()
         {
-            engine.settled(&self.ticket);
+            engine.settled(&self.ticket, offer);
         }
     }
 
@@ -60,7 +62,7 @@ impl DiskSlot {
     }
 
     pub(crate) fn settle(mut self) -> Result<Stored, AppendError> {
-        self.complete();
+        self.complete(Offer::Yes);
         if self.filled { Ok(self.stored) } else { Err(AppendError::Unavailable) }
     }
 }
@@ -69,7 +71,7 @@ impl Drop for DiskSlot {
     fn drop(&mut self) {
         if self.region.is_some() {
             self.filled = false;
-            self.complete();
+            self.complete(Offer::No);
         }
     }
 }

@@ -45,6 +45,7 @@ impl Classes {
             return Err(OpenError::Locked { folder });
         }
         let format = FormatFile::open(&disk, folder.join("FORMAT"), &environment.random)?;
+        let host_clock = environment.host_clock.clone();
         let classes = Self {
             admission: Admission::new(
                 options.admitted_bytes_max,
@@ -53,7 +54,7 @@ impl Classes {
             ),
             options,
             environment,
-            shared: Shared { space: Arc::new(Space::default()), format: Arc::new(format), lock },
+            shared: Shared { space: Arc::new(Space::default()), format: Arc::new(format), host_clock, lock },
             threaded,
             logs: [const { OnceLock::new() }; RetentionClass::ALL.len()],
             opening: Mutex::default(),

@@ -11,7 +11,7 @@ use super::super::format::block::BlockHeader;
 use super::super::format::record::{KEY_BYTES_MAX, RecordHeader};
 use super::super::pipeline::Event;
 use super::super::slot::DiskSlot;
-use super::{Engine, Life, State};
+use super::{Engine, Life, Offer, State};
 
 /// A place found under the lock.
 struct Placed {
@@ -89,8 +89,9 @@ impl Engine {
     }
 
     /// The last slot of a closed block was settled.
-    pub(in crate::disk) fn settled(&self, ticket: &BlockTicket) {
+    pub(in crate::disk) fn settled(&self, ticket: &BlockTicket, offer: Offer) {
         let state = &mut *self.lock();
+        state.lone.offer(offer);
         // A block that failed meanwhile is not there any more, and its number may be another's.
         let ours =
             state.blocks.get(&ticket.number).is_some_and(|block| std::ptr::eq(Arc::as_ptr(&block.ticket), ticket));
@@ -98,6 +99,7 @@ impl Engine {
             let commands = state.pipeline.step(Event::Settled { number: ticket.number });
             self.carry_out(state, commands);
         }
+        state.lone.offer(Offer::No);
     }
 }
 
@@ -172,6 +174,9 @@ fn finish(
     tickets: Vec<(usize, Arc<BlockTicket>)>,
 ) -> millstream_env::BoxFuture<'static, Vec<Result<Stored, AppendError>>> {
     let mut results: Vec<_> = slots.into_iter().map(|slot| slot.and_then(Slot::settle)).collect();
+    if let Some(engine) = tickets.last().and_then(|(_, ticket)| ticket.engine.upgrade()) {
+        engine.write_alone();
+    }
     Box::pin(async move {
         let mut start = 0;
         for (until, ticket) in tickets {

@@ -27,6 +27,7 @@ pub(super) fn carry_out(engine: &Engine, state: &mut State, commands: Vec<Comman
     }
     match state.work.len() {
         0 => {}
+        1 if state.leaves_it_to_caller() => engine.left_to_caller.store(true, Ordering::Relaxed),
         // Waking another thread for it would only take time from the first.
         1 => engine.work_ready.notify_one(),
         _ => engine.work_ready.notify_all(),
@@ -181,6 +182,7 @@ fn publish(engine: &Engine, state: &mut State, segment: u64, number: u64, offset
         apply(state, segment, start, *effect);
     }
     wake(state, block.effects());
+    state.note_company(block.callers());
     engine.counters.payload_bytes.fetch_add(block.payload_bytes, Ordering::Relaxed);
     if let Some(frozen) = block.frozen.take() {
         state.tail.put(&engine.pool, number, frozen);

@@ -8,20 +8,23 @@ mod append;
 mod commands;
 mod control;
 mod housekeeping;
+mod lone;
 mod moves;
 mod perform;
 mod rewrite;
 mod space;
 
 pub(super) use control::{Waiting, unavailable};
+pub(super) use lone::Offer;
 pub(super) use moves::{Departure, Part};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, Weak};
 
-use millstream_env::{Disk, DiskFile, ServiceClock, Timestamp};
+use lone::Lone;
+use millstream_env::{Disk, DiskFile, HostClock, ServiceClock, Timestamp};
 
 use crate::contract::{ShardError, ShardKey};
 
@@ -53,6 +56,7 @@ pub(super) struct Engine {
     pub(super) folder: ClassFolder,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) clock: ServiceClock,
+    host_clock: HostClock,
     pub(super) pool: Arc<Pool>,
     pub(super) index_cache: Arc<PageCache>,
     pub(super) block_cache: BlockCache,
@@ -62,6 +66,8 @@ pub(super) struct Engine {
     pub(super) files_change: RwLock<()>,
     pub(super) store: u128,
     state: Mutex<State>,
+    /// The work that waits is for the caller of a commit, who comes for it.
+    left_to_caller: AtomicBool,
     /// Something to do for committers, for the housekeeper; the pipeline came to rest.
     pub(super) work_ready: Condvar,
     pub(super) chores_ready: Condvar,
@@ -104,6 +110,7 @@ pub(super) struct State {
     pub(super) segments: BTreeMap<u64, Segment>,
     pub(super) tail: TailCache,
     work: VecDeque<Work>,
+    lone: Lone,
     chores: VecDeque<Chore>,
     /// Files to be removed once a new segment is in use.
     obsolete: Vec<u64>,
@@ -196,6 +203,7 @@ pub(super) enum Chore {
 pub(super) struct Shared {
     pub(super) space: Arc<Space>,
     pub(super) format: Arc<FormatFile>,
+    pub(super) host_clock: HostClock,
     /// Held as long as any of them lives.
     pub(super) lock: Arc<dyn DiskFile>,
 }
@@ -228,6 +236,7 @@ impl Engine {
             segments: recovered.segments,
             tail: TailCache::new(options.tail_cache_bytes_max),
             work: VecDeque::new(),
+            lone: Lone::new(&options),
             chores: VecDeque::new(),
             obsolete: recovered.obsolete,
             unsealed: recovered.unsealed,
@@ -253,7 +262,9 @@ impl Engine {
             folder,
             disk,
             clock,
+            host_clock: shared.host_clock,
             state: Mutex::new(state),
+            left_to_caller: AtomicBool::new(false),
             work_ready: Condvar::new(),
             chores_ready: Condvar::new(),
             at_rest: Condvar::new(),

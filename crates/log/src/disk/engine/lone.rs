@@ -1,0 +1,75 @@
+//! A writer that comes alone writes for itself.
+//!
+//! A commit usually changes threads twice: a committer is woken to write, and the caller when it is written. Where many
+//! callers share a block that is what makes groups of them; one that is alone waits for it as long as for the disk. So when
+//! the last blocks were each of one caller, with nobody else waiting, the next such caller writes its small block on its own
+//! thread. That ends with the first company, and when the disk does not answer at once: others may need the thread.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::super::options::Options;
+use super::{Engine, State, Work};
+
+/// Whether the caller that holds the lock would write its block itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::disk) enum Offer {
+    #[default]
+    No,
+    Yes,
+}
+
+/// How long a caller may be kept: its thread may be an asynchronous one.
+const PATIENCE: Duration = Duration::from_micros(500);
+
+#[derive(Debug)]
+pub(super) struct Lone {
+    after: u32,
+    bytes_max: usize,
+    /// Blocks in a row that were of one caller alone.
+    streak: u32,
+    offer: Offer,
+}
+
+impl Lone {
+    pub(super) fn new(options: &Options) -> Self {
+        let (after, bytes_max) = (options.lone_writer_after, options.durable_write_bytes_max);
+        Self { after, bytes_max, streak: 0, offer: Offer::No }
+    }
+
+    pub(super) fn offer(&mut self, offer: Offer) {
+        self.offer = offer;
+    }
+}
+
+impl Engine {
+    /// Does work that was left for a caller. The one that offered comes here last of all, so none stays behind.
+    pub(super) fn write_alone(&self) {
+        if !self.left_to_caller.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        // A committer may have come by.
+        let Some(work) = self.take_work() else { return };
+        let start = self.host_clock.monotonic();
+        self.perform(work);
+        if self.host_clock.monotonic().saturating_sub(start) > PATIENCE {
+            self.lock().lone.streak = 0;
+        }
+    }
+}
+
+impl State {
+    /// Whether the one piece of work that waits is left for the caller, who has offered to do it.
+    pub(super) fn leaves_it_to_caller(&self) -> bool {
+        let Lone { after, bytes_max, streak, offer, .. } = self.lone;
+        let small = matches!(self.work.front(), Some(Work::Write { bytes, .. }) if bytes.as_ref().len() <= bytes_max);
+        let alone = self.open.is_none() && self.blocks.len() == 1;
+        offer == Offer::Yes && streak >= after && small && alone
+    }
+
+    /// A block of so many callers was stored.
+    pub(super) fn note_company(&mut self, callers: usize) {
+        let alone = callers == 1 && self.open.is_none() && self.blocks.is_empty();
+        self.lone.streak = if alone { self.lone.streak.saturating_add(1) } else { 0 };
+    }
+}
