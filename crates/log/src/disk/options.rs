@@ -41,6 +41,9 @@ pub struct Options {
     /// After so many blocks in a row that were of one caller alone, the next such caller writes its block itself, if that is
     /// not larger than `durable_write_bytes_max`. Default 16.
     pub lone_writer_after: u32,
+    /// So much of a segment is written with zeros ahead of such callers, with one of their blocks: where a file was never
+    /// written, each small write costs the file system one more of its own. Default 256 KiB; 0 for none.
+    pub write_ahead_bytes: u64,
     /// Pause after which an empty block vouches for the last ones. Default 100 ms.
     pub idle_after: Duration,
     /// How often expiry and free space are looked at. Default 1 s.
@@ -66,6 +69,7 @@ impl Options {
             direct: true,
             durable_write_bytes_max: 64 << 10,
             lone_writer_after: 16,
+            write_ahead_bytes: 256 << 10,
             idle_after: Duration::from_millis(100),
             housekeeping_every: Duration::from_secs(1),
         }

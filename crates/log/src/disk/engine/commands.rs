@@ -27,7 +27,10 @@ pub(super) fn carry_out(engine: &Engine, state: &mut State, commands: Vec<Comman
     }
     match state.work.len() {
         0 => {}
-        1 if state.leaves_it_to_caller() => engine.left_to_caller.store(true, Ordering::Relaxed),
+        1 if state.leaves_it_to_caller() => {
+            state.write_ahead();
+            engine.left_to_caller.store(true, Ordering::Relaxed);
+        }
         // Waking another thread for it would only take time from the first.
         1 => engine.work_ready.notify_one(),
         _ => engine.work_ready.notify_all(),
@@ -89,7 +92,7 @@ fn one(engine: &Engine, state: &mut State, command: Command) -> Vec<Command> {
 fn push_write(state: &mut State, segment: u64, number: u64, offset: u64, bytes: Frozen, layout: Option<Layout>) {
     let file = state.segments.get(&segment).and_then(|found| found.file.clone());
     let file = file.expect("the active segment's file is open");
-    state.work.push_back(Work::Write { segment, number, offset, file, bytes, layout });
+    state.work.push_back(Work::Write { segment, number, offset, file, bytes, layout, zeros: 0 });
 }
 
 /// Upper bound of header page and checkpoint block.

@@ -4,10 +4,15 @@
 //! callers share a block that is what makes groups of them; one that is alone waits for it as long as for the disk. So when
 //! the last blocks were each of one caller, with nobody else waiting, the next such caller writes its small block on its own
 //! thread. That ends with the first company, and when the disk does not answer at once: others may need the thread.
+//!
+//! Space that a file system has reserved and never written costs each small write another one, of where the file's data is. So
+//! now and then such a block takes zeros along for the ones that will follow it. Nothing else is in flight meanwhile, which
+//! the pipeline sees to: the zeros would fall on it.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::super::format::PAGE_BYTES;
 use super::super::options::Options;
 use super::{Engine, State, Work};
 
@@ -26,6 +31,7 @@ const PATIENCE: Duration = Duration::from_micros(500);
 pub(super) struct Lone {
     after: u32,
     bytes_max: usize,
+    ahead: u64,
     /// Blocks in a row that were of one caller alone.
     streak: u32,
     offer: Offer,
@@ -34,11 +40,26 @@ pub(super) struct Lone {
 impl Lone {
     pub(super) fn new(options: &Options) -> Self {
         let (after, bytes_max) = (options.lone_writer_after, options.durable_write_bytes_max);
-        Self { after, bytes_max, streak: 0, offer: Offer::No }
+        let ahead = options.write_ahead_bytes.next_multiple_of(PAGE_BYTES as u64);
+        Self { after, bytes_max, ahead, streak: 0, offer: Offer::No }
     }
 
     pub(super) fn offer(&mut self, offer: Offer) {
         self.offer = offer;
+    }
+}
+
+/// What of a segment's space was written once, behind its last block.
+#[derive(Debug, Default)]
+pub(super) struct SpaceAhead {
+    segment: u64,
+    allocated: u64,
+    written_to: u64,
+}
+
+impl SpaceAhead {
+    pub(super) fn new(segment: u64, allocated: u64) -> Self {
+        Self { segment, allocated, written_to: 0 }
     }
 }
 
@@ -65,6 +86,23 @@ impl State {
         let small = matches!(self.work.front(), Some(Work::Write { bytes, .. }) if bytes.as_ref().len() <= bytes_max);
         let alone = self.open.is_none() && self.blocks.len() == 1;
         offer == Offer::Yes && streak >= after && small && alone
+    }
+
+    /// Lets the block that is left to the caller take a piece of the space behind it along, when that was never written.
+    pub(super) fn write_ahead(&mut self) {
+        let SpaceAhead { segment: newest, allocated, written_to } = &mut self.space_ahead;
+        let Some(Work::Write { segment, number, offset, bytes, zeros, .. }) = self.work.front_mut() else { return };
+        let end = *offset + bytes.as_ref().len() as u64;
+        if self.lone.ahead == 0 || newest != segment || end <= *written_to {
+            return;
+        }
+        // As far as the file has space of its own: the rest is met by the next segment.
+        let until = (end + self.lone.ahead).min(*allocated / PAGE_BYTES as u64 * PAGE_BYTES as u64);
+        *zeros = until.saturating_sub(end);
+        if *zeros > 0 {
+            *written_to = until;
+            self.pipeline.keep_alone(*number);
+        }
     }
 
     /// A block of so many callers was stored.

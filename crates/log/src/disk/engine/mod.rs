@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, Weak};
 
-use lone::Lone;
+use lone::{Lone, SpaceAhead};
 use millstream_env::{Disk, DiskFile, HostClock, ServiceClock, Timestamp};
 
 use crate::contract::{ShardError, ShardKey};
@@ -120,6 +120,8 @@ pub(super) struct State {
     departed: BTreeSet<u32>,
     /// Free space is below the minimum.
     low_space: bool,
+    /// Of the newest segment.
+    space_ahead: SpaceAhead,
     direct: bool,
     life: Life,
     pub(super) last_append: Timestamp,
@@ -178,6 +180,8 @@ pub(super) enum Work {
         file: Arc<dyn DiskFile>,
         bytes: Frozen,
         layout: Option<Layout>,
+        /// Bytes behind the block that are written as zeros with it.
+        zeros: u64,
     },
     Sync {
         segment: u64,
@@ -242,6 +246,7 @@ impl Engine {
             unsealed: recovered.unsealed,
             departed: BTreeSet::new(),
             low_space: false,
+            space_ahead: SpaceAhead::default(),
             direct: options.direct,
             life: Life::Open,
             last_append: now,

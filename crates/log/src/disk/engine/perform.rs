@@ -9,6 +9,7 @@ use super::super::buffer::Frozen;
 use super::super::order::{self, Layout};
 use super::super::pipeline::{Event, Failure};
 use super::super::segment_index::SegmentIndex;
+use super::lone::SpaceAhead;
 use super::{Counters, Engine, Index, Life, Segment, Work};
 
 impl Engine {
@@ -36,13 +37,13 @@ impl Engine {
         let event = match work {
             Work::Create { segment, bytes, direct } => {
                 let created = self.create_segment(segment, bytes, direct);
-                let result = created.map(|(file, direct)| self.register(segment, file, direct));
+                let result = created.map(|(file, direct)| self.register(segment, bytes, file, direct));
                 Event::Created { segment, result: result.map_err(|error| failure("create", segment, &error)) }
             }
-            Work::Write { segment, number, offset, file, bytes, layout } => {
-                let bytes = self.in_order(number, bytes, layout);
+            Work::Write { segment, number, offset, file, bytes, layout, zeros } => {
+                let bytes = self.with_zeros(self.in_order(number, bytes, layout), zeros);
                 Counters::add(&self.counters.written_bytes, bytes.as_ref().len() as u64);
-                let small = bytes.as_ref().len() <= self.options.durable_write_bytes_max;
+                let small = zeros > 0 || bytes.as_ref().len() <= self.options.durable_write_bytes_max;
                 let result = if small {
                     Counters::add(&self.counters.syncs, 1);
                     file.write_all_durably_at(bytes.as_ref(), offset)
@@ -63,6 +64,21 @@ impl Engine {
             }
         };
         self.tell(event);
+    }
+
+    /// The block with zeros behind it.
+    fn with_zeros(&self, block: Frozen, zeros: u64) -> Frozen {
+        if zeros == 0 {
+            return block;
+        }
+        let length = block.as_ref().len();
+        let all = length + usize::try_from(zeros).expect("a part of a segment");
+        let mut arena = self.pool.arena(all);
+        let mut region = arena.carve(all).expect("as large as asked for");
+        region.bytes_mut()[..length].copy_from_slice(block.as_ref());
+        region.bytes_mut()[length..].fill(0);
+        drop(region);
+        arena.freeze().unwrap_or_else(|_| unreachable!("its only region is dropped"))
     }
 
     /// The block in the order of shards, when that is worth it.
@@ -107,8 +123,9 @@ impl Engine {
         Ok((file, direct))
     }
 
-    fn register(&self, segment: u64, file: Arc<dyn DiskFile>, direct: bool) {
+    fn register(&self, segment: u64, allocated: u64, file: Arc<dyn DiskFile>, direct: bool) {
         let mut state = self.lock();
+        state.space_ahead = SpaceAhead::new(segment, allocated);
         state.direct = direct;
         let path = self.folder.segment(segment);
         let index = Index::Active(SegmentIndex::default());

@@ -217,6 +217,8 @@ pub(super) struct Pipeline {
     recovering: bool,
     /// A new segment is wanted before the present one is full.
     roll_wanted: bool,
+    /// A block in flight beside which no other may be: see [`Self::keep_alone`].
+    alone: Option<u64>,
 }
 
 impl Pipeline {
@@ -237,6 +239,7 @@ impl Pipeline {
             uncovered: false,
             recovering: false,
             roll_wanted: false,
+            alone: None,
         };
         machine.plan_segment(0);
         let mut commands = Vec::new();
@@ -256,6 +259,12 @@ impl Pipeline {
 
     pub(super) fn is_dead(&self) -> bool {
         self.phase == Phase::Dead
+    }
+
+    /// Nothing is written beside block `number` while it is in flight: its write reaches beyond its end.
+    pub(super) fn keep_alone(&mut self, number: u64) {
+        assert!(self.flights.len() == 1 && self.flights.contains_key(&number), "it is the only one in flight");
+        self.alone = Some(number);
     }
 
     /// Nothing is open, waiting or in flight.
@@ -341,7 +350,9 @@ impl Pipeline {
         if self.phase == Phase::Draining && self.flights.is_empty() {
             self.create(commands);
         }
-        while self.phase == Phase::Running && self.flights.len() < self.sizes.in_flight_max {
+        self.alone = self.alone.filter(|number| self.flights.contains_key(number));
+        let in_flight_max = if self.alone.is_some() { 1 } else { self.sizes.in_flight_max };
+        while self.phase == Phase::Running && self.flights.len() < in_flight_max {
             match self.queue.front().copied() {
                 Some(Item::Block { number, length, settled: true }) => {
                     self.queue.pop_front();

@@ -112,6 +112,7 @@ impl World {
         }
         options.tail_cache_bytes_max = [0, 64 << 10, 1 << 20][random.below(3) as usize];
         options.direct = random.below(2) == 0;
+        options.write_ahead_bytes = [0, 12 << 10, 64 << 10][random.below(3) as usize];
         options.lone_writer_after = [0, 2, u32::MAX][random.below(3) as usize];
         options.durable_write_bytes_max = [0, 4 << 10, 64 << 10][random.below(3) as usize];
         let disk = SimDisk::new(seed ^ 0x5eed);
