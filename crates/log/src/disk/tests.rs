@@ -3,6 +3,7 @@ mod cold;
 mod crash;
 mod damage;
 mod faults;
+mod lone;
 mod model;
 mod sample;
 mod tags;

@@ -48,6 +48,28 @@ fn blocks_are_published_in_order_though_synced_out_of_order() {
 }
 
 #[test]
+fn nothing_is_in_flight_beside_a_block_that_is_kept_alone() {
+    let mut machine = running();
+    assert_eq!(append(&mut machine, 4096), [write(2, 8192, 1)]);
+    machine.keep_alone(2);
+    assert_eq!(append(&mut machine, 4096), [], "a place would be free");
+    let commands = machine.step(Event::Synced { segment: 1, number: 2, result: Ok(()) });
+    let publish = Command::Publish { segment: 1, number: 2, offset: 8192, length: 4096, checkpoint: false };
+    assert_eq!(commands, [publish, write(3, 12288, 2)]);
+    assert_eq!(append(&mut machine, 4096), [write(4, 16384, 2)], "again two");
+    // Also when it fails.
+    let mut machine = running();
+    append(&mut machine, 4096);
+    machine.keep_alone(2);
+    machine.step(Event::Synced { segment: 1, number: 2, result: Err(Failure::Broken) });
+    machine.step(Event::Created { segment: 2, result: Ok(()) });
+    machine.step(Event::CheckpointBuilt { segment: 2, length: 8192 });
+    machine.step(Event::Synced { segment: 2, number: 2, result: Ok(()) });
+    let launched: Vec<_> = (0..2).map(|_| append(&mut machine, 4096).len()).collect();
+    assert_eq!(launched, [1, 1]);
+}
+
+#[test]
 fn an_open_block_is_closed_when_a_place_is_free() {
     let mut machine = running();
     let (number, _) = machine.open_block(100);

@@ -83,6 +83,7 @@ pub(crate) async fn run(world: &World, fanout: &FanoutShape) -> anyhow::Result<(
         latency_of: "put → subscriber",
         server_cpu,
         client_cpu,
+        bare: None,
     };
     target.stop(world).await?;
     if shape.json {

@@ -102,6 +102,7 @@ async fn pass(
         latency_of: "request answered",
         server_cpu,
         client_cpu,
+        bare: None,
     })
 }
 

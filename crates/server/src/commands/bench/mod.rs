@@ -9,6 +9,7 @@
 //! The server runs as a process of its own so that its CPU time can be told from the load generator's. Requests are signed
 //! with a key that the server issued, and therefore verifies.
 
+mod bare;
 mod cpu;
 mod fanout;
 mod get;

@@ -44,6 +44,7 @@ pub(crate) async fn run(world: &World, pipeline: &PipelineShape) -> anyhow::Resu
         latency_of: "put → handler",
         server_cpu,
         client_cpu,
+        bare: None,
     };
     target.stop(world).await?;
     if shape.json {

@@ -1,13 +1,16 @@
 //! `bench put`: how fast records become durable.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::bare;
 use super::load::{self, Load, Progress};
 use super::report::{self, Figures};
 use super::target::Target;
 use super::{Shape, World};
+use crate::commands::histogram::Histogram;
 use crate::commands::{api, print};
 
 pub(crate) const STREAM: &str = "bench";
@@ -17,11 +20,19 @@ pub(crate) async fn run(world: &World, shape: &Shape) -> anyhow::Result<()> {
     let target = Target::start(world, shape).await?;
     let shards = shape.shards.unwrap_or(SHARDS_DEFAULT);
     let load = prepare(world, shape, &target, shards).await?;
+    // One record at a time is compared with what the disk takes, before it and behind.
+    let alone = shape.connections == 1 && shape.records == 1;
+    let mut bare = if alone { bare_writes(world, &target).await? } else { None };
     let meter = target.meter()?;
     let progress = Arc::new(Progress::default());
     let elapsed = drive(world, shape, &load, &progress, 0).await?;
     let records = progress.records.load(Ordering::Relaxed);
     let (server_cpu, client_cpu) = meter.spent()?;
+    if let Some(before) = &mut bare
+        && let Some(behind) = bare_writes(world, &target).await?
+    {
+        before.merge(&behind);
+    }
     let figures = Figures {
         elapsed,
         records,
@@ -31,6 +42,7 @@ pub(crate) async fn run(world: &World, shape: &Shape) -> anyhow::Result<()> {
         latency_of: "request acknowledged",
         server_cpu,
         client_cpu,
+        bare,
     };
     target.stop(world).await?;
     if shape.json {
@@ -45,6 +57,13 @@ pub(crate) async fn run(world: &World, shape: &Shape) -> anyhow::Result<()> {
         if shape.ephemeral { "in memory" } else { "synced" },
         figures.table()
     ))
+}
+
+/// What the disk of the data folder takes for one write and sync; `None` in memory.
+async fn bare_writes(world: &World, target: &Target) -> anyhow::Result<Option<Histogram>> {
+    let Some(folder) = target.folder().map(Path::to_owned) else { return Ok(None) };
+    let clock = world.clock.clone();
+    Ok(Some(world.tasks.blocking(move || bare::measure(&folder, &clock)).await??))
 }
 
 /// Makes the stream and a key that the server verifies.

@@ -20,6 +20,8 @@ pub(crate) struct Figures {
     pub(crate) latency_of: &'static str,
     pub(crate) server_cpu: Duration,
     pub(crate) client_cpu: Duration,
+    /// A bare write and fdatasync each, to compare with.
+    pub(crate) bare: Option<Histogram>,
 }
 
 impl Figures {
@@ -58,6 +60,10 @@ impl Figures {
                 ),
             ),
         ];
+        if let Some(bare) = &self.bare {
+            let (own, disk) = (self.latencies.percentile_ms(50), bare.percentile_ms(50));
+            lines.push(("bare write, fdatasync", format!("p50 {disk:.2} ms: {:.2} times that", own / disk)));
+        }
         let cpu = |cpu: Duration| {
             format!("{:.2} CPU-s, {:.2} per GiB of payload", cpu.as_secs_f64(), self.cpu_seconds_per_gib(cpu))
         };
@@ -74,6 +80,7 @@ impl Figures {
     pub(crate) fn json(&self) -> Value {
         json!({
             "seconds": self.elapsed.as_secs_f64(),
+            "bare_write_p50_ms": self.bare.as_ref().map(|bare| bare.percentile_ms(50)),
             "records": self.records,
             "failed": self.failed,
             "bytes": self.bytes,
@@ -124,6 +131,7 @@ mod tests {
             latency_of: "request",
             server_cpu: Duration::from_secs(3),
             client_cpu: Duration::ZERO,
+            bare: None,
         };
         assert!((figures.records_per_second() - 500.0).abs() < 1e-9);
         assert!((figures.megabytes_per_second() - 536.870_912).abs() < 1e-6);

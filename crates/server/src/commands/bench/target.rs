@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -43,6 +44,11 @@ impl Target {
             place.extend(["--log-bytes-max".into(), bytes.to_string().into()]);
         }
         Self::launch(world, place, temporary).await
+    }
+
+    /// The data folder; `None` when everything is in memory.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.place.iter().position(|flag| flag == "--data-dir").map(|at| Path::new(&self.place[at + 1]))
     }
 
     /// Stops the server and starts it again over the same data.
