@@ -1,11 +1,13 @@
 //! Prints what the log costs on this machine:
-//! `cargo run --release -p millstream-log --example measure -- [write|encrypted|cold|lone]... [--folder FOLDER] [--gib GIB]
+//! `cargo run --release -p millstream-log --example measure -- [write|encrypted|cold|share|expiry|lone]... [--folder FOLDER] [--gib GIB]
 //! [--shards 10000|256]`.
 //!
 //! - `write`: 1, 8 and 64 writers put batches of 500 records of 1 KiB, given as base64, over 256 shards for some seconds.
 //! - `encrypted`: the same with everything encrypted.
 //! - `cold`: fills a log, closes and opens it, and reads what is in no cache: one shard among 10,000, then all of 256
 //!   shards by 256 readers.
+//! - `share`: writers alone and beside readers of old records, in turns.
+//! - `expiry`: half of a log expires.
 //! - `lone`: one writer puts one record at a time, beside a bare write and fdatasync of the same size.
 //!
 //! The figures include making the load. Not a test: nothing depends on them.
@@ -13,7 +15,9 @@
 
 mod cold;
 mod encrypted;
+mod expiry;
 mod lone;
+mod share;
 mod support;
 mod write;
 
@@ -43,6 +47,12 @@ async fn main() {
     }
     if wanted("cold") {
         cold::measure(&folder, gib, shards).await;
+    }
+    if wanted("share") {
+        share::measure(&folder, gib).await;
+    }
+    if wanted("expiry") {
+        expiry::measure(&folder, gib).await;
     }
     if wanted("lone") {
         lone::measure(&folder).await;

@@ -58,9 +58,13 @@ impl Meter {
 }
 
 pub(crate) async fn open(folder: &Path, shards: u32) -> Arc<DiskLog> {
+    open_at(folder, shards, ServiceClock::real()).await
+}
+
+pub(crate) async fn open_at(folder: &Path, shards: u32, service_clock: ServiceClock) -> Arc<DiskLog> {
     let environment = Environment {
         disk: Arc::new(RealDisk),
-        service_clock: ServiceClock::real(),
+        service_clock,
         host_clock: HostClock::real(),
         random: Random::system(),
         tasks: Tasks::new(),

@@ -69,8 +69,12 @@ impl Engine {
         if !self.left_to_caller.swap(false, Ordering::Relaxed) {
             return;
         }
-        // A committer may have come by.
-        let Some(work) = self.take_work() else { return };
+        let work = {
+            let state = &mut *self.lock();
+            // A committer may have come by, and what waits now be another's.
+            if state.small_write_waits() { state.work.pop_front() } else { None }
+        };
+        let Some(work) = work else { return self.work_ready.notify_one() };
         let start = self.host_clock.monotonic();
         self.perform(work);
         if self.host_clock.monotonic().saturating_sub(start) > PATIENCE {
@@ -82,10 +86,14 @@ impl Engine {
 impl State {
     /// Whether the one piece of work that waits is left for the caller, who has offered to do it.
     pub(super) fn leaves_it_to_caller(&self) -> bool {
-        let Lone { after, bytes_max, streak, offer, .. } = self.lone;
-        let small = matches!(self.work.front(), Some(Work::Write { bytes, .. }) if bytes.as_ref().len() <= bytes_max);
+        let Lone { after, streak, offer, .. } = self.lone;
         let alone = self.open.is_none() && self.blocks.len() == 1;
-        offer == Offer::Yes && streak >= after && small && alone
+        offer == Offer::Yes && streak >= after && alone && self.small_write_waits()
+    }
+
+    fn small_write_waits(&self) -> bool {
+        let bytes_max = self.lone.bytes_max;
+        matches!(self.work.front(), Some(Work::Write { bytes, .. }) if bytes.as_ref().len() <= bytes_max)
     }
 
     /// Lets the block that is left to the caller take a piece of the space behind it along, when that was never written.
