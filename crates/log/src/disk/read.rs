@@ -14,6 +14,7 @@ mod source;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use millstream_env::Tasks;
 use tokio::sync::Semaphore;
@@ -31,6 +32,14 @@ use source::{Located, SegmentView, Start};
 const RUNS_PER_STEP: usize = 1024;
 /// Cold reads that take a step at once. Each holds one buffer of the usual size of a block.
 pub(super) const COLD_READS_MAX: usize = 8;
+/// The same while records are being stored, in small blocks or in large ones: writers keep their share of the disk. Each read
+/// has many requests to the disk under way, so a few of them keep it busy.
+const BESIDE_SMALL_WRITES_MAX: usize = 2;
+const BESIDE_LARGE_WRITES_MAX: usize = 1;
+/// A block that belongs to a stream of writes that the disk feels.
+const LARGE_WRITE_BYTES: u64 = 256 << 10;
+/// Writers are there when something was appended so lately.
+const WRITERS_LATELY: Duration = Duration::from_millis(100);
 /// While others wait, a step ends behind so many blocks of the log and so many runs of the shard.
 const TURN_BLOCKS: u64 = 8;
 const TURN_RUNS: usize = 32;
@@ -146,7 +155,8 @@ impl Engine {
         let _counted = Counted::new(&self.turns);
         let mut reading = Reading::new(key, from, limit);
         loop {
-            let Ok(_turn) = self.turns.permits.acquire().await else {
+            let part = u32::try_from(COLD_READS_MAX / self.cold_reads_at_once()).expect("a few");
+            let Ok(_turn) = self.turns.permits.acquire_many(part).await else {
                 return Err(ReadError::Unavailable("the log is closed".to_owned()));
             };
             let engine = Arc::clone(self);
@@ -304,6 +314,19 @@ impl Engine {
             ahead = segments_ahead(&runs, until - from, collector.room().1);
         }
         Ok(Progress::End)
+    }
+
+    /// How many cold reads may take a step at once, now.
+    fn cold_reads_at_once(&self) -> usize {
+        let now = self.clock.now();
+        let state = self.lock();
+        if now.since(state.last_append) >= WRITERS_LATELY {
+            COLD_READS_MAX
+        } else if state.last_block_bytes < LARGE_WRITE_BYTES {
+            BESIDE_SMALL_WRITES_MAX
+        } else {
+            BESIDE_LARGE_WRITES_MAX
+        }
     }
 
     /// Whether a segment of the view is not there any more.

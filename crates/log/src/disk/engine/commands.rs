@@ -175,6 +175,7 @@ fn publish(engine: &Engine, state: &mut State, segment: u64, number: u64, offset
     let block_start = if offset == 0 { PAGE_BYTES as u64 } else { offset };
     let found = state.segments.get_mut(&segment).expect("the active segment is there");
     found.end = offset + length;
+    state.last_block_bytes = length;
     let Index::Active(index) = &mut found.index else { unreachable!("only the active segment is published to") };
     index.blocks.push(u32::try_from(block_start).expect("segments are below 4 GiB"));
     index.end = found.end;

@@ -125,6 +125,8 @@ pub(super) struct State {
     direct: bool,
     life: Life,
     pub(super) last_append: Timestamp,
+    /// Of the newest block that was published.
+    pub(super) last_block_bytes: u64,
     expiry_due: Timestamp,
     /// The segment whose dead bytes were counted last.
     looked_at: u64,
@@ -250,6 +252,7 @@ impl Engine {
             direct: options.direct,
             life: Life::Open,
             last_append: now,
+            last_block_bytes: 0,
             expiry_due: Timestamp::EPOCH,
             looked_at: 0,
             shards: recovered.shards,
