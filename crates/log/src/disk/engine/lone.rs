@@ -75,9 +75,11 @@ impl Engine {
             if state.small_write_waits() { state.work.pop_front() } else { None }
         };
         let Some(work) = work else { return self.work_ready.notify_one() };
+        // What is written ahead takes longer, and says nothing of the next one.
+        let with_zeros = matches!(work, Work::Write { zeros, .. } if zeros > 0);
         let start = self.host_clock.monotonic();
         self.perform(work);
-        if self.host_clock.monotonic().saturating_sub(start) > PATIENCE {
+        if !with_zeros && self.host_clock.monotonic().saturating_sub(start) > PATIENCE {
             self.lock().lone.streak = 0;
         }
     }
