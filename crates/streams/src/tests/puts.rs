@@ -33,6 +33,28 @@ async fn records_go_to_the_shard_of_their_hash_key_and_come_back_as_they_were() 
 }
 
 #[tokio::test]
+async fn a_hundred_thousand_partition_keys_are_each_in_their_shard() {
+    const SHARDS: u128 = 64;
+    let fixture = Fixture::with_stream(64).await;
+    let keys: Vec<String> = (0..100_000).map(|number| format!("key-{number}")).collect();
+    for batch in keys.chunks(500) {
+        let entries: Vec<_> = batch.iter().map(|key| entry(key, key.as_bytes())).collect();
+        let reply = fixture.streams.put_records(&fixture.context, target(), &entries).await.unwrap();
+        assert!(reply.results.iter().all(|result| matches!(result, PutResult::Stored { .. })));
+    }
+    let mut found = 0;
+    for shard in 0..SHARDS {
+        let width = (u128::MAX / SHARDS) + 1;
+        for key in fixture.all_of(&format!("shardId-{shard:012}")).await {
+            let key = String::from_utf8(key).unwrap();
+            assert_eq!(HashKey::of_partition_key(&key).0 / width, shard, "{key}");
+            found += 1;
+        }
+    }
+    assert_eq!(found, keys.len());
+}
+
+#[tokio::test]
 async fn bad_arguments_fail_the_whole_call_and_store_nothing() {
     let fixture = Fixture::with_stream(1).await;
     let large = vec![0; 1_048_577];
