@@ -159,12 +159,21 @@ impl IndexFile {
         Ok(None)
     }
 
-    /// Every shard with records or alive in this segment.
+    /// Every shard with records or alive in this segment. Read in one go and not kept: housekeeping asks for it, and what
+    /// readers use must stay in the cache.
     pub(super) fn extents(&self) -> Result<Vec<(u32, Extent)>, IndexError> {
-        let mut pages = self.pages(Access::Disk);
-        (0..u64::from(self.head.shards))
-            .map(|at| pages.entry_at(at).map(|entry| (entry.ordinal, entry.extent)))
-            .collect()
+        let shards = self.head.shards as usize;
+        let mut bytes = vec![0; shards.div_ceil(ENTRIES_PER_PAGE) * PAGE_BYTES];
+        read_pages(&*self.disk, &self.cache.files, &self.path, (self.head.segment, 1), &mut bytes)?;
+        let mut extents = Vec::with_capacity(shards);
+        for (number, page) in (1..).zip(bytes.as_chunks::<PAGE_BYTES>().0) {
+            if !index::verify(page, self.head.segment, number) {
+                return Err(IndexError::Damaged);
+            }
+            let entries = ENTRIES_PER_PAGE.min(shards - extents.len());
+            extents.extend((0..entries).map(|at| entry_of(page, at)).map(|entry| (entry.ordinal, entry.extent)));
+        }
+        Ok(extents)
     }
 
     /// Where each block begins.
@@ -364,6 +373,9 @@ mod tests {
                 prop_assert_eq!(entry.is_some(), ordinals.contains(&ordinal));
                 prop_assert!(entry.is_none_or(|entry| entry.extent.next == u64::from(ordinal) * 3));
             }
+            let extents = file.extents().unwrap();
+            prop_assert!(extents.iter().map(|(ordinal, _)| *ordinal).eq(ordinals.iter().copied()));
+            prop_assert!(extents.iter().all(|(ordinal, extent)| extent.next == u64::from(*ordinal) * 3));
         }
     }
 }

@@ -192,9 +192,7 @@ impl DiskLog {
         let opened = opened.map_err(|error| ShardError::Unavailable(error.to_string()))?;
         opened.map_err(|error| ShardError::Unavailable(error.to_string()))
     }
-}
 
-impl DiskLog {
     /// Returns when the folder says, durably, that it has `feature`.
     async fn require(&self, feature: u64) -> Result<(), AppendError> {
         if self.classes.format().has(feature) {

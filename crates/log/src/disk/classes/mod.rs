@@ -93,11 +93,7 @@ impl Classes {
     }
 
     fn set_home(&self, key: ShardKey, class: RetentionClass) {
-        let mut homes = self.homes.write().expect("no code panics while holding this lock");
-        match class {
-            RetentionClass::Day => homes.remove(&key),
-            other => homes.insert(key, other),
-        };
+        note_home(&mut self.homes.write().expect("no code panics while holding this lock"), key, class);
         self.home_changes.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -117,10 +113,7 @@ impl Classes {
         let class = RetentionClass::of(config.retention);
         let engine = self.engine(class).ok_or_else(|| not_open(class))?;
         let waiting = engine.create(key, config)?;
-        match class {
-            RetentionClass::Day => homes.remove(&key),
-            other => homes.insert(key, other),
-        };
+        note_home(&mut homes, key, class);
         Ok(waiting)
     }
 
@@ -162,6 +155,14 @@ impl Classes {
     pub(super) fn tail(&self, key: ShardKey) -> Option<Tail> {
         self.home(key).lock().shard(key).ok().map(|(_, found)| Tail(found.subscribe()))
     }
+}
+
+/// Only homes that are not the first class are kept.
+fn note_home(homes: &mut HashMap<ShardKey, RetentionClass>, key: ShardKey, class: RetentionClass) {
+    match class {
+        RetentionClass::Day => homes.remove(&key),
+        other => homes.insert(key, other),
+    };
 }
 
 async fn seal(engine: &Engine, key: ShardKey) -> Result<Sealed, ShardError> {
