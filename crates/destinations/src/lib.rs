@@ -4,4 +4,4 @@
 
 pub mod contract;
 
-pub use contract::{Deliver, Delivery, DeliveryError, SharedDeliver};
+pub use contract::{Deliver, Delivery, DeliveryError, Nowhere, SharedDeliver};

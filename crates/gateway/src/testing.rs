@@ -137,6 +137,7 @@ impl Fixture {
             catalog: Arc::clone(&store),
             log: Arc::clone(streams.log()),
             invoke: Arc::new(functions.clone()),
+            deliver: Arc::new(millstream_destinations::Nowhere),
             source: Arc::new(streams.clone()),
             targets: Arc::new(NoTargets),
             permissions: Arc::new(iam.clone()),

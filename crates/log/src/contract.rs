@@ -29,7 +29,7 @@ impl fmt::Display for ShardKey {
 
 /// The place of a record in its shard: strictly increasing, below 2^63, the first is 0. In the embedded engines dense,
 /// void records included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
 /// A record to be stored: everything the log must know to make room for it.

@@ -21,6 +21,10 @@ impl Source for Streams {
         })
     }
 
+    fn has_consumer<'a>(&'a self, arn: &'a Arn) -> BoxFuture<'a, Result<bool, Unavailable>> {
+        Box::pin(async move { self.has_consumer(arn).await.map_err(|error| Unavailable(error.to_string())) })
+    }
+
     fn watch(&self, arn: &Arn) -> Box<dyn StreamChanges> {
         match Self::watch(self, arn) {
             Some(watch) => Box::new(watch),

@@ -30,6 +30,9 @@ pub trait Source: Send + Sync + Debug {
     /// `None` when there is no such stream.
     fn stream<'a>(&'a self, arn: &'a Arn) -> BoxFuture<'a, Result<Option<StreamInfo>, Unavailable>>;
 
+    /// Whether this consumer is registered.
+    fn has_consumer<'a>(&'a self, arn: &'a Arn) -> BoxFuture<'a, Result<bool, Unavailable>>;
+
     /// Subscribes to a stream, whether it exists or not.
     fn watch(&self, arn: &Arn) -> Box<dyn StreamChanges>;
 }
@@ -71,6 +74,9 @@ pub trait Permissions: Send + Sync + Debug {
 pub const POLLING_ACTIONS: [&str; 4] =
     ["kinesis:DescribeStream", "kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"];
 
+/// What a role must be allowed on a consumer as well, when that is the event source.
+pub const CONSUMER_ACTIONS: [&str; 2] = ["kinesis:SubscribeToShard", "kinesis:DescribeStreamConsumer"];
+
 /// What a role can do for a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -80,17 +86,28 @@ pub(crate) enum Access {
     Refused,
 }
 
-/// Asks whether Lambda can poll the stream with the role.
+/// Asks whether Lambda can poll the stream or consumer with the role.
 pub(crate) async fn access(
     permissions: &Arc<dyn Permissions>,
     role_arn: &str,
-    stream_arn: &str,
+    event_source_arn: &str,
 ) -> Result<Access, Unavailable> {
+    let (stream_arn, consumer) = match event_source_arn.split_once("/consumer/") {
+        Some((stream_arn, _)) => (stream_arn, Some(event_source_arn)),
+        None => (event_source_arn, None),
+    };
     if !permissions.lambda_can_assume(role_arn).await? {
         return Ok(Access::CannotBeAssumed);
     }
     for action in POLLING_ACTIONS {
         if !permissions.role_allows(role_arn, action, stream_arn).await? {
+            return Ok(Access::Refused);
+        }
+    }
+    for (action, consumer_arn) in CONSUMER_ACTIONS.iter().zip(std::iter::repeat(consumer)) {
+        if let Some(consumer_arn) = consumer_arn
+            && !permissions.role_allows(role_arn, action, consumer_arn).await?
+        {
             return Ok(Access::Refused);
         }
     }

@@ -8,15 +8,17 @@ use std::io::Write;
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use millstream_env::Timestamp;
-use millstream_log::Record;
+use millstream_log::{Position, Record};
 use millstream_types::limits::INVOKE_PAYLOAD_BYTES_MAX;
 use millstream_types::{SequenceNumber, ShardId, sequence_number};
+
+use crate::dates;
 
 /// Largest event: what a synchronous invocation takes.
 pub const EVENT_BYTES_MAX: usize = INVOKE_PAYLOAD_BYTES_MAX;
 
 const OPEN: &str = r#"{"Records":["#;
-const CLOSE: &str = "]}";
+const CLOSE: &str = "]";
 const RECORD_OPEN: &str = r#"{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":"#;
 const SEQUENCE_NUMBER: &str = r#","sequenceNumber":""#;
 const DATA: &str = r#"","data":""#;
@@ -46,6 +48,13 @@ impl ShardIdentity {
             shard_index: self.id.0.get(),
         })
     }
+
+    /// Where the record with this sequence number lies; `None` when `number` is none. Whether the number is really the
+    /// record's is not checked: a number says more than the position.
+    pub fn position_of(&self, number: &str) -> Option<Position> {
+        let parts = number.parse::<SequenceNumber>().ok()?.parts()?;
+        (parts.shard_index == self.id.0.get()).then_some(Position(parts.index.checked_sub(1)?))
+    }
 }
 
 /// Makes the events of one shard for one mapping: holds what is the same in all of its records.
@@ -56,12 +65,24 @@ pub struct EventFormat {
     middle: String,
     /// After the second sequence number.
     end: String,
+    event_source_arn: String,
+}
+
+/// What an event says of its tumbling window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowMembers<'a> {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// JSON.
+    pub state: &'a str,
+    pub is_final: bool,
+    pub is_terminated_early: bool,
 }
 
 impl EventFormat {
     /// `role_arn` is the function's execution role: `invokeIdentityArn` is the role itself, not a session of it
     /// (recorded).
-    pub fn new(shard: ShardIdentity, stream_arn: &str, region: &str, role_arn: &str) -> Self {
+    pub fn new(shard: ShardIdentity, event_source_arn: &str, region: &str, role_arn: &str) -> Self {
         let text = |value: &str| serde_json::to_string(value).expect("a string is always valid JSON");
         Self {
             shard,
@@ -70,9 +91,15 @@ impl EventFormat {
                 r#"","eventName":"aws:kinesis:record","invokeIdentityArn":{},"awsRegion":{},"eventSourceARN":{}}}"#,
                 text(role_arn),
                 text(region),
-                text(stream_arn)
+                text(event_source_arn)
             ),
+            event_source_arn: event_source_arn.to_owned(),
         }
+    }
+
+    /// The ARN of the stream or consumer that the events name.
+    pub fn event_source_arn(&self) -> &str {
+        &self.event_source_arn
     }
 
     pub fn shard(&self) -> ShardIdentity {
@@ -94,9 +121,11 @@ impl EventFormat {
             + self.end.len()
     }
 
-    /// The event of `records`.
-    pub fn build(&self, records: &[Record]) -> Bytes {
-        let bytes = records.iter().fold(EventSize::default(), |size, r| size.with(self.record_bytes(r))).bytes();
+    /// The event of `records`, with the members of a tumbling window if there is one.
+    pub fn build(&self, records: &[Record], window: Option<&WindowMembers<'_>>) -> Bytes {
+        let members = window.map(|window| self.window_members(window)).unwrap_or_default();
+        let size = EventSize::with_members(members.len());
+        let bytes = records.iter().fold(size, |size, r| size.with(self.record_bytes(r))).bytes();
         let mut event = Vec::with_capacity(bytes);
         event.extend_from_slice(OPEN.as_bytes());
         for (i, record) in records.iter().enumerate() {
@@ -106,8 +135,24 @@ impl EventFormat {
             self.write_record(record, &mut event);
         }
         event.extend_from_slice(CLOSE.as_bytes());
+        event.extend_from_slice(members.as_bytes());
+        event.push(b'}');
         assert_eq!(event.len(), bytes, "the size of an event is known before it is built");
         event.into()
+    }
+
+    /// What follows the records (event source mapping reference, section 9).
+    pub fn window_members(&self, window: &WindowMembers<'_>) -> String {
+        format!(
+            r#","window":{{"start":"{}","end":"{}"}},"state":{},"shardId":"{}","eventSourceARN":{},"isFinalInvokeForWindow":{},"isWindowTerminatedEarly":{}"#,
+            dates::seconds(window.start),
+            dates::seconds(window.end),
+            window.state,
+            self.shard.id,
+            serde_json::to_string(&self.event_source_arn).expect("a string is always valid JSON"),
+            window.is_final,
+            window.is_terminated_early
+        )
     }
 
     fn write_record(&self, record: &Record, event: &mut Vec<u8>) {
@@ -137,18 +182,32 @@ fn encryption(record: &Record) -> &'static str {
 pub struct EventSize {
     records: usize,
     record_bytes: usize,
+    /// What follows the records.
+    members_bytes: usize,
 }
 
 impl EventSize {
     /// This event with one more record of `record_bytes` ([`EventFormat::record_bytes`]).
     #[must_use]
     pub fn with(self, record_bytes: usize) -> Self {
-        Self { records: self.records + 1, record_bytes: self.record_bytes + record_bytes }
+        Self { records: self.records + 1, record_bytes: self.record_bytes + record_bytes, ..self }
+    }
+
+    /// This event without one of its records.
+    #[must_use]
+    pub fn without(self, record_bytes: usize) -> Self {
+        Self { records: self.records - 1, record_bytes: self.record_bytes - record_bytes, ..self }
+    }
+
+    /// An event without records that has further members of so many bytes.
+    #[must_use]
+    pub fn with_members(members_bytes: usize) -> Self {
+        Self { members_bytes, ..Self::default() }
     }
 
     /// Bytes of the whole event.
     pub fn bytes(self) -> usize {
-        OPEN.len() + self.record_bytes + self.records.saturating_sub(1) + CLOSE.len()
+        OPEN.len() + self.record_bytes + self.records.saturating_sub(1) + CLOSE.len() + self.members_bytes + 1
     }
 
     /// Whether the event may be sent.
@@ -246,13 +305,13 @@ mod tests {
             ),
             number = number
         );
-        assert_eq!(std::str::from_utf8(&format.build(&[record])).unwrap(), expected);
+        assert_eq!(std::str::from_utf8(&format.build(&[record], None)).unwrap(), expected);
     }
 
     #[test]
     fn an_encrypted_record_says_so() {
         let encrypted = Record { tag: millstream_log::encryption::TAG, ..record(3, 1_545_084_650_987, "1", b"a") };
-        let event = format(6, 1_545_000_000).build(&[encrypted, record(4, 1_545_084_650_987, "1", b"a")]);
+        let event = format(6, 1_545_000_000).build(&[encrypted, record(4, 1_545_084_650_987, "1", b"a")], None);
         let text = std::str::from_utf8(&event).unwrap();
         assert_eq!(text.matches(r#""approximateArrivalTimestamp":1545084650.987,"encryptionType":"KMS"},"#).count(), 1);
         assert_eq!(text.matches("encryptionType").count(), 1);
@@ -282,7 +341,7 @@ mod tests {
             let format = format(7, 1_600_000_000);
             let records: Vec<Record> = records.iter().map(|(p, a, k, d)| record(*p, *a, k, d)).collect();
             // The size itself is asserted inside `build`.
-            let event: serde_json::Value = serde_json::from_slice(&format.build(&records)).unwrap();
+            let event: serde_json::Value = serde_json::from_slice(&format.build(&records, None)).unwrap();
             for (record, json) in records.iter().zip(event["Records"].as_array().unwrap()) {
                 let kinesis = &json["kinesis"];
                 prop_assert_eq!(kinesis["partitionKey"].as_str().unwrap().as_bytes(), &record.partition_key[..]);

@@ -18,12 +18,17 @@
 
 mod adapters;
 pub mod contract;
+mod dates;
 mod driver;
 pub mod event;
+mod failed;
+mod failure_record;
+pub mod filter;
 pub mod machine;
 mod mappings;
 mod names;
 mod operations;
+pub mod operator;
 mod record;
 pub mod result;
 #[cfg(test)]
@@ -35,3 +40,4 @@ pub mod topology;
 
 pub use driver::Service;
 pub use mappings::{Mappings, Parts};
+pub use record::{DeliveryState, FailedRecord};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_catalog::SharedStore;
+use millstream_destinations::SharedDeliver;
 use millstream_env::{HostClock, Random, ServiceClock};
 use millstream_functions::SharedInvoke;
 use millstream_log::SharedLog;
@@ -11,8 +12,10 @@ use millstream_types::ShardId;
 
 use crate::contract::{Permissions, Source, Targets};
 use crate::driver::Service;
+use crate::driver::directory::Directory;
 use crate::driver::history::History;
 use crate::driver::positions::Positions;
+use crate::failed::FailedBatches;
 use crate::machine::BatchEntry;
 use crate::store::Records;
 
@@ -22,6 +25,7 @@ pub struct Parts {
     pub catalog: SharedStore,
     pub log: SharedLog,
     pub invoke: SharedInvoke,
+    pub deliver: SharedDeliver,
     pub source: Arc<dyn Source>,
     pub targets: Arc<dyn Targets>,
     pub permissions: Arc<dyn Permissions>,
@@ -42,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) records: Records,
     pub(crate) log: SharedLog,
     pub(crate) invoke: SharedInvoke,
+    pub(crate) deliver: SharedDeliver,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) targets: Arc<dyn Targets>,
     pub(crate) permissions: Arc<dyn Permissions>,
@@ -50,17 +55,20 @@ pub(crate) struct Shared {
     pub(crate) random: Random,
     pub(crate) positions: Arc<Positions>,
     pub(crate) history: History,
+    pub(crate) failed: FailedBatches,
+    pub(crate) directory: Directory,
 }
 
 impl Mappings {
     /// The handle, and the service that must be run for anything to happen.
     pub fn new(parts: Parts) -> (Self, Service) {
-        let Parts { catalog, log, invoke, source, targets, permissions, clock, host_clock, random } = parts;
+        let Parts { catalog, log, invoke, deliver, source, targets, permissions, clock, host_clock, random } = parts;
         let (positions, flusher) = Positions::new(random.uuid(), Arc::clone(&catalog), host_clock.clone());
         let shared = Arc::new(Shared {
             records: Records::new(Arc::clone(&catalog)),
             log,
             invoke,
+            deliver,
             source,
             targets,
             permissions,
@@ -69,6 +77,8 @@ impl Mappings {
             random,
             positions,
             history: History::default(),
+            failed: FailedBatches::new(Arc::clone(&catalog)),
+            directory: Directory::default(),
         });
         (Self { shared: Arc::clone(&shared) }, Service::new(shared, catalog, flusher))
     }

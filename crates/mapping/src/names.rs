@@ -8,18 +8,39 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EventSource {
     Stream(StreamName),
-    /// A registered consumer of a stream (enhanced fan-out).
-    Consumer,
+    Consumer(Consumer),
     Other,
+}
+
+/// A registered consumer of a stream (enhanced fan-out).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Consumer {
+    pub(crate) arn: Arn,
+    pub(crate) stream: StreamName,
 }
 
 impl EventSource {
     pub(crate) fn parse(arn: &str) -> Self {
         let Ok(arn) = arn.parse::<Arn>() else { return Self::Other };
-        if arn.service == "kinesis" && arn.resource.starts_with("stream/") && arn.resource.contains("/consumer/") {
-            return Self::Consumer;
+        let Some((stream, consumer)) = arn.resource.split_once("/consumer/") else {
+            return StreamName::from_arn(&arn).map_or(Self::Other, Self::Stream);
+        };
+        let is_consumer = consumer.split_once(':').is_some_and(|(name, created)| {
+            !name.is_empty() && !created.is_empty() && created.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        let stream = StreamName::from_arn(&Arn { resource: stream.to_owned(), ..arn.clone() });
+        match stream {
+            Some(stream) if is_consumer => Self::Consumer(Consumer { arn, stream }),
+            _ => Self::Other,
         }
-        StreamName::from_arn(&arn).map_or(Self::Other, Self::Stream)
+    }
+
+    /// The stream itself, or that of the consumer.
+    pub(crate) fn stream(&self) -> Option<&StreamName> {
+        match self {
+            Self::Stream(stream) | Self::Consumer(Consumer { stream, .. }) => Some(stream),
+            Self::Other => None,
+        }
     }
 }
 
@@ -75,8 +96,11 @@ mod tests {
         let stream = EventSource::parse("arn:aws:kinesis:us-west-2:123456789012:stream/lambda-stream");
         assert_eq!(stream, EventSource::Stream(StreamName { scope: scope(), name: "lambda-stream".to_owned() }));
         let consumer = EventSource::parse("arn:aws:kinesis:us-west-2:123456789012:stream/s/consumer/c:1545084650");
-        assert_eq!(consumer, EventSource::Consumer);
-        for text in ["", "x", "arn:aws:sqs:us-west-2:123456789012:q", "arn:aws:kinesis:us-west-2:123456789012:stream/"]
+        assert!(matches!(&consumer, EventSource::Consumer(_)), "{consumer:?}");
+        assert_eq!(consumer.stream().unwrap().name, "s");
+        for text in ["", "x", "arn:aws:sqs:us-west-2:123456789012:q", "arn:aws:kinesis:us-west-2:123456789012:stream/",
+            "arn:aws:kinesis:us-west-2:123456789012:stream/s/consumer/c",
+        ]
         {
             assert_eq!(EventSource::parse(text), EventSource::Other, "{text}");
         }

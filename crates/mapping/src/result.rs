@@ -22,6 +22,8 @@ pub enum ProcessingResult {
     Damaged,
     /// From here on: what suspends the mapping as a whole until it is over.
     NoStream,
+    /// The consumer that is the event source was deregistered.
+    NoConsumer,
     NoAccess,
     NoRole,
     NoFunction,
@@ -42,6 +44,7 @@ impl ProcessingResult {
             Self::ServiceError => "PROBLEM: internal Lambda error. Please contact Lambda customer support.",
             Self::RecordTooLarge => "PROBLEM: A record was larger than the maximum event size and was discarded",
             Self::NoStream => "PROBLEM: Stream not found",
+            Self::NoConsumer => "PROBLEM: Stream consumer not found",
             Self::NoAccess => {
                 "PROBLEM: Cannot access stream. Please ensure the role can perform the GetRecords, GetShardIterator, \
                  DescribeStream, ListShards, and ListStreams Actions on your stream in IAM."
@@ -53,13 +56,13 @@ impl ProcessingResult {
 
     /// Whether the mapping as a whole cannot work as long as it is so.
     pub const fn is_suspension(self) -> bool {
-        matches!(self, Self::NoStream | Self::NoAccess | Self::NoRole | Self::NoFunction)
+        matches!(self, Self::NoStream | Self::NoConsumer | Self::NoAccess | Self::NoRole | Self::NoFunction)
     }
 
     /// The result that a stored text stands for; texts of other versions count as nothing yet. Where a batch's result
     /// and a suspension share a text, it is taken for the suspension, which the next look at the mapping settles.
     pub fn from_text(text: &str) -> Self {
-        const ALL: [ProcessingResult; 12] = [
+        const ALL: [ProcessingResult; 13] = [
             ProcessingResult::Ok,
             ProcessingResult::FunctionFailed,
             ProcessingResult::Throttled,
@@ -69,6 +72,7 @@ impl ProcessingResult {
             ProcessingResult::ServiceError,
             ProcessingResult::RecordTooLarge,
             ProcessingResult::NoStream,
+            ProcessingResult::NoConsumer,
             ProcessingResult::NoAccess,
             ProcessingResult::ReadFailed,
             ProcessingResult::Damaged,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_catalog::{Expect, MemoryStore, MetaStore, SharedStore};
+use millstream_destinations::{Deliver, DeliveryError};
 use millstream_env::{BoxFuture, HostClock, Random, ServiceClock, Tasks, Timestamp, VirtualTime};
 use millstream_functions::{FunctionErrorKind, Invocation, Invoke, InvokeReport, Outcome};
 use millstream_iam::{Caller, Principal, RequestContext};
@@ -23,6 +24,7 @@ use crate::topology::ShardInfo;
 use crate::{Mappings, Parts};
 
 pub(crate) const STREAM: &str = "arn:aws:kinesis:us-west-2:123456789012:stream/lambda-stream";
+pub(crate) const CONSUMER: &str = "arn:aws:kinesis:us-west-2:123456789012:stream/lambda-stream/consumer/c:1700000000";
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/lambda-kinesis-role";
 const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
@@ -32,6 +34,7 @@ pub(crate) struct World {
     pub(crate) log: SharedLog,
     pub(crate) stream: Arc<TestStream>,
     pub(crate) function: Arc<TestFunction>,
+    pub(crate) destination: Arc<TestDestination>,
     pub(crate) identity: Arc<TestIdentity>,
     pub(crate) time: VirtualTime,
     pub(crate) clock: ServiceClock,
@@ -54,11 +57,12 @@ impl World {
         let stream = Arc::new(TestStream::default());
         let catalog: SharedStore = Arc::new(MemoryStore::new());
         let (function, identity) = (Arc::new(TestFunction::default()), Arc::new(TestIdentity::default()));
+        let destination = Arc::new(TestDestination::default());
         let tasks = Tasks::new();
-        let parts = parts(&catalog, &log, &stream, &function, &identity, &clock, &host_clock);
+        let parts = parts(&catalog, &log, &stream, &function, &destination, &identity, &clock, &host_clock);
         let (mappings, service) = Mappings::new(parts);
         tasks.spawn(service.run(tasks.clone()));
-        let world = Self { catalog, log, stream, function, identity, time, clock, host_clock, mappings, tasks };
+        let world = Self { catalog, log, stream, function, destination, identity, time, clock, host_clock, mappings, tasks };
         world.create_stream(1, shards).await;
         world
     }
@@ -85,8 +89,8 @@ impl World {
 
     fn start(&mut self) {
         self.tasks = Tasks::new();
-        let Self { catalog, log, stream, function, identity, clock, host_clock, .. } = self;
-        let (mappings, service) = Mappings::new(parts(catalog, log, stream, function, identity, clock, host_clock));
+        let Self { catalog, log, stream, function, destination, identity, clock, host_clock, .. } = self;
+        let (mappings, service) = Mappings::new(parts(catalog, log, stream, function, destination, identity, clock, host_clock));
         self.tasks.spawn(service.run(self.tasks.clone()));
         self.mappings = mappings;
     }
@@ -188,6 +192,7 @@ fn parts(
     log: &SharedLog,
     stream: &Arc<TestStream>,
     function: &Arc<TestFunction>,
+    destination: &Arc<TestDestination>,
     identity: &Arc<TestIdentity>,
     clock: &ServiceClock,
     host_clock: &HostClock,
@@ -196,6 +201,7 @@ fn parts(
         catalog: Arc::clone(catalog),
         log: Arc::clone(log),
         invoke: Arc::clone(function) as _,
+        deliver: Arc::clone(destination) as _,
         source: Arc::clone(stream) as _,
         targets: Arc::clone(identity) as _,
         permissions: Arc::clone(identity) as _,
@@ -251,8 +257,44 @@ impl Source for TestStream {
         Box::pin(async move { Ok(found) })
     }
 
+    fn has_consumer<'a>(&'a self, arn: &'a Arn) -> BoxFuture<'a, Result<bool, Unavailable>> {
+        let found = arn.to_string() == CONSUMER;
+        Box::pin(async move { Ok(found) })
+    }
+
     fn watch(&self, _: &Arn) -> Box<dyn StreamChanges> {
         Box::new(TestChanges(self.0.subscribe()))
+    }
+}
+
+/// A destination that keeps what it gets, unless it is told to fail.
+#[derive(Debug, Default)]
+pub(crate) struct TestDestination {
+    delivered: Mutex<Vec<millstream_destinations::Delivery>>,
+    failures: Mutex<u32>,
+}
+
+impl TestDestination {
+    pub(crate) fn fail(&self, times: u32) {
+        *self.failures.lock().unwrap() = times;
+    }
+
+    pub(crate) fn delivered(&self) -> Vec<millstream_destinations::Delivery> {
+        self.delivered.lock().unwrap().clone()
+    }
+}
+
+impl Deliver for TestDestination {
+    fn deliver(&self, delivery: millstream_destinations::Delivery) -> BoxFuture<'_, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            let mut failures = self.failures.lock().unwrap();
+            if *failures > 0 {
+                *failures -= 1;
+                return Err(DeliveryError::Unavailable("injected".to_owned()));
+            }
+            self.delivered.lock().unwrap().push(delivery);
+            Ok(())
+        })
     }
 }
 

@@ -113,6 +113,7 @@ impl World {
             catalog: store,
             log: Arc::clone(&log),
             invoke: Arc::new(functions.clone()),
+            deliver: Arc::new(millstream_destinations::Nowhere),
             source: Arc::new(streams.clone()),
             targets: Arc::new(Nothing),
             permissions: Arc::new(iam.clone()),

@@ -11,18 +11,19 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use millstream_catalog::{Expect, Revision, SharedStore, StoreError};
 use millstream_env::{HostClock, Tasks};
+use millstream_log::Position;
 use millstream_types::ShardId;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::signals::{Flags, Signals};
-use crate::machine::BatchEntry;
+use crate::machine::{BatchEntry, Progress};
 use crate::record::{FORMAT, LastBatch, PositionRecord, decode, encode, position_key};
 use crate::store;
 
 /// How late a checkpoint may be (design, section 5).
 pub(crate) const FLUSH_DELAY: Duration = Duration::from_millis(100);
 /// Wait before a failed write is repeated.
-const FLUSH_RETRY: Duration = Duration::from_secs(1);
+pub(super) const FLUSH_RETRY: Duration = Duration::from_secs(1);
 /// Writes under way at once. The catalog groups them into few transactions.
 const WRITES_MAX: usize = 256;
 /// Requests to flush that wait at once; further ones wait for their turn.
@@ -106,8 +107,8 @@ impl Positions {
     }
 
     /// Where a shard goes on: `None` when nothing is kept for it.
-    pub(super) fn next(&self, uuid: &str, shard: ShardId) -> Option<u64> {
-        self.lock().mappings.get(uuid)?.shards.get(&shard).map(|entry| entry.record.next())
+    pub(crate) fn progress(&self, uuid: &str, shard: ShardId) -> Option<Progress> {
+        self.lock().mappings.get(uuid)?.shards.get(&shard).map(|entry| entry.record.progress())
     }
 
     pub(super) fn drained(&self, uuid: &str) -> BTreeSet<ShardId> {
@@ -124,11 +125,19 @@ impl Positions {
         table.shards.iter().filter_map(last).collect()
     }
 
-    /// Everything below `next` is final.
-    pub(super) fn advance(&self, uuid: &Arc<str>, stream: u64, shard: ShardId, next: u64) {
+    /// A shard has come further.
+    pub(super) fn advance(&self, uuid: &Arc<str>, stream: u64, shard: ShardId, progress: &Progress) {
         self.change(uuid, stream, shard, |record| {
-            assert!(record.next() <= next, "a checkpoint never goes back");
-            record.lanes = vec![next];
+            assert!(record.next() <= progress.floor().0, "a checkpoint never goes back");
+            record.set_progress(progress);
+        });
+    }
+
+    /// An operator sets a shard to another place. Nobody may be working on it.
+    pub(super) fn rewind(&self, uuid: &Arc<str>, stream: u64, shard: ShardId, next: Position) {
+        self.change(uuid, stream, shard, |record| {
+            record.set_progress(&Progress::at(next));
+            record.drained = false;
         });
     }
 
@@ -187,6 +196,8 @@ impl Positions {
             stream,
             factor: 1,
             lanes: vec![0],
+            failed: Vec::new(),
+            window: None,
             drained: false,
             last: None,
         }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use millstream_catalog::{Change, SharedStore, Watch, Watched};
 use millstream_env::Tasks;
+use millstream_streams::StreamName;
 use millstream_types::Scope;
 
 use super::coordinator::{Coordinator, interests};
 use super::positions::Flusher;
 use super::signals::{Flags, Signals};
 use crate::mappings::Shared;
+use crate::names::EventSource;
 use crate::record::{MAPPINGS, MappingKey, MappingRecord, decode};
 use crate::result::ProcessingResult;
 
@@ -133,7 +135,7 @@ impl Dispatcher {
         }
         let result = ProcessingResult::from_text(&record.last_processing_result);
         let signals = Arc::new(Signals::new(interests(key, record), result));
-        let Ok(stream) = record.event_source_arn.parse() else {
+        let Some(stream) = EventSource::parse(&record.event_source_arn).stream().map(StreamName::arn) else {
             tracing::error!(mapping = %key.uuid, "a mapping without a stream is left alone");
             return;
         };

@@ -3,19 +3,26 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use millstream_env::BoxFuture;
 use millstream_functions::{Invocation, InvokeReport};
-use millstream_log::{ReadBatch, ReadError, ReadFrom, ReadLimit, Tail};
-use millstream_types::{Scope, ShardId};
-use tokio::sync::{mpsc, watch};
+use millstream_log::{Position, ReadBatch, ReadError, ReadFrom, ReadLimit, Tail};
+use millstream_types::{Arn, Scope, ShardId};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::positions::Positions;
+use super::failures;
+use super::positions::FLUSH_RETRY;
 use super::signals::Signals;
-use crate::machine::{Batch, Command, Event, ShardMachine};
+use crate::event::EventFormat;
+use crate::machine::{Batch, Command, DeliveryProblem, Event, FailedBatch, ShardMachine, ShardStatus};
 use crate::mappings::Shared;
 use crate::names::FunctionReference;
 use crate::result::ProcessingResult;
 use crate::topology::ShardInfo;
+
+/// Requests of operators that wait for a worker; further ones wait for their turn.
+pub(super) const REQUESTS_MAX: usize = 8;
 
 /// What the coordinator wants of all workers of its mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +45,28 @@ pub(super) enum Report {
     Failed(ShardId),
 }
 
+/// What an operator asks of one shard.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Status(oneshot::Sender<ShardStatus>),
+    /// One more invocation in each lane of a paused mapping.
+    Step,
+    /// Pass over the batches that wait to be tried again. Answers with what they were.
+    Skip(oneshot::Sender<ShardStatus>),
+}
+
 /// Whose shard it is and where its batches go.
 #[derive(Debug)]
 pub(super) struct Assignment {
     pub(super) uuid: Arc<str>,
     pub(super) scope: Scope,
+    pub(super) stream: Arn,
     pub(super) function: FunctionReference,
+    pub(super) role_arn: String,
+    /// Where failed batches go.
+    pub(super) destination: Option<Arn>,
     pub(super) signals: Arc<Signals>,
+    pub(super) meters: super::meters::Meters,
 }
 
 /// One shard of one mapping.
@@ -53,12 +75,22 @@ pub(super) struct Worker {
     assignment: Arc<Assignment>,
     shard: ShardInfo,
     machine: ShardMachine,
+    format: Arc<EventFormat>,
     orders: watch::Receiver<Order>,
+    requests: mpsc::Receiver<Request>,
     reports: mpsc::Sender<Report>,
     /// `None` when the shard is not there; the reads say so.
     tail: Option<Tail>,
-    read: Option<BoxFuture<'static, Result<ReadBatch, ReadError>>>,
-    invocation: Option<BoxFuture<'static, InvokeReport>>,
+    /// What the machine asked for: a read, and for each lane an invocation, a discard or a flush.
+    running: FuturesUnordered<BoxFuture<'static, Happened>>,
+}
+
+/// The end of something that the machine asked for.
+enum Happened {
+    Read(Result<ReadBatch, ReadError>),
+    Invoked { lane: usize, report: InvokeReport },
+    Discarded { lane: usize, delivered: Result<(), DeliveryProblem> },
+    Kept(u64),
 }
 
 /// Whether a worker goes on.
@@ -68,18 +100,27 @@ enum Flow {
     End,
 }
 
+/// A worker's ways to its coordinator and to operators.
+pub(super) struct Lines {
+    pub(super) orders: watch::Receiver<Order>,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) reports: mpsc::Sender<Report>,
+}
+
 impl Worker {
     pub(super) fn new(
         shared: Arc<Shared>,
         assignment: Arc<Assignment>,
         shard: ShardInfo,
         machine: ShardMachine,
-        orders: watch::Receiver<Order>,
-        reports: mpsc::Sender<Report>,
+        lines: Lines,
     ) -> Self {
         // Before the first read, so that nothing stored after it is missed.
         let tail = shared.log.tail(shard.key);
-        Self { shared, assignment, shard, machine, orders, reports, tail, read: None, invocation: None }
+        let format = Arc::new(machine.format().clone());
+        let Lines { orders, requests, reports } = lines;
+        let running = FuturesUnordered::new();
+        Self { shared, assignment, shard, machine, format, orders, requests, reports, tail, running }
     }
 
     /// Runs until the shard is drained or the coordinator says stop.
@@ -99,14 +140,8 @@ impl Worker {
                     Ok(()) => self.obey().await,
                     Err(_) => Flow::End,
                 },
-                report = ready(&mut self.invocation) => {
-                    self.invocation = None;
-                    self.step(Event::Invoked(report)).await
-                }
-                result = ready(&mut self.read) => {
-                    self.read = None;
-                    self.on_read(result).await
-                }
+                Some(happened) = self.running.next() => self.take(happened).await,
+                Some(request) = self.requests.recv() => self.answer(request).await,
                 () = tail_moved(&mut self.tail), if wants_tail => self.step(Event::Tail).await,
                 () = async { clock.sleep_until(deadline.expect("checked")).await }, if deadline.is_some() => {
                     self.on_time().await
@@ -125,25 +160,44 @@ impl Worker {
         .await
     }
 
-    async fn on_read(&mut self, result: Result<ReadBatch, ReadError>) -> Flow {
-        let event = match result {
-            Ok(batch) => Event::Read(batch),
-            Err(error) => {
-                let problem = match error {
-                    ReadError::NoShard(_) | ReadError::Unavailable(_) => ProcessingResult::ReadFailed,
-                    ReadError::Damaged { .. } => ProcessingResult::Damaged,
-                };
-                tracing::warn!(mapping = %self.assignment.uuid, shard = %self.shard.id, %error, "a shard cannot be read");
-                Event::ReadFailed(problem)
-            }
+    async fn take(&mut self, happened: Happened) -> Flow {
+        let event = match happened {
+            Happened::Read(Ok(batch)) => Event::Read(batch),
+            Happened::Read(Err(error)) => self.read_failed(&error),
+            Happened::Invoked { lane, report } => Event::Invoked { lane, report },
+            Happened::Discarded { lane, delivered } => Event::Discarded { lane, delivered },
+            Happened::Kept(ticket) => Event::Kept(ticket),
         };
         self.step(event).await
     }
 
+    fn read_failed(&self, error: &ReadError) -> Event {
+        let problem = match error {
+            ReadError::NoShard(_) | ReadError::Unavailable(_) => ProcessingResult::ReadFailed,
+            ReadError::Damaged { .. } => ProcessingResult::Damaged,
+        };
+        tracing::warn!(mapping = %self.assignment.uuid, shard = %self.shard.id, %error, "a shard cannot be read");
+        Event::ReadFailed(problem)
+    }
+
+    async fn answer(&mut self, request: Request) -> Flow {
+        // Whoever asked may have gone.
+        match request {
+            Request::Status(answer) => {
+                let _ = answer.send(self.machine.status());
+                Flow::Continue
+            }
+            Request::Step => self.step(Event::Step).await,
+            Request::Skip(answer) => {
+                let _ = answer.send(self.machine.status());
+                self.step(Event::Skip).await
+            }
+        }
+    }
+
     async fn on_time(&mut self) -> Flow {
         // A shard that is gone has no horizon; its next read says so.
-        let horizon =
-            self.shared.log.bounds(self.shard.key).map_or(millstream_log::Position(0), |bounds| bounds.horizon);
+        let horizon = self.shared.log.bounds(self.shard.key).map_or(Position(0), |bounds| bounds.horizon);
         self.step(Event::Time { horizon }).await
     }
 
@@ -159,15 +213,28 @@ impl Worker {
     }
 
     async fn carry_out(&mut self, command: Command) -> Flow {
-        let Assignment { uuid, signals, .. } = &*self.assignment;
-        let (positions, stream, shard): (&Positions, _, _) =
-            (&self.shared.positions, self.shard.key.stream, self.shard.id);
+        let Assignment { uuid, signals, meters, .. } = &*self.assignment;
+        let (positions, stream, shard) = (&self.shared.positions, self.shard.key.stream, self.shard.id);
         match command {
-            Command::Read { from, limit } => self.read = Some(self.begin_read(from, limit)),
-            Command::Invoke(batch) => self.invocation = Some(self.begin_invocation(&batch)),
-            Command::Checkpoint(next) => positions.advance(uuid, stream, shard, next.0),
+            Command::Read { from, limit } => self.running.push(self.begin_read(from, limit)),
+            Command::Invoke { lane, batch } => self.running.push(self.begin_invocation(lane, &batch)),
+            Command::Discard { lane, failed } => self.running.push(self.begin_discard(lane, failed)),
+            Command::Keep { progress, ticket } => {
+                positions.advance(uuid, stream, shard, &progress);
+                if let Some(ticket) = ticket {
+                    self.running.push(self.begin_flush(ticket));
+                }
+            }
+            Command::Polled { records, filtered_out } => {
+                meters.polled(self.shared.clock.now(), records, filtered_out);
+            }
+            Command::Discarded { records, is_delivered, .. } => {
+                let reached = is_delivered && self.assignment.destination.is_some();
+                meters.discarded(self.shared.clock.now(), records, reached);
+            }
             Command::Result(result) => signals.set_result(result),
             Command::History(entry) => {
+                meters.ended(&entry);
                 positions.set_last(uuid, stream, shard, &entry);
                 self.shared.history.add(uuid, shard, entry);
             }
@@ -187,12 +254,13 @@ impl Worker {
         Flow::End
     }
 
-    fn begin_read(&self, from: ReadFrom, limit: ReadLimit) -> BoxFuture<'static, Result<ReadBatch, ReadError>> {
+    fn begin_read(&self, from: ReadFrom, limit: ReadLimit) -> BoxFuture<'static, Happened> {
         let (log, key) = (Arc::clone(&self.shared.log), self.shard.key);
-        Box::pin(async move { log.read(key, from, limit).await })
+        Box::pin(async move { Happened::Read(log.read(key, from, limit).await) })
     }
 
-    fn begin_invocation(&self, batch: &Batch) -> BoxFuture<'static, InvokeReport> {
+    fn begin_invocation(&self, lane: usize, batch: &Batch) -> BoxFuture<'static, Happened> {
+        self.assignment.meters.invoked(self.shared.clock.now(), batch);
         let invoke = Arc::clone(&self.shared.invoke);
         let invocation = Invocation {
             scope: self.assignment.scope.clone(),
@@ -201,14 +269,27 @@ impl Worker {
             payload: batch.event().clone(),
             client_context: None,
         };
-        Box::pin(async move { invoke.invoke(invocation).await })
+        Box::pin(async move { Happened::Invoked { lane, report: invoke.invoke(invocation).await } })
     }
-}
 
-async fn ready<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
-    match future {
-        Some(future) => future.await,
-        None => pending().await,
+    fn begin_discard(&self, lane: usize, failed: Arc<FailedBatch>) -> BoxFuture<'static, Happened> {
+        let (shared, assignment, format) =
+            (Arc::clone(&self.shared), Arc::clone(&self.assignment), Arc::clone(&self.format));
+        Box::pin(async move {
+            let delivered = failures::discard(&shared, &assignment, &format, &failed).await;
+            Happened::Discarded { lane, delivered }
+        })
+    }
+
+    /// Until it works: nothing follows from what is not durable.
+    fn begin_flush(&self, ticket: u64) -> BoxFuture<'static, Happened> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            while !shared.positions.flush().await {
+                shared.host_clock.sleep(FLUSH_RETRY).await;
+            }
+            Happened::Kept(ticket)
+        })
     }
 }
 

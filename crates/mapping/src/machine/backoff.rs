@@ -17,6 +17,13 @@ pub const NOT_DELIVERED_MAX: Duration = Duration::from_secs(10);
 /// Wait after the first failed read of a shard, doubled up to [`NOT_DELIVERED_MAX`].
 pub const READ_FAILURE_FIRST: Duration = Duration::from_millis(100);
 
+/// Wait after the first delivery to a destination that failed, doubled up to [`NOT_DELIVERED_MAX`].
+pub const DELIVERY_FAILURE_FIRST: Duration = Duration::from_millis(500);
+/// Deliveries of one failed batch before its destination is given up; together they take 7.5 s.
+pub const DELIVERIES_MAX: u32 = 5;
+/// How long the lanes of a shard wait for one that is full and works well, before they go on without it.
+pub const SLOW_LANE: Duration = Duration::from_millis(500);
+
 /// The wait after `failures` failures in a row, at least one: doubles from `first` up to `max`.
 pub(super) fn doubling(first: Duration, max: Duration, failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(20);

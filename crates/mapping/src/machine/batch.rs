@@ -1,23 +1,18 @@
-//! A batch: the records of one event.
+//! A batch as it is sent: the records of one event.
 
 use bytes::Bytes;
 use millstream_log::{Position, Record};
 
-use crate::event::EventFormat;
-
 /// Records that are sent together, in order, and their event. Retries share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// At least one.
+    /// None in the last invocation of a tumbling window.
     records: Vec<Record>,
     event: Bytes,
 }
 
 impl Batch {
-    /// `records` must not be empty.
-    pub(super) fn new(records: Vec<Record>, format: &EventFormat) -> Self {
-        assert!(!records.is_empty(), "a batch has at least one record");
-        let event = format.build(&records);
+    pub(super) fn new(records: Vec<Record>, event: Bytes) -> Self {
         Self { records, event }
     }
 
@@ -29,17 +24,13 @@ impl Batch {
         &self.event
     }
 
-    pub fn first(&self) -> Position {
-        self.records.first().expect("a batch has at least one record").position
+    /// Position of the first record.
+    pub fn first(&self) -> Option<Position> {
+        self.records.first().map(|record| record.position)
     }
 
-    pub fn last(&self) -> Position {
-        self.records.last().expect("a batch has at least one record").position
-    }
-
-    /// This batch without the records below `horizon`; `None` when nothing is left.
-    pub(super) fn without_expired(&self, horizon: Position, format: &EventFormat) -> Option<Self> {
-        let kept: Vec<Record> = self.records.iter().filter(|r| r.position >= horizon).cloned().collect();
-        (!kept.is_empty()).then(|| Self::new(kept, format))
+    /// Position of the last record.
+    pub fn last(&self) -> Option<Position> {
+        self.records.last().map(|record| record.position)
     }
 }

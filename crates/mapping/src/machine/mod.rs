@@ -5,55 +5,71 @@
 //! [`ShardMachine::wants_tail`].
 //!
 //! ```text
-//!   log --Read--> intake --(full, or window over)--> batch --Invoke--> lane --+-- Ok ----------> Checkpoint
-//!                 one batch                                              ^    +-- expired -----> Checkpoint
-//!                 ahead                                                  |    |
-//!                                                                        +----+ anything else: wait, again
+//!   log --Read--> filter --> lane 0: intake --(full, or window over)--> batch --Invoke--> outcome
+//!                        \-> lane 1: …                                                      |
+//!                         \-> lane 2: …      Keep <-- done | again, halves, rest <----------+
+//!                                            Discard <-- given up <-------------------------+
 //! ```
 //!
-//! - [`intake`](self): what was read and waits for a batch, and the batching window.
-//! - [`lane`](self): the batch in flight and its retries. One at a time, so a shard's order is kept.
+//! - [`reader`]: where the shard is read, for all lanes and for those that have fallen behind.
+//! - [`route`]: which lane takes a record.
+//! - [`lane`]: a row of batches with their retries, one file for each family of transitions; [`table`] has them all.
+//! - [`intake`], [`window`], [`tumbling`]: what was read and waits, and for how long.
+//! - [`response`]: what a function's answer says.
+//! - [`progress`]: what is remembered; [`failed`]: what is given up; [`history`]: what a person is told.
 //! - [`backoff`]: the constants of waiting.
 //!
-//! The checkpoint is computed, never counted: the lowest position that is in the lane, in the intake or unread. It can
-//! therefore not pass a record whose outcome is open.
+//! Progress is computed, never counted: for each lane the lowest position that is in a batch, in the intake or unread. It
+//! can therefore not pass a record whose outcome is open.
 
 pub mod backoff;
 mod batch;
+mod failed;
+mod history;
 mod intake;
 mod lane;
 mod messages;
+mod progress;
+mod reader;
+mod response;
+mod route;
 mod settings;
+pub mod table;
 #[cfg(test)]
 mod tests;
-
-use std::sync::Arc;
+mod tumbling;
+mod window;
 
 use millstream_env::Timestamp;
-use millstream_functions::InvokeReport;
 use millstream_log::{Position, ReadBatch, ReadFrom, Record};
 
 pub use batch::Batch;
-pub use messages::{BatchEntry, BatchOutcome, Command, Event};
+pub use failed::{DiscardReason, FailedBatch, FailedInvocation};
+pub use history::{BatchEntry, BatchOutcome, Decision};
+pub use lane::LaneStatus;
+pub use messages::{Command, DeliveryProblem, Event};
+pub(crate) use response::is_success;
+pub use progress::{FailedOutline, LaneProgress, Progress, WindowProgress, WindowState};
 pub use settings::Settings;
 
 use crate::event::EventFormat;
-use crate::result::ProcessingResult;
-use intake::{Front, Intake, Window};
-use lane::{Lane, Retry};
+use crate::filter::RecordView;
+use lane::{Lane, Rules, Step, Tickets};
+use reader::{Reader, Reading};
+#[cfg(test)]
+pub(crate) use route::lane_of;
+use tumbling::TumblingWindow;
 
 /// The machine of one shard.
 #[derive(Debug)]
 pub struct ShardMachine {
-    settings: Settings,
-    format: EventFormat,
-    intake: Intake,
-    window: Window,
-    lane: Lane,
-    /// The last position sent in a [`Command::Checkpoint`].
-    checkpoint: Option<Position>,
-    /// Reads that failed since the last one that succeeded.
-    read_failures: u32,
+    rules: Rules,
+    reader: Reader,
+    lanes: Vec<Lane>,
+    /// What the last [`Command::Keep`] told.
+    told: Option<Progress>,
+    tickets: Tickets,
+    horizon: Position,
     suspended: bool,
     ending: Ending,
     drained: bool,
@@ -66,24 +82,52 @@ enum Ending {
     Told,
 }
 
+/// Where a machine begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing is known of the shard yet.
+    At(ReadFrom),
+    /// Where an earlier machine came to.
+    Kept(Progress),
+}
+
+/// What a shard does, for a person who looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardStatus {
+    /// How far the shard was read for all lanes that keep up.
+    pub read_to: Option<Position>,
+    /// Everything has been read.
+    pub is_caught_up: bool,
+    pub is_suspended: bool,
+    pub lanes: Vec<LaneStatus>,
+}
+
 impl ShardMachine {
-    /// A machine that begins at `start`. With `kept`, everything below that position is known to be final already.
-    pub fn new(
-        settings: Settings,
-        format: EventFormat,
-        start: ReadFrom,
-        kept: Option<Position>,
-        now: Timestamp,
-    ) -> Self {
+    /// A machine that begins at `start`.
+    pub fn new(settings: Settings, format: EventFormat, start: Start, now: Timestamp) -> Self {
         assert!(settings.batch_size > 0, "the model demands a batch size of at least 1");
+        assert!(settings.lanes > 0, "the model demands a factor of at least 1");
+        assert!(settings.lanes == 1 || settings.tumbling_window.is_none(), "a window's state is that of the shard");
+        let (from, kept) = match start {
+            Start::At(from) => (from, None),
+            Start::Kept(progress) => {
+                let progress = progress.with_lanes(settings.lanes);
+                (ReadFrom::Position(progress.floor()), Some(progress))
+            }
+        };
+        let mut window = kept.as_ref().and_then(|kept| kept.window.clone());
+        let mut lanes = kept.as_ref().map_or_else(|| vec![LaneProgress::default(); settings.lanes], |k| k.lanes.clone());
+        let lanes = lanes.drain(..).enumerate().map(|(index, progress)| {
+            let tumbling = settings.tumbling_window.map(|length| TumblingWindow::new(length, window.take()));
+            Lane::new(index, progress, tumbling, &settings, now)
+        });
         Self {
-            settings,
-            format,
-            intake: Intake::new(start),
-            window: Window::new(now, settings.batching_window),
-            lane: Lane::Idle,
-            checkpoint: kept,
-            read_failures: 0,
+            reader: Reader::new(from, now),
+            lanes: lanes.collect(),
+            rules: Rules { settings, format },
+            told: kept,
+            tickets: Tickets::default(),
+            horizon: Position(0),
             suspended: false,
             ending: Ending::No,
             drained: false,
@@ -94,17 +138,31 @@ impl ShardMachine {
     pub fn step(&mut self, now: Timestamp, event: Event) -> Vec<Command> {
         let mut commands = Vec::new();
         match event {
-            Event::Read(batch) => self.on_read(now, batch),
+            Event::Read(batch) => self.on_read(now, batch, &mut commands),
             Event::ReadFailed(problem) => {
-                self.read_failures = self.read_failures.saturating_add(1);
-                self.intake.read_failed(now, self.read_failures);
+                self.reader.end();
+                self.reader.failed(now);
                 commands.push(Command::Result(problem));
             }
-            Event::Tail => self.intake.tail(),
-            Event::Invoked(report) => self.on_invoked(now, report, &mut commands),
+            Event::Tail => self.reader.tail(),
+            Event::Invoked { lane, report } => {
+                self.with_lane(now, lane, &mut commands, |lane, step| lane.invoked(step, report));
+            }
+            Event::Discarded { lane, delivered } => {
+                self.with_lane(now, lane, &mut commands, |lane, step| lane.discarded(step, delivered));
+            }
+            Event::Kept(ticket) => self.lanes.iter_mut().for_each(|lane| lane.kept(ticket)),
             Event::Time { horizon } => self.on_time(now, horizon, &mut commands),
             Event::Suspend => self.suspended = true,
             Event::Resume => self.suspended = false,
+            Event::Step | Event::Skip if self.ending != Ending::No => {}
+            Event::Step => {
+                self.lanes.iter_mut().for_each(Lane::permit);
+                self.each_lane(now, &mut commands, Lane::wait);
+            }
+            Event::Skip => self.each_lane(now, &mut commands, |lane, step| {
+                lane.skip(step);
+            }),
             Event::Stop if self.ending == Ending::No => self.ending = Ending::Asked,
             Event::Start | Event::Stop => {}
         }
@@ -114,121 +172,210 @@ impl ShardMachine {
 
     /// When the machine wants [`Event::Time`], at the latest. `None` while only events can bring it further.
     pub fn deadline(&self) -> Option<Timestamp> {
-        if !self.may_begin() {
-            return None;
-        }
-        let window = (self.lane.is_idle() && !self.intake.is_empty()).then(|| self.window.end());
-        [self.lane.deadline(), self.intake.deadline(), window].into_iter().flatten().min()
+        let settings = &self.rules.settings;
+        let lanes = self.lanes.iter().filter_map(|lane| lane.deadline(self.may_begin(), settings, &self.reader));
+        let reader = self.reader.deadline().filter(|_| self.wants_read());
+        let held_back = self.held_back_until().filter(|_| self.wants_read() && self.reader.is_ready());
+        lanes.chain(reader).chain(held_back).min()
     }
 
     /// Whether the machine has read everything and waits for the shard's tail to move.
     pub fn wants_tail(&self) -> bool {
-        self.may_begin() && self.intake.wants_tail() && !self.intake.is_full(&self.settings)
+        self.may_read() && self.reader.is_caught_up() && self.shard_room().is_some()
+    }
+
+    /// What it does at the moment.
+    pub fn status(&self) -> ShardStatus {
+        let read_to = self.reader.position();
+        ShardStatus {
+            read_to,
+            is_caught_up: self.reader.is_caught_up() || self.reader.has_ended(),
+            is_suspended: self.suspended,
+            lanes: self.lanes.iter().map(|lane| lane.status(read_to)).collect(),
+        }
+    }
+
+    /// The transitions since the last call.
+    #[cfg(test)]
+    pub(crate) fn transitions(&mut self) -> Vec<(table::LaneState, table::Cause, table::LaneState)> {
+        self.lanes.iter_mut().flat_map(|lane| std::mem::take(&mut lane.seen)).collect()
+    }
+
+    /// How its events are made.
+    pub fn format(&self) -> &EventFormat {
+        &self.rules.format
+    }
+
+    /// Whether some lane has room for what a read could bring.
+    fn wants_read(&self) -> bool {
+        let settings = &self.rules.settings;
+        let shard = || self.reader.may_have_more() && self.shard_room().is_some();
+        self.may_read() && (shard() || self.lanes.iter().any(|lane| lane.own_room(settings).is_some()))
     }
 
     fn may_begin(&self) -> bool {
         !self.suspended && self.ending == Ending::No
     }
 
-    fn on_read(&mut self, now: Timestamp, batch: ReadBatch) {
-        self.read_failures = 0;
-        let was_empty = self.intake.is_empty();
-        self.intake.read(batch, &self.format, now);
-        if was_empty && !self.intake.is_empty() {
-            self.window.first_records(now);
+    fn may_read(&self) -> bool {
+        self.ending == Ending::No && (!self.suspended || self.lanes.iter().any(Lane::has_permit))
+    }
+
+    fn on_read(&mut self, now: Timestamp, batch: ReadBatch, commands: &mut Vec<Command>) {
+        match self.reader.end() {
+            Reading::Shard => self.on_shard_read(now, batch, commands),
+            Reading::Lane(index) => self.on_lane_read(now, index, batch),
         }
     }
 
-    fn on_invoked(&mut self, now: Timestamp, report: InvokeReport, commands: &mut Vec<Command>) {
-        let (outcome, result) = messages::judge(&report.outcome);
-        let entry = self.lane.ended(outcome, report.request_id, now);
-        commands.push(Command::History(entry));
-        commands.push(Command::Result(result));
-        if self.lane.is_idle() {
-            self.window.restart(now);
+    fn on_shard_read(&mut self, now: Timestamp, batch: ReadBatch, commands: &mut Vec<Command>) {
+        let (polled, is_only_lane) = (batch.records.len(), self.lanes.len() == 1);
+        let mut filtered_out = 0;
+        for record in batch.records {
+            if self.passes(&record) {
+                let lane = self.lane_of(&record);
+                self.lanes[lane].offer(record, now, &self.rules, is_only_lane);
+            } else {
+                filtered_out += 1;
+            }
         }
+        self.reader.shard_read(now, batch.next, polled == 0, batch.behind.is_none(), batch.ended);
+        commands.push(Command::Polled { records: polled, filtered_out });
+    }
+
+    fn on_lane_read(&mut self, now: Timestamp, index: usize, batch: ReadBatch) {
+        let Some(joins) = self.reader.position() else { return };
+        let stands_still = batch.records.is_empty() && !self.lanes[index].is_before(batch.next) && batch.next < joins;
+        let records = batch.records.into_iter();
+        let own: Vec<Record> = records.filter(|r| self.lane_of(r) == index && self.passes(r)).collect();
+        self.lanes[index].catch_up(own, batch.next, joins, now, &self.rules);
+        if stands_still {
+            self.reader.failed(now);
+        } else {
+            self.reader.succeeded();
+        }
+    }
+
+    fn passes(&self, record: &Record) -> bool {
+        let filters = &self.rules.settings.filters;
+        filters.is_empty() || {
+            filters.matches(&RecordView {
+                partition_key: std::str::from_utf8(&record.partition_key).expect("the log holds UTF-8 partition keys"),
+                sequence_number: &self.rules.format.shard().sequence_number(record),
+                arrival: record.arrival,
+                data: &record.data,
+            })
+        }
+    }
+
+    fn lane_of(&self, record: &Record) -> usize {
+        route::lane_of(&record.partition_key, self.lanes.len())
     }
 
     fn on_time(&mut self, now: Timestamp, horizon: Position, commands: &mut Vec<Command>) {
-        if !self.may_begin() {
-            return;
-        }
-        self.intake.time(now);
-        self.intake.expire(horizon);
-        match self.lane.retry(now, horizon, &self.format) {
-            Retry::NotDue => {}
-            Retry::Again(batch) => commands.push(Command::Invoke(batch)),
-            Retry::Expired(entry) => {
-                commands.push(Command::History(entry));
-                self.window.restart(now);
-            }
+        self.horizon = self.horizon.max(horizon);
+        self.lanes.iter_mut().for_each(|lane| lane.expire(horizon));
+        self.each_lane(now, commands, Lane::deliver_again);
+        if self.may_begin() {
+            self.each_lane(now, commands, Lane::wait);
         }
     }
 
     /// Begins what can begin, then tells how far everything is.
     fn advance(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
-        if self.may_begin() {
-            self.send_batch(now, commands);
-            self.read_on(commands);
+        if self.ending == Ending::No {
+            let may_begin = self.may_begin();
+            self.each_lane(now, commands, |lane, step| {
+                if may_begin || lane.has_permit() {
+                    lane.begin(step);
+                }
+            });
         }
-        self.tell_checkpoint(commands);
-        if !self.drained && self.lane.is_idle() && self.intake.is_drained() {
+        if self.may_read() {
+            self.read_on(now, commands);
+        }
+        self.tell_progress(commands);
+        if !self.drained && self.reader.has_ended() && self.lanes.iter().all(Lane::is_empty) {
             self.drained = true;
             commands.push(Command::Drained);
         }
-        if self.ending == Ending::Asked && !self.lane.is_invoking() {
+        if self.ending == Ending::Asked && !self.lanes.iter().any(Lane::is_busy) {
             self.ending = Ending::Told;
             commands.push(Command::Stopped);
         }
     }
 
-    fn send_batch(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
-        while self.lane.is_idle() && self.is_batch_due(now) {
-            match self.intake.take(&self.settings) {
-                None => return,
-                Some(Front::TooLarge(record)) => self.pass_over(now, &record, commands),
-                Some(Front::Batch(records)) => {
-                    let batch = self.lane.begin(Batch::new(records, &self.format), now);
-                    commands.push(Command::Invoke(batch));
-                }
-            }
-        }
-    }
-
-    fn is_batch_due(&mut self, now: Timestamp) -> bool {
-        !self.intake.is_empty() && (self.intake.is_full(&self.settings) || self.window.is_over(now))
-    }
-
-    /// No event can carry this record, now or later: its outcome is final.
-    fn pass_over(&self, now: Timestamp, record: &Record, commands: &mut Vec<Command>) {
-        commands.push(Command::History(BatchEntry {
-            first: record.position,
-            last: record.position,
-            records: 1,
-            event_bytes: self.format.record_bytes(record),
-            attempt: 0,
-            started: now,
-            ended: now,
-            request_id: None,
-            outcome: BatchOutcome::TooLarge,
-        }));
-        commands.push(Command::Result(ProcessingResult::RecordTooLarge));
-    }
-
-    fn read_on(&mut self, commands: &mut Vec<Command>) {
-        // A shard that fails holds only the failing batch, so that many failing shards do not fill the memory.
-        if self.lane.is_smooth()
-            && let Some((from, limit)) = self.intake.begin_read(&self.settings)
-        {
+    fn read_on(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
+        let shard_cursor = self.reader.position();
+        self.lanes.iter_mut().for_each(|lane| lane.rejoin(shard_cursor));
+        let settings = &self.rules.settings;
+        let shard_room = self.shard_room().filter(|_| self.held_back_until().is_none_or(|until| until <= now));
+        let behind: Vec<_> = self
+            .lanes
+            .iter()
+            .enumerate()
+            .filter_map(|(index, lane)| lane.own_room(settings).map(|(cursor, room)| (index, cursor, room)))
+            .collect();
+        if let Some((from, limit)) = self.reader.begin(now, shard_room, &behind) {
             commands.push(Command::Read { from, limit });
         }
     }
 
-    fn tell_checkpoint(&mut self, commands: &mut Vec<Command>) {
-        let Some(floor) = self.lane.floor().or_else(|| self.intake.floor()) else { return };
-        if self.checkpoint.is_none_or(|told| told < floor) {
-            self.checkpoint = Some(floor);
-            commands.push(Command::Checkpoint(floor));
+    /// Records that the next read of the shard's cursor may bring: as many as each lane has room for that has any.
+    fn shard_room(&self) -> Option<usize> {
+        self.lanes.iter().filter_map(|lane| lane.shard_room(&self.rules.settings)).min()
+    }
+
+    /// Until when the shard's cursor waits for a full lane that works well.
+    fn held_back_until(&self) -> Option<Timestamp> {
+        if self.lanes.len() == 1 {
+            return None;
+        }
+        self.lanes.iter().filter_map(|lane| lane.holds_back_until(&self.rules.settings)).max()
+    }
+
+    fn tell_progress(&mut self, commands: &mut Vec<Command>) {
+        let ticket = self.tickets.take();
+        let progress = self.progress().or_else(|| self.told.clone());
+        let Some(progress) = progress.filter(|progress| ticket.is_some() || self.told.as_ref() != Some(progress)) else {
+            return;
+        };
+        self.told = Some(progress.clone());
+        commands.push(Command::Keep { progress, ticket });
+    }
+
+    /// What is to be remembered now; `None` when what was told last has to stand.
+    fn progress(&self) -> Option<Progress> {
+        let window = self.lanes[0].window();
+        if window.is_some_and(TumblingWindow::is_overfull) {
+            // Such a state is too large to be kept: until its window has ended, what was before counts.
+            return None;
+        }
+        let window = window.and_then(|window| window.open().cloned());
+        let shard_cursor = self.reader.position();
+        let lanes: Option<Vec<LaneProgress>> = self.lanes.iter().map(|lane| lane.progress(shard_cursor)).collect();
+        Some(Progress { lanes: lanes?, window })
+    }
+
+    fn with_lane(
+        &mut self,
+        now: Timestamp,
+        index: usize,
+        commands: &mut Vec<Command>,
+        act: impl FnOnce(&mut Lane, &mut Step<'_>),
+    ) {
+        let Self { rules, reader, tickets, horizon, .. } = self;
+        act(&mut self.lanes[index], &mut Step { now, rules, reader, commands, tickets, horizon: *horizon });
+    }
+
+    fn each_lane(
+        &mut self,
+        now: Timestamp,
+        commands: &mut Vec<Command>,
+        mut act: impl FnMut(&mut Lane, &mut Step<'_>),
+    ) {
+        for index in 0..self.lanes.len() {
+            self.with_lane(now, index, commands, &mut act);
         }
     }
 }
@@ -237,5 +384,5 @@ impl ShardMachine {
 const _: fn() = || {
     fn is_send<T: Send>() {}
     is_send::<ShardMachine>();
-    is_send::<Arc<Batch>>();
+    is_send::<std::sync::Arc<Batch>>();
 };

@@ -5,9 +5,10 @@ use millstream_types::Timestamp;
 use millstream_wire::lambda::error::CreateEventSourceMappingError;
 use millstream_wire::lambda::{CreateEventSourceMappingRequest, EventSourceMappingConfiguration, EventSourcePosition};
 
-use super::checks::{LaterSettings, check_access, check_only_stream_settings, duplicate, find_function};
+use super::checks::{check_access, check_destination_access, check_only_stream_settings, duplicate, find_function};
 use super::document::document;
 use super::failure::Failure;
+use super::settings::GivenSettings;
 use crate::mappings::{Mappings, Shared};
 use crate::names::EventSource;
 use crate::record::{FORMAT, MappingKey, MappingRecord, MappingState, Settings, StartingPosition};
@@ -32,20 +33,21 @@ async fn create(
     context: &RequestContext,
     input: CreateEventSourceMappingRequest,
 ) -> Result<EventSourceMappingConfiguration, Failure> {
-    let later = LaterSettings::from(&input);
-    later.check_on_success()?;
+    let given = GivenSettings::from(&input);
+    given.check_on_success()?;
     let stream_arn = event_source(&input)?;
     check_foreign_settings(&input)?;
     let starting_position = starting_position(&input, shared.clock.now())?;
-    later.check()?;
+    let settings = given.over(&Settings::default())?;
     let (function, role_arn) = find_function(shared, &context.scope, &input.function_name).await?;
     check_stream(shared, context, &role_arn, &stream_arn).await?;
+    check_destination_access(shared, &role_arn, &settings).await?;
     let record = MappingRecord {
         v: FORMAT,
         event_source_arn: stream_arn,
         function,
         starting_position,
-        settings: settings(&input),
+        settings,
         state: MappingState::Creating,
         state_transition_reason: USER_ACTION.to_owned(),
         enabled: input.enabled.unwrap_or(true),
@@ -54,6 +56,8 @@ async fn create(
         last_processing_result: ProcessingResult::NothingYet.text().to_owned(),
         stream_incarnation: None,
         tags: input.tags.unwrap_or_default(),
+        paused: false,
+        rewind: None,
     };
     let key = MappingKey { scope: context.scope.clone(), uuid: shared.random.uuid() };
     store(shared, &key, &record).await?;
@@ -85,11 +89,7 @@ fn event_source(input: &CreateEventSourceMappingRequest) -> Result<String, Failu
         }
     };
     match EventSource::parse(arn) {
-        EventSource::Stream(_) => Ok(arn.clone()),
-        EventSource::Consumer => Err(Failure::invalid(
-            "Event source mappings to enhanced fan-out consumers are not supported by Millstream yet. Use the ARN of \
-             the stream.",
-        )),
+        EventSource::Stream(_) | EventSource::Consumer(_) => Ok(arn.clone()),
         EventSource::Other => Err(Failure::invalid("Unrecognized event source.")),
     }
 }
@@ -134,19 +134,6 @@ fn starting_position(input: &CreateEventSourceMappingRequest, now: Timestamp) ->
     }
 }
 
-fn settings(input: &CreateEventSourceMappingRequest) -> Settings {
-    let default = Settings::default();
-    // Ranges were checked by the model's constraints.
-    let given = |value: Option<i32>, default| value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default);
-    Settings {
-        batch_size: given(input.batch_size, default.batch_size).max(1),
-        maximum_batching_window_in_seconds: given(
-            input.maximum_batching_window_in_seconds,
-            default.maximum_batching_window_in_seconds,
-        ),
-    }
-}
-
 /// The stream must be readable by the role, and exist. Streams of other accounts would need a resource policy, which
 /// Millstream does not have: nobody may read them.
 async fn check_stream(
@@ -156,7 +143,8 @@ async fn check_stream(
     stream_arn: &str,
 ) -> Result<(), Failure> {
     let not_found = || Failure::invalid(format!("Stream not found: {stream_arn}"));
-    let EventSource::Stream(stream) = EventSource::parse(stream_arn) else { return Err(not_found()) };
+    let source = EventSource::parse(stream_arn);
+    let Some(stream) = source.stream() else { return Err(not_found()) };
     if stream.scope.region != context.scope.region {
         return Err(not_found());
     }
@@ -164,5 +152,11 @@ async fn check_stream(
     if stream.scope.account != context.scope.account {
         return Err(not_found());
     }
-    shared.source.stream(&stream.arn()).await?.map(drop).ok_or_else(not_found)
+    shared.source.stream(&stream.arn()).await?.map(drop).ok_or_else(not_found)?;
+    match &source {
+        EventSource::Consumer(consumer) if !shared.source.has_consumer(&consumer.arn).await? => {
+            Err(Failure::invalid(format!("Stream consumer not found: {stream_arn}")))
+        }
+        _ => Ok(()),
+    }
 }

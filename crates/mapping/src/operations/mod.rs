@@ -10,6 +10,7 @@ mod document;
 mod failure;
 mod get;
 mod list;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod update;

@@ -4,13 +4,16 @@ use millstream_iam::RequestContext;
 use millstream_wire::lambda::error::UpdateEventSourceMappingError;
 use millstream_wire::lambda::{EventSourceMappingConfiguration, UpdateEventSourceMappingRequest};
 
-use super::checks::{LaterSettings, check_access, check_only_stream_settings, duplicate, find_function};
+use super::checks::{
+    check_access, check_destination_access, check_only_stream_settings, duplicate, find_function,
+};
 use super::document::document;
 use super::failure::Failure;
 use super::get::mapping_key;
+use super::settings::GivenSettings;
 use crate::mappings::{Mappings, Shared};
 use crate::names::FunctionReference;
-use crate::record::{MappingKey, MappingRecord, MappingState, Pending, Settings};
+use crate::record::{MappingKey, MappingRecord, MappingState, Pending};
 
 impl Mappings {
     /// Begins a change. The answer shows the old values and the transition; the driver brings the new ones into effect.
@@ -28,19 +31,26 @@ async fn update(
     context: &RequestContext,
     input: &UpdateEventSourceMappingRequest,
 ) -> Result<EventSourceMappingConfiguration, Failure> {
-    let later = LaterSettings::from(input);
-    later.check_on_success()?;
+    let given = GivenSettings::from(input);
+    given.check_on_success()?;
     let key = mapping_key(context, &input.uuid).ok_or_else(Failure::not_found)?;
     let (_, before) = shared.records.get(&key).await?.ok_or_else(Failure::not_found)?;
     check_stable(&before)?;
     check_foreign_settings(input)?;
-    later.check()?;
+    let settings = given.over(&before.settings)?;
+    if settings.on_failure != before.settings.on_failure {
+        let name = input.function_name.clone().unwrap_or_else(|| before.function.arn(&key.scope));
+        // A mapping whose function is gone can still be changed; nothing is sent for it.
+        if let Ok((_, role_arn)) = find_function(shared, &key.scope, &name).await {
+            check_destination_access(shared, &role_arn, &settings).await?;
+        }
+    }
     let function = new_function(shared, &key, input, &before).await?;
     let now = shared.clock.now().millis();
     let updated = shared.records.change::<Failure>(&key, |record| {
         check_stable(record)?;
         let enabled = input.enabled.unwrap_or(record.enabled);
-        record.pending = Some(Pending { function: function.clone(), settings: settings(input, record.settings) });
+        record.pending = Some(Pending { function: function.clone(), settings: given.over(&record.settings)? });
         record.state = match (record.enabled, enabled) {
             (true, false) => MappingState::Disabling,
             (false, true) => MappingState::Enabling,
@@ -88,16 +98,4 @@ fn check_foreign_settings(input: &UpdateEventSourceMappingRequest) -> Result<(),
         ("ProvisionedPollerConfig", input.provisioned_poller_config.is_some()),
         ("LoggingConfig", input.logging_config.is_some()),
     ])
-}
-
-/// What is not given stays as it is.
-fn settings(input: &UpdateEventSourceMappingRequest, before: Settings) -> Settings {
-    let given = |value: Option<i32>, before| value.and_then(|value| u32::try_from(value).ok()).unwrap_or(before);
-    Settings {
-        batch_size: given(input.batch_size, before.batch_size).max(1),
-        maximum_batching_window_in_seconds: given(
-            input.maximum_batching_window_in_seconds,
-            before.maximum_batching_window_in_seconds,
-        ),
-    }
 }

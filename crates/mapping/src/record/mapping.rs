@@ -28,19 +28,107 @@ pub(crate) struct MappingRecord {
     pub(crate) stream_incarnation: Option<u64>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: BTreeMap<String, String>,
+    /// An operator has paused it: nothing new begins. Its state for AWS stays `Enabled`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) paused: bool,
+    /// A rewind that is asked for and not yet done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rewind: Option<Rewind>,
 }
 
-/// What `UpdateEventSourceMapping` can change.
+/// Other positions for some or all shards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rewind {
+    /// Shard ids; none for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) shards: Vec<String>,
+    pub(crate) to: RewindTo,
+}
+
+/// Where a rewound shard goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum RewindTo {
+    TrimHorizon,
+    /// The end of the shard at the moment of the rewind.
+    Latest,
+    AtTimestamp { ms: u64 },
+    /// A position of the one shard that is rewound.
+    Position { position: u64 },
+}
+
+/// What `UpdateEventSourceMapping` can change. Members that have AWS's default are not written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) batch_size: u32,
     pub(crate) maximum_batching_window_in_seconds: u32,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) parallelization_factor: u32,
+    /// `None` for -1: without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) maximum_retry_attempts: Option<u32>,
+    /// `None` for -1: without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) maximum_record_age_in_seconds: Option<u32>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) bisect_batch_on_function_error: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) report_batch_item_failures: bool,
+    /// 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) tumbling_window_in_seconds: u32,
+    /// The patterns, each exactly as it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) filters: Vec<Option<String>>,
+    /// The ARN of the destination of failed batches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) on_failure: Option<String>,
+    /// `MetricsConfig` asks for `EventCount`; `None` when there is no `MetricsConfig`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) event_count_metrics: Option<bool>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_one(value: &u32) -> bool {
+    *value == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Default for Settings {
     /// AWS's defaults for Kinesis (event source mapping reference 1.1).
     fn default() -> Self {
-        Self { batch_size: 100, maximum_batching_window_in_seconds: 0 }
+        Self {
+            batch_size: 100,
+            maximum_batching_window_in_seconds: 0,
+            parallelization_factor: 1,
+            maximum_retry_attempts: None,
+            maximum_record_age_in_seconds: None,
+            bisect_batch_on_function_error: false,
+            report_batch_item_failures: false,
+            tumbling_window_in_seconds: 0,
+            filters: Vec::new(),
+            on_failure: None,
+            event_count_metrics: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The patterns as the filter language takes them: a filter without a pattern lets everything pass, as AWS has it.
+    pub(crate) fn filter_patterns(&self) -> Vec<String> {
+        self.filters.iter().map(|pattern| pattern.clone().unwrap_or_else(|| "{}".to_owned())).collect()
     }
 }
 
@@ -98,7 +186,7 @@ mod tests {
         let sample = include_bytes!("../../samples/mapping-v1.json");
         let record: MappingRecord = decode("sample", sample).unwrap();
         assert_eq!(record.v, FORMAT);
-        assert_eq!(record.settings, Settings { batch_size: 10, maximum_batching_window_in_seconds: 5 });
+        assert_eq!(record.settings, Settings { batch_size: 10, maximum_batching_window_in_seconds: 5, ..Settings::default() });
         assert_eq!(record.starting_position, StartingPosition::AtTimestamp { ms: 1_545_084_650_000 });
         assert_eq!(decode::<MappingRecord>("again", &encode(&record)).unwrap(), record);
     }

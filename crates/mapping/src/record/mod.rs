@@ -4,16 +4,19 @@
 //! |---|---|
 //! | `mapping/<account>/<region>/<uuid>` | [`MappingRecord`]: the mapping and its state |
 //! | `mapping-claim/<account>/<region>/<function>/<stream ARN>` | the UUID of the one mapping of that pair |
+//! | `failed/<uuid>/<milliseconds>-<shard>-<position>` | [`FailedRecord`]: a batch that was given up |
 //! | `pos/<uuid>/<shard>` | [`PositionRecord`]: how far a shard is, and who may move it |
 //!
 //! A claim is written before its mapping and deleted after it; a claim whose mapping does not exist is free.
 
+mod failed;
 mod mapping;
 mod position;
 
 use millstream_types::{Scope, ShardId};
 
-pub(crate) use mapping::{MappingRecord, MappingState, Pending, Settings, StartingPosition};
+pub use failed::{DeliveryState, FailedRecord};
+pub(crate) use mapping::{MappingRecord, MappingState, Pending, Rewind, RewindTo, Settings, StartingPosition};
 pub(crate) use position::{LastBatch, PositionRecord};
 
 /// The format of the values in this version.
@@ -69,6 +72,15 @@ pub(crate) fn positions_of(uuid: &str) -> String {
 
 pub(crate) fn position_key(uuid: &str, shard: ShardId) -> String {
     format!("pos/{uuid}/{shard}")
+}
+
+pub(crate) fn failed_of(uuid: &str) -> String {
+    format!("failed/{uuid}/")
+}
+
+/// In the order in which batches were given up.
+pub(crate) fn failed_key(uuid: &str, shard: ShardId, at_ms: u64, first: u64) -> String {
+    format!("failed/{uuid}/{at_ms:015}-{shard}-{first}")
 }
 
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, BadRecord> {

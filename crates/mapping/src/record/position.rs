@@ -1,8 +1,12 @@
 //! How far a shard of a mapping is.
 
+use millstream_env::Timestamp;
+use millstream_log::Position;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{BatchEntry, BatchOutcome};
+use crate::machine::{
+    BatchEntry, BatchOutcome, Decision, FailedOutline, LaneProgress, Progress, WindowProgress, WindowState,
+};
 
 /// The kept position of one shard. Owner and epoch fence: whoever takes a shard over raises the epoch, and the
 /// compare-and-set of the former owner fails.
@@ -16,8 +20,14 @@ pub(crate) struct PositionRecord {
     pub(crate) stream: u64,
     /// `ParallelizationFactor`: the number of lanes.
     pub(crate) factor: u32,
-    /// For each lane the first position whose outcome is not final. One lane today.
+    /// For each lane the first position whose outcome is not final.
     pub(crate) lanes: Vec<u64>,
+    /// For each lane the batches that failed and are tried again; none of them when no lane has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failed: Vec<Vec<FailedPart>>,
+    /// The tumbling window that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) window: Option<OpenWindow>,
     /// The shard has ended and all its outcomes are final: its children may run.
     pub(crate) drained: bool,
     /// The last line of the batch history.
@@ -25,10 +35,64 @@ pub(crate) struct PositionRecord {
     pub(crate) last: Option<LastBatch>,
 }
 
+/// A [`FailedOutline`] as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FailedPart {
+    last: u64,
+    records: usize,
+    failures: u32,
+}
+
+/// A [`WindowProgress`] as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OpenWindow {
+    start_ms: u64,
+    state: WindowState,
+}
+
 impl PositionRecord {
     /// The position everything below which is final.
     pub(crate) fn next(&self) -> u64 {
         self.lanes.iter().copied().min().unwrap_or(0)
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        let failed = |lane: usize| self.failed.get(lane).map_or(&[][..], Vec::as_slice);
+        let outline = |part: &FailedPart| FailedOutline {
+            last: Position(part.last),
+            records: part.records,
+            failures: part.failures,
+        };
+        let lane = |(lane, next): (usize, &u64)| LaneProgress {
+            next: Position(*next),
+            failed: failed(lane).iter().map(outline).collect(),
+        };
+        Progress {
+            lanes: self.lanes.iter().enumerate().map(lane).collect(),
+            window: self.window.as_ref().map(|window| WindowProgress {
+                start: Timestamp::from_millis(window.start_ms),
+                state: window.state.clone(),
+            }),
+        }
+    }
+
+    pub(crate) fn set_progress(&mut self, progress: &Progress) {
+        self.factor = u32::try_from(progress.lanes.len()).expect("at most 10 lanes");
+        self.lanes = progress.lanes.iter().map(|lane| lane.next.0).collect();
+        let part = |outline: &FailedOutline| FailedPart {
+            last: outline.last.0,
+            records: outline.records,
+            failures: outline.failures,
+        };
+        self.failed = if progress.lanes.iter().all(|lane| lane.failed.is_empty()) {
+            Vec::new()
+        } else {
+            progress.lanes.iter().map(|lane| lane.failed.iter().map(part).collect()).collect()
+        };
+        self.window = progress
+            .window
+            .as_ref()
+            .map(|window| OpenWindow { start_ms: window.start.millis(), state: window.state.clone() });
     }
 }
 
@@ -45,6 +109,15 @@ pub(crate) struct LastBatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) request_id: Option<String>,
     pub(crate) outcome: BatchOutcome,
+    #[serde(default)]
+    pub(crate) lane: usize,
+    /// Older versions did not keep it.
+    #[serde(default = "checkpoint")]
+    pub(crate) decision: Decision,
+}
+
+fn checkpoint() -> Decision {
+    Decision::Checkpoint
 }
 
 impl From<&BatchEntry> for LastBatch {
@@ -59,14 +132,14 @@ impl From<&BatchEntry> for LastBatch {
             ended_ms: entry.ended.millis(),
             request_id: entry.request_id.clone(),
             outcome: entry.outcome,
+            lane: entry.lane,
+            decision: entry.decision,
         }
     }
 }
 
 impl From<&LastBatch> for BatchEntry {
     fn from(last: &LastBatch) -> Self {
-        use millstream_env::Timestamp;
-        use millstream_log::Position;
         Self {
             first: Position(last.first),
             last: Position(last.last),
@@ -77,6 +150,8 @@ impl From<&LastBatch> for BatchEntry {
             ended: Timestamp::from_millis(last.ended_ms),
             request_id: last.request_id.clone(),
             outcome: last.outcome,
+            lane: last.lane,
+            decision: last.decision,
         }
     }
 }

@@ -24,7 +24,24 @@ pub(super) struct Shard {
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) record: Record,
-    pub(super) processed: bool,
+    /// It passes the filters of the mapping as it is now.
+    pub(super) passes: bool,
+    /// The filters of an earlier configuration dropped it.
+    pub(super) dropped: bool,
+    pub(super) processed: u32,
+    /// The mapping knows that it was processed, and has not lost that in a crash.
+    pub(super) known: bool,
+    /// Invocations with it that failed in the function.
+    pub(super) failures: u32,
+    pub(super) discarded: u32,
+    /// Invocations that it is part of at this moment.
+    pub(super) in_flight: u32,
+}
+
+impl Stored {
+    pub(super) fn is_final(&self) -> bool {
+        !self.passes || self.dropped || self.processed > 0 || self.discarded > 0
+    }
 }
 
 impl Shard {
@@ -40,7 +57,7 @@ impl Shard {
     }
 
     /// Stores a record after `gap` void positions.
-    pub(super) fn put(&mut self, now: Timestamp, gap: u64, data_bytes: usize) {
+    pub(super) fn put(&mut self, now: Timestamp, gap: u64, key: &'static str, data: Bytes, passes: bool) {
         assert!(!self.sealed, "only open shards are written to");
         let position = self.next + gap;
         self.next = position + 1;
@@ -48,16 +65,21 @@ impl Shard {
         let record = Record {
             position: Position(position),
             arrival: now,
-            partition_key: Bytes::from_static(b"key"),
-            data: vec![u8::try_from(position % 251).expect("below 251"); data_bytes].into(),
+            partition_key: Bytes::from_static(key.as_bytes()),
+            data,
             tag: 0,
         };
-        self.records.push(Stored { record, processed: false });
+        self.records.push(Stored { record, passes, dropped: false, processed: 0, known: false, failures: 0, discarded: 0, in_flight: 0 });
     }
 
     pub(super) fn seal(&mut self) {
         self.sealed = true;
         self.version += 1;
+    }
+
+    /// Whether the function fails on this record for ever.
+    pub(super) fn is_poison(&self, record: &Record) -> bool {
+        self.poisoned && record.position.0 % 16 == 11
     }
 
     /// The oldest position that has not expired.
@@ -90,9 +112,18 @@ impl Shard {
         ReadBatch { records, next, behind, ended: at_tip && self.sealed }
     }
 
+    /// The records whose outcome is open.
+    pub(super) fn open(&self, now: Timestamp, retention: Duration) -> impl Iterator<Item = &Stored> {
+        self.records.iter().filter(move |s| !s.is_final() && s.record.arrival.plus(retention) > now)
+    }
+
     /// The first record whose outcome is open.
     pub(super) fn first_open(&self, now: Timestamp, retention: Duration) -> Option<Position> {
-        let is_open = |s: &&Stored| !s.processed && s.record.arrival.plus(retention) > now;
-        self.records.iter().find(is_open).map(|stored| stored.record.position)
+        self.open(now, retention).next().map(|stored| stored.record.position)
+    }
+
+    pub(super) fn stored(&mut self, position: Position) -> &mut Stored {
+        let found = self.records.binary_search_by_key(&position, |stored| stored.record.position);
+        &mut self.records[found.expect("only stored records are delivered")]
     }
 }

@@ -170,6 +170,7 @@ fn start_mappings(
         catalog: Arc::clone(&storage.catalog),
         log: Arc::clone(streams.log()),
         invoke: Arc::new(functions.clone()),
+        deliver: Arc::new(millstream_destinations::Nowhere),
         source: Arc::new(streams.clone()),
         targets: Arc::new(functions.clone()),
         permissions: Arc::new(iam.clone()),

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use millstream_catalog::StoreError;
 use millstream_iam::RequestContext;
 use millstream_types::Arn;
 
 use super::{ConsumerArn, texts};
 use crate::errors::{AccessDenied, InvalidArgument, LimitExceeded, LookupError, NotFound, TargetError};
-use crate::model::{Header, StoredConsumer};
+use crate::model::{ConsumerState, Header, StoredConsumer};
 use crate::names::{StreamName, StreamTarget};
 use crate::service::Streams;
 use crate::stream::Stream;
@@ -157,6 +158,14 @@ impl Streams {
         let found = named.find(&stream.header).ok_or_else(|| texts::not_found(named.stream(), named.name()))?;
         let arn = ConsumerArn { stream: named.stream().clone(), name: named.name().to_owned(), created: found.created };
         Ok((stream, arn))
+    }
+
+    /// Whether exactly this consumer is registered, in any state but being removed.
+    pub async fn has_consumer(&self, arn: &Arn) -> Result<bool, StoreError> {
+        let Some(consumer) = ConsumerArn::from_arn(arn) else { return Ok(false) };
+        let Some(stream) = self.lookup(&consumer.stream.arn()).await? else { return Ok(false) };
+        let found = Named::Exactly(consumer).find(&stream.header).map(|found| found.state);
+        Ok(found.is_some_and(|state| state != ConsumerState::Deleting))
     }
 
     /// The ARN that authorization is asked about; `None` when the request names no consumer or no possible one. A name

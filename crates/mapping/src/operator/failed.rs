@@ -1,0 +1,221 @@
+//! The batches that were given up: looking at them, and sending them again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_functions::{Invocation, InvokeReport};
+use millstream_log::{Position, ReadFrom, ReadLimit, Record};
+use millstream_types::{Scope, ShardId};
+
+use super::status::stream_of;
+use super::{OperatorError, find};
+use crate::event::{EVENT_BYTES_MAX, EventFormat, EventSize, ShardIdentity};
+use crate::mappings::{Mappings, Shared};
+use crate::names::FunctionReference;
+use crate::record::{FailedRecord, MappingKey, MappingRecord, failed_of};
+use crate::topology::ShardInfo;
+
+/// Bytes of one read while a failed batch is read again.
+const READ_BYTES: usize = 4 * 1024 * 1024;
+/// Records of one read.
+const READ_RECORDS: usize = 10_000;
+
+/// A failed batch with its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedBatchInfo {
+    /// Names it within its mapping.
+    pub id: String,
+    pub shard: ShardId,
+    pub batch: FailedRecord,
+}
+
+/// A part of the list of failed batches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedPage {
+    pub batches: Vec<FailedBatchInfo>,
+    /// Pass it as `after` for the next ones.
+    pub next: Option<String>,
+}
+
+/// What sending a failed batch again gave.
+#[derive(Clone, Debug)]
+pub struct Redriven {
+    /// Records that were sent; fewer than the batch had when some have left the stream.
+    pub records: usize,
+    /// One for each event: a batch that does not fit into one is sent in several.
+    pub reports: Vec<InvokeReport>,
+    /// The batch was taken off the list: the function succeeded with all of it.
+    pub is_done: bool,
+}
+
+impl Mappings {
+    /// The failed batches of a mapping in the order in which they were given up, those after the id `after`.
+    pub async fn failed_batches(
+        &self,
+        scope: &Scope,
+        uuid: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<FailedPage, OperatorError> {
+        let (key, _) = find(&self.shared, scope, uuid).await?;
+        let prefix = failed_of(&key.uuid);
+        let after = after.map(|id| format!("{prefix}{id}"));
+        let (records, more) = self.shared.failed.list(&key.uuid, after.as_deref(), limit).await?;
+        let infos = records.into_iter().filter_map(|(key, batch)| info(&prefix, &key, batch));
+        let batches: Vec<FailedBatchInfo> = infos.collect();
+        let next = batches.last().filter(|_| more).map(|last| last.id.clone());
+        Ok(FailedPage { batches, next })
+    }
+
+    /// One failed batch, and those of its records that are still in the stream.
+    pub async fn failed_batch(
+        &self,
+        scope: &Scope,
+        uuid: &str,
+        id: &str,
+    ) -> Result<(FailedBatchInfo, Vec<(String, Record)>), OperatorError> {
+        let (key, record) = find(&self.shared, scope, uuid).await?;
+        let info = self.find_failed(&key, id).await?;
+        let Some(shard) = shard_of(&self.shared, &record, info.shard).await? else { return Ok((info, Vec::new())) };
+        let identity = ShardIdentity { id: shard.id, created_seconds: shard.created_seconds };
+        let records = read_again(&self.shared, &shard, &info.batch).await?;
+        let numbered = records.into_iter().map(|record| (identity.sequence_number(&record).to_string(), record));
+        Ok((info, numbered.collect()))
+    }
+
+    /// Takes a failed batch off the list.
+    pub async fn forget_failed_batch(&self, scope: &Scope, uuid: &str, id: &str) -> Result<(), OperatorError> {
+        let (key, _) = find(&self.shared, scope, uuid).await?;
+        let info = self.find_failed(&key, id).await?;
+        self.shared.failed.remove(&format!("{}{}", failed_of(&key.uuid), info.id)).await?;
+        tracing::info!(mapping = %key.uuid, id, "an operator has taken a failed batch off the list");
+        Ok(())
+    }
+
+    /// Reads the records of a failed batch again and invokes the mapping's function with them. When it succeeds with all
+    /// of them, the batch leaves the list. The order with other batches of the shard is not kept.
+    pub async fn redrive_failed_batch(&self, scope: &Scope, uuid: &str, id: &str) -> Result<Redriven, OperatorError> {
+        let (key, record) = find(&self.shared, scope, uuid).await?;
+        let info = self.find_failed(&key, id).await?;
+        let gone = || {
+            OperatorError::Conflict(
+                "None of its records is in the stream any more: they have passed the retention period.".to_owned(),
+            )
+        };
+        let shard = shard_of(&self.shared, &record, info.shard).await?.ok_or_else(gone)?;
+        let records = read_again(&self.shared, &shard, &info.batch).await?;
+        if records.is_empty() {
+            return Err(gone());
+        }
+        let FunctionReference { name, qualifier } = &record.function;
+        let role = self.shared.targets.execution_role(&key.scope, name, qualifier.as_deref()).await?;
+        let role = role.ok_or_else(|| OperatorError::Conflict("The function does not exist.".to_owned()))?;
+        let identity = ShardIdentity { id: shard.id, created_seconds: shard.created_seconds };
+        let region = key.scope.region.to_string();
+        let format = EventFormat::new(identity, &record.event_source_arn, &region, &role);
+        tracing::info!(mapping = %key.uuid, id, records = records.len(), "an operator sends a failed batch again");
+        let mut reports = Vec::new();
+        for event in events(&format, &records)? {
+            let invocation = Invocation {
+                scope: key.scope.clone(),
+                function_name: name.clone(),
+                qualifier: qualifier.clone(),
+                payload: event,
+                client_context: None,
+            };
+            reports.push(self.shared.invoke.invoke(invocation).await);
+        }
+        let succeeded = |report: &InvokeReport| {
+            let is_partial = record.settings.report_batch_item_failures;
+            crate::machine::is_success(&report.outcome, &records, is_partial, &format)
+        };
+        let is_done = reports.iter().all(succeeded);
+        if is_done {
+            self.shared.failed.remove(&format!("{}{}", failed_of(&key.uuid), info.id)).await?;
+        }
+        Ok(Redriven { records: records.len(), reports, is_done })
+    }
+
+    async fn find_failed(&self, key: &MappingKey, id: &str) -> Result<FailedBatchInfo, OperatorError> {
+        let prefix = failed_of(&key.uuid);
+        let full = format!("{prefix}{id}");
+        let found = if id.contains('/') { None } else { self.shared.failed.get(&full).await? };
+        found.and_then(|batch| info(&prefix, &full, batch)).ok_or_else(|| {
+            OperatorError::NotFound(format!(
+                "There is no failed batch {id}. `millstream failed list {}` lists them.",
+                key.uuid
+            ))
+        })
+    }
+}
+
+fn info(prefix: &str, key: &str, batch: FailedRecord) -> Option<FailedBatchInfo> {
+    let id = key.strip_prefix(prefix)?;
+    // `<milliseconds>-<shard>-<position>`, and a shard's id has a hyphen itself.
+    let shard = id.split_once('-')?.1.rsplit_once('-')?.0.parse().ok()?;
+    Some(FailedBatchInfo { id: id.to_owned(), shard, batch })
+}
+
+async fn shard_of(
+    shared: &Shared,
+    record: &MappingRecord,
+    shard: ShardId,
+) -> Result<Option<ShardInfo>, OperatorError> {
+    let shards = stream_of(shared, record).await?.unwrap_or_default();
+    Ok(shards.into_iter().find(|info| info.id == shard))
+}
+
+/// The records of a failed batch that are still there.
+async fn read_again(
+    shared: &Shared,
+    shard: &ShardInfo,
+    batch: &FailedRecord,
+) -> Result<Vec<Record>, OperatorError> {
+    let mut records = Vec::with_capacity(batch.records);
+    let mut cursor = Position(batch.first);
+    let last = Position(batch.last);
+    while cursor <= last && records.len() < batch.records {
+        let limit = ReadLimit { records: READ_RECORDS, bytes: READ_BYTES };
+        let read = Arc::clone(&shared.log).read(shard.key, ReadFrom::Position(cursor), limit).await;
+        let read = read.map_err(|error| OperatorError::Unavailable(error.to_string()))?;
+        let stands_still = read.records.is_empty() && read.next <= cursor;
+        records.extend(read.records.into_iter().filter(|record| batch.holds(record.position)));
+        if stands_still {
+            break;
+        }
+        cursor = read.next;
+    }
+    // The same positions of a stream that was created anew hold other records.
+    let arrivals = batch.first_arrival_ms..=batch.last_arrival_ms;
+    let created_before: BTreeSet<Position> =
+        records.iter().filter(|r| arrivals.contains(&r.arrival.millis())).map(|r| r.position).collect();
+    records.retain(|record| created_before.contains(&record.position));
+    Ok(records)
+}
+
+/// As few events as hold all of `records`.
+fn events(format: &EventFormat, records: &[Record]) -> Result<Vec<Bytes>, OperatorError> {
+    let mut events = Vec::new();
+    let mut begin = 0;
+    let mut size = EventSize::default();
+    for (index, record) in records.iter().enumerate() {
+        let larger = size.with(format.record_bytes(record));
+        if larger.fits() {
+            size = larger;
+            continue;
+        }
+        if index > begin {
+            events.push(format.build(&records[begin..index], None));
+        }
+        (begin, size) = (index, EventSize::default().with(format.record_bytes(record)));
+        if !size.fits() {
+            return Err(OperatorError::Conflict(format!(
+                "The record {} is larger than an event of {EVENT_BYTES_MAX} bytes can carry.",
+                format.shard().sequence_number(record)
+            )));
+        }
+    }
+    events.push(format.build(&records[begin..], None));
+    Ok(events)
+}
