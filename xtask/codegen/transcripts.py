@@ -216,8 +216,8 @@ def from_cbor(data, at=0):
     raise ValueError(data[at - 1])
 
 
-def request_lines(model, operation, params):
-    serializer = create_serializer(model.metadata["protocol"], include_validation=False)
+def request_lines(model, operation, params, protocol):
+    serializer = create_serializer(protocol, include_validation=False)
     request = serializer.serialize_to_request(params, operation)
     prepare_request_dict(request, endpoint_url="http://localhost")
     request = create_request_object(request).prepare()
@@ -225,7 +225,7 @@ def request_lines(model, operation, params):
     lines = [f"{request.method} {request.url.removeprefix('http://localhost')}"]
     lines += [f"{key}: {headers[key]}" for key in KEPT_HEADERS if key in headers]
     body = request.body or b""
-    return lines + ["", text(body)]
+    return lines + ["", body.hex() if protocol == "smithy-rpc-v2-cbor" else text(body)]
 
 
 def text(value):
@@ -259,7 +259,8 @@ def write():
                 if "Payload" in output:
                     output["Payload"] = b'{"answer": 1}'
                 out += [f"# {name} {case}", f"input {json.dumps(plain(params))}", f"output {json.dumps(plain(output))}"]
-                out += [f"--- {model.metadata['protocol']} request", *request_lines(model, operation, params)]
+                for protocol in model.metadata["protocols"] if service == "monitoring" else [model.metadata["protocol"]]:
+                    out += [f"--- {protocol} request", *request_lines(model, operation, params, protocol)]
                 if service == "kinesis" and not operation.has_event_stream_output:
                     out += ["--- cbor request", *cbor_lines(operation, params)]
         (GOLDEN / f"{service}.txt").write_text("\n".join(out) + "\n")
@@ -299,6 +300,11 @@ def parse(model, operation, protocol, status, headers, body):
         data = bytes.fromhex(body)
         return plain(from_cbor(data)[0]) if data else {}
     parser = create_parser(protocol)
+    if protocol == "smithy-rpc-v2-cbor":
+        answer = {"status_code": status, "headers": HeadersDict(headers), "body": bytes.fromhex(body)}
+        parsed = parser.parse(answer, operation.output_shape)
+        parsed.pop("ResponseMetadata", None)
+        return plain(parsed)
     if operation.has_event_stream_output:
         return parse_events(parser, operation, status, headers, bytes.fromhex(body))
     answer = {"status_code": status, "headers": HeadersDict(headers), "body": body.encode()}

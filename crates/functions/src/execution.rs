@@ -46,8 +46,10 @@ impl Functions {
             trace_id: None,
         };
         let version = spec.version.clone();
-        let RuntimeReport { outcome, log_tail, .. } = self.shared.executor.run(spec, payload, request).await;
+        let measure = self.shared.measures.begin(&scope, &target, self.shared.service_clock.now());
+        let RuntimeReport { outcome, log_tail, duration, .. } = self.shared.executor.run(spec, payload, request).await;
         let outcome = translated(outcome);
+        measure.end(&outcome, duration);
         let has_run = matches!(outcome, Outcome::Ok(_) | Outcome::FunctionError { .. });
         InvokeReport { request_id, executed_version: has_run.then_some(version), outcome, log_tail }
     }

@@ -9,12 +9,14 @@ use bytes::Bytes;
 use millstream_blobs::SharedBlobs;
 use millstream_catalog::SharedStore;
 use millstream_env::{HostClock, Random, ServiceClock, Tasks};
+use millstream_telemetry::Metrics;
 use millstream_types::Scope;
 
 use crate::asynchronous::Queue;
 use crate::code::{CodeStore, Downloads};
 use crate::execution::Specifications;
 use crate::failure::Failure;
+use crate::measures::Measures;
 use crate::parts::{ExecutionRoles, Executor};
 use crate::record::Lifecycle;
 use crate::store::{Records, split_function_key};
@@ -36,6 +38,8 @@ pub struct Options {
     pub strict_runtimes: bool,
     pub roles: Arc<dyn ExecutionRoles>,
     pub executor: Arc<dyn Executor>,
+    /// Where invocations are counted.
+    pub metrics: Metrics,
     pub service_clock: ServiceClock,
     pub host_clock: HostClock,
     pub random: Random,
@@ -67,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) strict_runtimes: bool,
     pub(crate) roles: Arc<dyn ExecutionRoles>,
     pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) measures: Measures,
     pub(crate) service_clock: ServiceClock,
     pub(crate) random: Random,
     pub(crate) tasks: Tasks,
@@ -99,6 +104,7 @@ impl Functions {
                 strict_runtimes: options.strict_runtimes,
                 roles: options.roles,
                 executor: options.executor,
+                measures: Measures::new(options.metrics),
                 service_clock,
                 random,
                 tasks: tasks.clone(),

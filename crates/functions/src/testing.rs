@@ -147,6 +147,7 @@ impl World {
             strict_runtimes: false,
             roles: Arc::new(OneRole),
             executor: Arc::clone(&script) as Arc<dyn Executor>,
+            metrics: Metrics::new(service_clock.clone()),
             service_clock,
             host_clock: HostClock::real(),
             random: Random::seeded(1),

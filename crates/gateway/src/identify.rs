@@ -15,7 +15,8 @@ pub(crate) enum Target {
     Lambda,
     Iam,
     Sts,
-    /// A form whose `Version` decides between IAM and STS.
+    Monitoring,
+    /// A form whose `Version` decides between IAM, STS and CloudWatch.
     Form,
     /// Millstream's own plain pages: health, metrics, downloads.
     Own,
@@ -31,7 +32,14 @@ pub(crate) fn identify(request: &Parts) -> Target {
         return Target::Own;
     }
     if let Some(target) = request.headers.get(TARGET_HEADER) {
-        return if target.as_bytes().starts_with(b"Logs_20140328") { Target::Logs } else { Target::Kinesis };
+        return match target.as_bytes() {
+            logs if logs.starts_with(b"Logs_20140328") => Target::Logs,
+            other if other.starts_with(b"GraniteServiceVersion20100801") => Target::Monitoring,
+            _ => Target::Kinesis,
+        };
+    }
+    if path.starts_with("/service/GraniteServiceVersion20100801/") {
+        return Target::Monitoring;
     }
     if is_dated(path) {
         return Target::Lambda;
@@ -42,6 +50,7 @@ pub(crate) fn identify(request: &Parts) -> Target {
         Some("lambda") => Target::Lambda,
         Some("iam") => Target::Iam,
         Some("sts") => Target::Sts,
+        Some("monitoring") => Target::Monitoring,
         _ if is_form(request) => Target::Form,
         _ => Target::Kinesis,
     }
@@ -104,6 +113,8 @@ mod tests {
             &[("x-amz-target", "Logs_20140328.GetLogEvents"), ("authorization", &signed_for("kinesis"))],
             Target::Logs,
         );
+        check("/", &[("x-amz-target", "GraniteServiceVersion20100801.ListMetrics")], Target::Monitoring);
+        check("/service/GraniteServiceVersion20100801/operation/ListMetrics", &[], Target::Monitoring);
         check("/2015-03-31/functions", &[], Target::Lambda);
         check("/2015-03-3/functions", &[], Target::Kinesis);
         check("/health/live", &[], Target::Own);
@@ -112,9 +123,13 @@ mod tests {
 
     #[test]
     fn otherwise_the_scope_does() {
-        for (service, target) in
-            [("iam", Target::Iam), ("sts", Target::Sts), ("lambda", Target::Lambda), ("sqs", Target::Kinesis)]
-        {
+        for (service, target) in [
+            ("iam", Target::Iam),
+            ("sts", Target::Sts),
+            ("monitoring", Target::Monitoring),
+            ("lambda", Target::Lambda),
+            ("sqs", Target::Kinesis),
+        ] {
             check("/", &[("authorization", &signed_for(service))], target);
         }
         check(

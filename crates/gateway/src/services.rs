@@ -4,7 +4,7 @@ use millstream_functions::Functions;
 use millstream_iam::Iam;
 use millstream_mapping::Mappings;
 use millstream_streams::Streams;
-use millstream_telemetry::Logs;
+use millstream_telemetry::{Logs, Metrics};
 
 /// Their handles; clones are the same services.
 #[derive(Clone, Debug)]
@@ -14,4 +14,5 @@ pub struct Services {
     pub functions: Functions,
     pub mappings: Mappings,
     pub logs: Logs,
+    pub metrics: Metrics,
 }

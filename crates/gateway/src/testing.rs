@@ -118,6 +118,7 @@ impl Fixture {
         };
         let logs = Logs::open(parts, millstream_telemetry::Options::default()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
+        let metrics = millstream_telemetry::Metrics::new(service_clock.clone());
         let functions = Functions::start(millstream_functions::Options {
             catalog: Arc::clone(&store),
             code: Arc::new(MemoryBlobs::new()),
@@ -126,6 +127,7 @@ impl Fixture {
             strict_runtimes: false,
             roles: Arc::new(AllRoles),
             executor: Arc::new(Echo),
+            metrics: metrics.clone(),
             service_clock: service_clock.clone(),
             host_clock: host_clock.clone(),
             random: random.clone(),
@@ -147,7 +149,7 @@ impl Fixture {
         });
         let troubles = Arc::<Mutex<Vec<String>>>::default();
         let gateway = Gateway::new(Parts {
-            services: Services { iam: iam.clone(), streams, functions, mappings, logs },
+            services: Services { iam: iam.clone(), streams, functions, mappings, logs, metrics },
             origin: origin::Options::default(),
             clock: host_clock,
             random,

@@ -5,6 +5,7 @@
 //! served by one process and carried out by another.
 //!
 //! - [`event`]: the JSON a function receives for a batch of records.
+//! - [`filter`]: the patterns that decide which records reach the function.
 //! - [`machine`]: what happens to the records of one shard, as a state machine without I/O.
 //! - `driver`: carries the machine's commands out; keeps positions, follows shards, watches permissions.
 //! - `operations`: what the API's operations do.

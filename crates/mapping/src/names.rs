@@ -98,10 +98,13 @@ mod tests {
         let consumer = EventSource::parse("arn:aws:kinesis:us-west-2:123456789012:stream/s/consumer/c:1545084650");
         assert!(matches!(&consumer, EventSource::Consumer(_)), "{consumer:?}");
         assert_eq!(consumer.stream().unwrap().name, "s");
-        for text in ["", "x", "arn:aws:sqs:us-west-2:123456789012:q", "arn:aws:kinesis:us-west-2:123456789012:stream/",
+        for text in [
+            "",
+            "x",
+            "arn:aws:sqs:us-west-2:123456789012:q",
+            "arn:aws:kinesis:us-west-2:123456789012:stream/",
             "arn:aws:kinesis:us-west-2:123456789012:stream/s/consumer/c",
-        ]
-        {
+        ] {
             assert_eq!(EventSource::parse(text), EventSource::Other, "{text}");
         }
     }

@@ -62,7 +62,8 @@ impl World {
         let parts = parts(&catalog, &log, &stream, &function, &destination, &identity, &clock, &host_clock);
         let (mappings, service) = Mappings::new(parts);
         tasks.spawn(service.run(tasks.clone()));
-        let world = Self { catalog, log, stream, function, destination, identity, time, clock, host_clock, mappings, tasks };
+        let world =
+            Self { catalog, log, stream, function, destination, identity, time, clock, host_clock, mappings, tasks };
         world.create_stream(1, shards).await;
         world
     }
@@ -90,7 +91,8 @@ impl World {
     fn start(&mut self) {
         self.tasks = Tasks::new();
         let Self { catalog, log, stream, function, destination, identity, clock, host_clock, .. } = self;
-        let (mappings, service) = Mappings::new(parts(catalog, log, stream, function, destination, identity, clock, host_clock));
+        let (mappings, service) =
+            Mappings::new(parts(catalog, log, stream, function, destination, identity, clock, host_clock));
         self.tasks.spawn(service.run(self.tasks.clone()));
         self.mappings = mappings;
     }

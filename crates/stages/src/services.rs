@@ -95,6 +95,7 @@ impl World {
         let logs = Logs::open(parts, millstream_telemetry::Options::default()).await?;
         // Functions take the whole folder over: it must be one of their own.
         let code = tempfile::tempdir()?;
+        let metrics = millstream_telemetry::Metrics::new(service_clock.clone());
         let functions = Functions::start(millstream_functions::Options {
             catalog: Arc::clone(&store),
             code: Arc::new(MemoryBlobs::new()),
@@ -103,6 +104,7 @@ impl World {
             strict_runtimes: false,
             roles: Arc::new(Nothing),
             executor: Arc::new(Nothing),
+            metrics: metrics.clone(),
             service_clock: service_clock.clone(),
             host_clock: host_clock.clone(),
             random: random.clone(),
@@ -122,7 +124,7 @@ impl World {
             random: random.clone(),
         });
         let gateway = Gateway::new(Parts {
-            services: Services { iam: iam.clone(), streams: streams.clone(), functions, mappings, logs },
+            services: Services { iam: iam.clone(), streams: streams.clone(), functions, mappings, logs, metrics },
             origin: origin::Options::default(),
             clock: host_clock.clone(),
             random,

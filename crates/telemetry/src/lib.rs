@@ -7,5 +7,7 @@
 //! each group, either files or memory. Metrics and the history of batches come with later issues.
 
 pub mod logs;
+pub mod metrics;
 
 pub use logs::{LogPermissions, LogTarget, LogWriter, Logs, OpenError, Options, Parts, Storage};
+pub use metrics::Metrics;

@@ -64,6 +64,8 @@ pub enum Protocol {
     RestJson,
     /// A form with `Action` and `Version`; XML answers.
     Query { version: &'static str, namespace: &'static str },
+    /// CloudWatch: awsJson 1.0, Smithy RPC v2 with CBOR, and a form; a client speaks the newest that it knows.
+    Several { target_prefix: &'static str, version: &'static str, namespace: &'static str },
 }
 
 impl Service {

@@ -96,6 +96,12 @@ fn protocol(metadata: &Value) -> Result<String> {
             text(metadata, "apiVersion")?,
             text(metadata, "xmlNamespace")?
         ),
+        "smithy-rpc-v2-cbor" => format!(
+            "Protocol::Several {{ target_prefix: {:?}, version: {:?}, namespace: {:?} }}",
+            text(metadata, "targetPrefix")?,
+            text(metadata, "apiVersion")?,
+            text(metadata, "xmlNamespace")?
+        ),
         other => bail!("the protocol {other} is not supported"),
     })
 }

@@ -2,7 +2,8 @@
 //!
 //! - [`json`]: Kinesis and Logs (awsJson, and CBOR for Kinesis), in the recorded order of checks.
 //! - [`records`]: the data path of Kinesis. [`subscribe`]: its event stream.
-//! - [`rest`]: Lambda. [`query`]: IAM and STS. [`own`]: health, metrics, downloads.
+//! - [`rest`]: Lambda. [`query`]: IAM and STS. [`several`]: CloudWatch, by whichever of its protocols.
+//! - [`own`]: health, metrics, downloads.
 //! - [`call`]: what all protocols share: the caller, his permissions, the call.
 
 mod call;
@@ -11,6 +12,7 @@ mod own;
 mod query;
 mod records;
 mod rest;
+mod several;
 mod subscribe;
 #[cfg(test)]
 mod tests;
@@ -144,6 +146,7 @@ impl Gateway {
             Target::Lambda => ("lambda", rest::serve(call, &tables.lambda, body).await),
             Target::Iam => ("iam", query::serve(call, Some(&tables.iam), body).await),
             Target::Sts => ("sts", query::serve(call, Some(&tables.sts), body).await),
+            Target::Monitoring => ("monitoring", several::serve(call, &tables.monitoring, body).await),
             Target::Form => ("other", query::serve(call, None, body).await),
         }
     }

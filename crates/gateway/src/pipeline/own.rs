@@ -49,7 +49,9 @@ async fn metrics(call: &Call<'_>) -> Answer {
     let held = crate::body::IN_FLIGHT_BYTES_MAX.saturating_sub(parts.budget.available());
     let shards = parts.services.streams.shard_metrics().await;
     let figures = parts.health.figures();
-    Answer::new(StatusCode::OK, "text/plain; version=0.0.4", parts.metrics.text(held, &shards, &figures))
+    let mut text = parts.metrics.text(held, &shards, &figures);
+    text.push_str(&parts.services.metrics.prometheus());
+    Answer::new(StatusCode::OK, "text/plain; version=0.0.4", text)
 }
 
 /// The archive behind a link that `GetFunction` gave out: the token is its own permission.

@@ -1,4 +1,4 @@
-//! IAM and STS: a form names the operation, XML answers it.
+//! IAM, STS and older clients of CloudWatch: a form names the operation, XML answers it.
 
 use bytes::Bytes;
 use http::Method;
@@ -7,6 +7,7 @@ use millstream_wire::protocol::{Encoding, Form, decode_value, encode_value, pars
 use millstream_wire::{ApiError, CommonError, Protocol};
 
 use super::call::{Call, OTHER_BYTES_MAX};
+use super::several::plain;
 use crate::answer::Answer;
 use crate::body::Received;
 use crate::operation::Table;
@@ -21,17 +22,21 @@ where
         Ok(received) => received,
         Err(error) => return call.refusal(fallback, Encoding::Query, &error.into()).closing(),
     };
+    let plain = match plain(call, &received.bytes) {
+        Ok(plain) => plain,
+        Err(error) => return call.refusal(fallback, Encoding::Query, &error.into()),
+    };
     let text = match call.head.method {
         // The query string says the same as a form; presigned calls use it.
         Method::GET => call.head.uri.query().unwrap_or_default().as_bytes(),
-        _ => &received.bytes[..],
+        _ => &plain[..],
     };
     let Some(form) = parse_form(text) else {
         return call.refusal(fallback, Encoding::Query, &CommonError::Malformed.into());
     };
     let table = signed_for.or_else(|| by_version(call, &form)).unwrap_or(fallback);
     let action = field(&form, "Action");
-    let answer = run(call, table, action, &received).await.unwrap_or_else(|error| {
+    let answer = run(call, table, action, &received, &plain).await.unwrap_or_else(|error| {
         call.log_failure(action, &error);
         call.refusal(table, Encoding::Query, &error)
     });
@@ -45,19 +50,25 @@ fn field<'a>(form: &'a Form<'_>, name: &str) -> &'a str {
 
 fn by_version<'a>(call: &'a Call<'_>, form: &Form<'_>) -> Option<&'a Table> {
     let tables = &call.shared.tables;
-    [&tables.iam, &tables.sts].into_iter().find(|table| match table.service.protocol {
-        Protocol::Query { version, .. } => field(form, "Version") == version,
+    [&tables.iam, &tables.sts, &tables.monitoring].into_iter().find(|table| match table.service.protocol {
+        Protocol::Query { version, .. } | Protocol::Several { version, .. } => field(form, "Version") == version,
         _ => false,
     })
 }
 
-async fn run(call: &Call<'_>, table: &Table, action: &str, received: &Received) -> Result<Answer, ApiError> {
+async fn run(
+    call: &Call<'_>,
+    table: &Table,
+    action: &str,
+    received: &Received,
+    plain: &Bytes,
+) -> Result<Answer, ApiError> {
     let context = call.authenticate(table.service.name, &received.sha256).await?;
     let Some(entry) = table.get(action) else {
         tracing::info!(service = table.service.name, action, "an operation was called that is not implemented");
         return Err(CommonError::UnknownOperation.into());
     };
-    let input = decode_value(table.service, entry.shape, Encoding::Query, &call.request(&received.bytes))?;
+    let input = decode_value(table.service, entry.shape, Encoding::Query, &call.request(plain))?;
     let output = call.run(entry, &context, input).await?;
     Ok(encode_value(table.service, entry.shape, Encoding::Query, &call.request_id, &output).into())
 }

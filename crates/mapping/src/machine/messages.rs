@@ -23,13 +23,21 @@ pub enum Event {
     /// Something was stored in the shard, or it was sealed. Only needed while [`super::ShardMachine::wants_tail`].
     Tail,
     /// The invocation of this lane ended.
-    Invoked { lane: usize, report: InvokeReport },
+    Invoked {
+        lane: usize,
+        report: InvokeReport,
+    },
     /// The failed batch of this lane is kept and at its destination, or it could not be brought there.
-    Discarded { lane: usize, delivered: Result<(), DeliveryProblem> },
+    Discarded {
+        lane: usize,
+        delivered: Result<(), DeliveryProblem>,
+    },
     /// What [`Command::Keep`] told with this ticket, and everything before, is durable.
     Kept(u64),
     /// [`super::ShardMachine::deadline`] has passed. `horizon` is the oldest position that has not expired.
-    Time { horizon: Position },
+    Time {
+        horizon: Position,
+    },
     /// Begin nothing new until [`Event::Resume`]; what runs goes on to its end.
     Suspend,
     Resume,

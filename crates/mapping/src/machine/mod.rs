@@ -48,8 +48,8 @@ pub use failed::{DiscardReason, FailedBatch, FailedInvocation};
 pub use history::{BatchEntry, BatchOutcome, Decision};
 pub use lane::LaneStatus;
 pub use messages::{Command, DeliveryProblem, Event};
-pub(crate) use response::is_success;
 pub use progress::{FailedOutline, LaneProgress, Progress, WindowProgress, WindowState};
+pub(crate) use response::is_success;
 pub use settings::Settings;
 
 use crate::event::EventFormat;
@@ -116,7 +116,8 @@ impl ShardMachine {
             }
         };
         let mut window = kept.as_ref().and_then(|kept| kept.window.clone());
-        let mut lanes = kept.as_ref().map_or_else(|| vec![LaneProgress::default(); settings.lanes], |k| k.lanes.clone());
+        let mut lanes =
+            kept.as_ref().map_or_else(|| vec![LaneProgress::default(); settings.lanes], |k| k.lanes.clone());
         let lanes = lanes.drain(..).enumerate().map(|(index, progress)| {
             let tumbling = settings.tumbling_window.map(|length| TumblingWindow::new(length, window.take()));
             Lane::new(index, progress, tumbling, &settings, now)
@@ -337,7 +338,8 @@ impl ShardMachine {
     fn tell_progress(&mut self, commands: &mut Vec<Command>) {
         let ticket = self.tickets.take();
         let progress = self.progress().or_else(|| self.told.clone());
-        let Some(progress) = progress.filter(|progress| ticket.is_some() || self.told.as_ref() != Some(progress)) else {
+        let Some(progress) = progress.filter(|progress| ticket.is_some() || self.told.as_ref() != Some(progress))
+        else {
             return;
         };
         self.told = Some(progress.clone());

@@ -55,8 +55,7 @@ impl Answer {
         if settings.tumbling_window.is_some() && state.is_none() {
             return Self { verdict: Verdict::NoState, state };
         }
-        let verdict =
-            if settings.partial_failures { partial(&failures, records, format) } else { Verdict::Success };
+        let verdict = if settings.partial_failures { partial(&failures, records, format) } else { Verdict::Success };
         Self { verdict, state }
     }
 }

@@ -2,8 +2,8 @@
 
 use millstream_types::Arn;
 use millstream_wire::lambda::{
-    CreateEventSourceMappingRequest, DestinationConfig, EventSourceMappingMetric, FilterCriteria,
-    FunctionResponseType, UpdateEventSourceMappingRequest,
+    CreateEventSourceMappingRequest, DestinationConfig, EventSourceMappingMetric, FilterCriteria, FunctionResponseType,
+    UpdateEventSourceMappingRequest,
 };
 
 use super::failure::Failure;

@@ -4,9 +4,7 @@ use millstream_iam::RequestContext;
 use millstream_wire::lambda::error::UpdateEventSourceMappingError;
 use millstream_wire::lambda::{EventSourceMappingConfiguration, UpdateEventSourceMappingRequest};
 
-use super::checks::{
-    check_access, check_destination_access, check_only_stream_settings, duplicate, find_function,
-};
+use super::checks::{check_access, check_destination_access, check_only_stream_settings, duplicate, find_function};
 use super::document::document;
 use super::failure::Failure;
 use super::get::mapping_key;

@@ -37,12 +37,7 @@ impl Mappings {
 
     /// Lets each lane of a paused mapping, or of one of its shards, begin one more invocation: the next batch or the next
     /// try, without waiting for a window or a back-off. Returns the number of shards that were told.
-    pub async fn step_mapping(
-        &self,
-        scope: &Scope,
-        uuid: &str,
-        shard: Option<&str>,
-    ) -> Result<usize, OperatorError> {
+    pub async fn step_mapping(&self, scope: &Scope, uuid: &str, shard: Option<&str>) -> Result<usize, OperatorError> {
         let (key, record) = find(&self.shared, scope, uuid).await?;
         if !record.paused {
             return Err(OperatorError::Conflict(format!(
@@ -125,9 +120,9 @@ impl Mappings {
                     ));
                 };
                 let identity = ShardIdentity { id: info.id, created_seconds: info.created_seconds };
-                let position = identity.position_of(&number).ok_or_else(|| {
-                    OperatorError::Invalid(format!("{number} is no sequence number of {}.", info.id))
-                })?;
+                let position = identity
+                    .position_of(&number)
+                    .ok_or_else(|| OperatorError::Invalid(format!("{number} is no sequence number of {}.", info.id)))?;
                 RewindTo::Position { position: position.0 }
             }
         };

@@ -157,21 +157,13 @@ fn info(prefix: &str, key: &str, batch: FailedRecord) -> Option<FailedBatchInfo>
     Some(FailedBatchInfo { id: id.to_owned(), shard, batch })
 }
 
-async fn shard_of(
-    shared: &Shared,
-    record: &MappingRecord,
-    shard: ShardId,
-) -> Result<Option<ShardInfo>, OperatorError> {
+async fn shard_of(shared: &Shared, record: &MappingRecord, shard: ShardId) -> Result<Option<ShardInfo>, OperatorError> {
     let shards = stream_of(shared, record).await?.unwrap_or_default();
     Ok(shards.into_iter().find(|info| info.id == shard))
 }
 
 /// The records of a failed batch that are still there.
-async fn read_again(
-    shared: &Shared,
-    shard: &ShardInfo,
-    batch: &FailedRecord,
-) -> Result<Vec<Record>, OperatorError> {
+async fn read_again(shared: &Shared, shard: &ShardInfo, batch: &FailedRecord) -> Result<Vec<Record>, OperatorError> {
     let mut records = Vec::with_capacity(batch.records);
     let mut cursor = Position(batch.first);
     let last = Position(batch.last);

@@ -146,9 +146,11 @@ impl Mappings {
         shards.sort_by_key(|shard| shard.id);
         let limit = limit.clamp(1, SHARDS_MAX);
         let kept = kept_positions(&self.shared, &key.uuid).await?;
-        let drained: BTreeSet<ShardId> = kept.iter().filter(|(_, kept)| kept.drained).map(|(shard, _)| *shard).collect();
+        let drained: BTreeSet<ShardId> =
+            kept.iter().filter(|(_, kept)| kept.drained).map(|(shard, _)| *shard).collect();
         let ready: BTreeSet<ShardId> = topology::ready(&shards, &drained).iter().map(|shard| shard.id).collect();
-        let mut page: Vec<ShardInfo> = shards.into_iter().filter(|shard| after.is_none_or(|id| shard.id > id)).collect();
+        let mut page: Vec<ShardInfo> =
+            shards.into_iter().filter(|shard| after.is_none_or(|id| shard.id > id)).collect();
         let more = page.len() > limit;
         page.truncate(limit);
         let next = page.last().filter(|_| more).map(|shard| shard.id);

@@ -45,7 +45,9 @@ pub enum DeliveryState {
     /// Not yet.
     NotDelivered,
     Delivered,
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
 }
 
 impl FailedRecord {

@@ -51,9 +51,13 @@ pub(crate) enum RewindTo {
     TrimHorizon,
     /// The end of the shard at the moment of the rewind.
     Latest,
-    AtTimestamp { ms: u64 },
+    AtTimestamp {
+        ms: u64,
+    },
     /// A position of the one shard that is rewound.
-    Position { position: u64 },
+    Position {
+        position: u64,
+    },
 }
 
 /// What `UpdateEventSourceMapping` can change. Members that have AWS's default are not written.
@@ -186,7 +190,10 @@ mod tests {
         let sample = include_bytes!("../../samples/mapping-v1.json");
         let record: MappingRecord = decode("sample", sample).unwrap();
         assert_eq!(record.v, FORMAT);
-        assert_eq!(record.settings, Settings { batch_size: 10, maximum_batching_window_in_seconds: 5, ..Settings::default() });
+        assert_eq!(
+            record.settings,
+            Settings { batch_size: 10, maximum_batching_window_in_seconds: 5, ..Settings::default() }
+        );
         assert_eq!(record.starting_position, StartingPosition::AtTimestamp { ms: 1_545_084_650_000 });
         assert_eq!(decode::<MappingRecord>("again", &encode(&record)).unwrap(), record);
     }

@@ -77,13 +77,15 @@ impl World {
         for expected in &starts {
             assert_eq!(crate::dates::seconds(Timestamp::from_millis(*expected)), start, "seed {seed}: {shard} window");
         }
-        let seen: Vec<u64> = event["state"]["seen"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        let seen: Vec<u64> =
+            event["state"]["seen"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
         assert!(seen.is_sorted_by(|a, b| a < b), "seed {seed}: {shard} counts records twice in a window: {seen:?}");
         if is_final {
             let is_inside = |stored: &&super::stream::Stored| {
                 crate::dates::seconds(Timestamp::from_millis(start_of(stored.record.arrival))) == start
             };
-            let known = self.shards[shard as usize].records.iter().filter(is_inside).filter(|s| s.known && s.discarded == 0);
+            let known =
+                self.shards[shard as usize].records.iter().filter(is_inside).filter(|s| s.known && s.discarded == 0);
             let known: Vec<u64> = known.map(|stored| stored.record.position.0).collect();
             let missing: Vec<&u64> = known.iter().filter(|position| !seen.contains(position)).collect();
             assert!(missing.is_empty(), "seed {seed}: {shard} closes a window without {missing:?}");
@@ -151,7 +153,11 @@ impl World {
             let open = self.shards[shard as usize].open(now, self.retention).find(is_own);
             if let Some(open) = open {
                 let open = open.record.position;
-                assert!(open >= kept.next, "seed {seed}: {shard} keeps {:?} in lane {lane}, {open:?} is open", kept.next);
+                assert!(
+                    open >= kept.next,
+                    "seed {seed}: {shard} keeps {:?} in lane {lane}, {open:?} is open",
+                    kept.next
+                );
             }
         }
     }

@@ -78,7 +78,8 @@ impl Answer<'_> {
     /// Reports `failed`, perhaps with others behind it, in any order.
     fn failing(&self, random: &Random, after_ms: u64, failed: &[Position]) -> Behaviour {
         let first = *failed.iter().min().expect("something failed");
-        let number = |record: &millstream_log::Record| json!({"itemIdentifier": self.shard.sequence_number(record).to_string()});
+        let number =
+            |record: &millstream_log::Record| json!({"itemIdentifier": self.shard.sequence_number(record).to_string()});
         let also = |position: Position| failed.contains(&position) || (position > first && random.below(3) == 0);
         let mut items: Vec<Value> =
             self.batch.records().iter().filter(|r| r.position == first || also(r.position)).map(number).collect();
@@ -94,7 +95,13 @@ impl Answer<'_> {
 
     /// Something that counts as a failure of the whole batch.
     fn malformed(&self, random: &Random) -> Behaviour {
-        let bad = [json!({"itemIdentifier": ""}), json!({"itemIdentifier": null}), json!({"foo": 1}), json!({"itemIdentifier": 123}), json!("x")];
+        let bad = [
+            json!({"itemIdentifier": ""}),
+            json!({"itemIdentifier": null}),
+            json!({"foo": 1}),
+            json!({"itemIdentifier": 123}),
+            json!("x"),
+        ];
         let mut body = if self.settings.partial_failures {
             json!({ "batchItemFailures": [bad[random.below(5) as usize]] })
         } else {

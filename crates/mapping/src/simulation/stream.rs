@@ -69,7 +69,16 @@ impl Shard {
             data,
             tag: 0,
         };
-        self.records.push(Stored { record, passes, dropped: false, processed: 0, known: false, failures: 0, discarded: 0, in_flight: 0 });
+        self.records.push(Stored {
+            record,
+            passes,
+            dropped: false,
+            processed: 0,
+            known: false,
+            failures: 0,
+            discarded: 0,
+            in_flight: 0,
+        });
     }
 
     pub(super) fn seal(&mut self) {

@@ -39,11 +39,35 @@ const STEPS_MAX: usize = 400_000;
 enum Action {
     Put,
     Reshard,
-    ReadDone { life: u32, shard: u32, result: Result<ReadBatch, ProcessingResult> },
-    InvokeDone { life: u32, shard: u32, lane: usize, batch: Arc<Batch>, behaviour: Box<Behaviour> },
-    Discarded { life: u32, shard: u32, lane: usize, failed: Arc<FailedBatch>, delivered: Result<(), DeliveryProblem> },
-    Kept { life: u32, shard: u32, ticket: u64 },
-    Timer { life: u32, shard: u32, at: u64 },
+    ReadDone {
+        life: u32,
+        shard: u32,
+        result: Result<ReadBatch, ProcessingResult>,
+    },
+    InvokeDone {
+        life: u32,
+        shard: u32,
+        lane: usize,
+        batch: Arc<Batch>,
+        behaviour: Box<Behaviour>,
+    },
+    Discarded {
+        life: u32,
+        shard: u32,
+        lane: usize,
+        failed: Arc<FailedBatch>,
+        delivered: Result<(), DeliveryProblem>,
+    },
+    Kept {
+        life: u32,
+        shard: u32,
+        ticket: u64,
+    },
+    Timer {
+        life: u32,
+        shard: u32,
+        at: u64,
+    },
     Flush,
     Crash,
     Start,
@@ -315,7 +339,8 @@ impl World {
         // What was not flushed is lost.
         self.unflushed.clear();
         for (index, shard) in (0..).zip(&mut self.shards) {
-            let kept = self.kept.get(&index).and_then(|kept| kept.progress.as_ref()).map_or(Position(0), Progress::floor);
+            let kept =
+                self.kept.get(&index).and_then(|kept| kept.progress.as_ref()).map_or(Position(0), Progress::floor);
             for stored in &mut shard.records {
                 stored.in_flight = 0;
                 stored.known &= stored.record.position < kept;

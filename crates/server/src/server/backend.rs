@@ -70,6 +70,7 @@ impl Backend {
         let writer = logs.writer(Arc::new(Identities(iam.clone())));
         let code_directory = place.run_directory.join("code");
         let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
+        let metrics = millstream_telemetry::Metrics::new(outside.service_clock.clone());
         let functions = Functions::start(millstream_functions::Options {
             catalog: Arc::clone(&storage.catalog),
             code: Arc::clone(&storage.code),
@@ -78,6 +79,7 @@ impl Backend {
             strict_runtimes: config.strict_runtimes,
             roles: Arc::new(Identities(iam.clone())),
             executor: Arc::new(runtime.clone()),
+            metrics: metrics.clone(),
             service_clock: outside.service_clock.clone(),
             host_clock: outside.host_clock.clone(),
             random: outside.random.clone(),
@@ -85,7 +87,7 @@ impl Backend {
         })
         .await?;
         let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions);
-        let services = Services { iam, streams, functions, mappings, logs };
+        let services = Services { iam, streams, functions, mappings, logs, metrics };
         Ok(Self { services, runtime, stages })
     }
 

@@ -8,5 +8,5 @@ mod write;
 pub(crate) use scan::{Extent, Item, Scanner, is_well_formed};
 pub(crate) use write::{
     BREAK, INDEFINITE_LIST, INDEFINITE_MAP, write_boolean, write_bytes, write_display, write_integer, write_real,
-    write_text, write_timestamp,
+    write_seconds, write_text, write_timestamp,
 };

@@ -53,6 +53,13 @@ pub(crate) fn write_timestamp(out: &mut Vec<u8>, timestamp: Timestamp) {
     out.extend_from_slice(&timestamp.millis().to_be_bytes());
 }
 
+/// Tag 1 and seconds as a double: Smithy RPC v2.
+pub(crate) fn write_seconds(out: &mut Vec<u8>, timestamp: Timestamp) {
+    out.push(0xc1);
+    #[expect(clippy::cast_precision_loss, reason = "a double holds the milliseconds of 285,000 years")]
+    write_real(out, timestamp.millis() as f64 / 1000.0);
+}
+
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).expect("lengths in memory fit in 64 bits")
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{REQUEST_ID, Samples, Visitor, settle, transcript};
 use crate::protocol::{Encoding, encode_error};
-use crate::{ApiError, CommonError, Operation, Protocol, Service, iam, kinesis, lambda, logs, sts};
+use crate::{ApiError, CommonError, Operation, Protocol, Service, iam, kinesis, lambda, logs, monitoring, sts};
 
 #[derive(Default)]
 struct Errors {
@@ -44,6 +44,7 @@ fn encodings(service: &Service) -> &'static [Encoding] {
         Protocol::Json { .. } => &[Encoding::Json11],
         Protocol::RestJson => &[Encoding::RestJson],
         Protocol::Query { .. } => &[Encoding::Query],
+        Protocol::Several { .. } => &[Encoding::Json10, Encoding::RpcCbor, Encoding::Query],
     }
 }
 
@@ -75,6 +76,7 @@ fn error_transcripts() {
     iam::op::visit(&mut errors);
     sts::op::visit(&mut errors);
     logs::op::visit(&mut errors);
+    monitoring::op::visit(&mut errors);
     let mut text = String::new();
     for ((service, encoding, name), lines) in errors.answers {
         writeln!(text, "# {service} {encoding} {name}\n{}", lines.join("\n")).expect("writing to a string succeeds");

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use crate::error::Samples;
 use crate::protocol::{Encoding, Request, decode_value, encode};
 use crate::typed::Typed;
-use crate::{Operation, Service, iam, kinesis, lambda, logs, sts};
+use crate::{Operation, Protocol, Service, iam, kinesis, lambda, logs, monitoring, sts};
 use from_json::from_json;
 use transcript::{Case, Transcript};
 
@@ -75,10 +75,12 @@ impl Visitor for Runner {
 /// Checks that the request means the input, and gives the answer with the output.
 fn exchange<O: Operation>(service: &Service, case: &Case, protocol: &str) -> Vec<String> {
     let encoding = match protocol {
+        "json" if matches!(service.protocol, Protocol::Several { .. }) => Encoding::Json10,
         "json" => Encoding::Json11,
         "cbor" => Encoding::Cbor,
         "rest-json" => Encoding::RestJson,
         "query" => Encoding::Query,
+        "smithy-rpc-v2-cbor" => Encoding::RpcCbor,
         other => panic!("unknown protocol {other}"),
     };
     let shape = O::shape();
@@ -128,4 +130,9 @@ fn sts_transcripts() {
 #[test]
 fn logs_transcripts() {
     run("logs", logs::op::visit);
+}
+
+#[test]
+fn monitoring_transcripts() {
+    run("monitoring", monitoring::op::visit);
 }

@@ -92,7 +92,7 @@ pub(super) fn request(lines: &[String], encoding: Encoding) -> (String, HeaderMa
         (HeaderName::try_from(name).expect("a name"), HeaderValue::try_from(value).expect("a value"))
     });
     let body = body[1..].join("\n");
-    let body = if encoding == Encoding::Cbor { from_hex(&body) } else { body.into_bytes() };
+    let body = if matches!(encoding, Encoding::Cbor | Encoding::RpcCbor) { from_hex(&body) } else { body.into_bytes() };
     (target.to_owned(), headers.collect(), Bytes::from(body))
 }
 
@@ -107,7 +107,7 @@ pub(super) fn answer(response: &Response<Bytes>, encoding: Encoding) -> Vec<Stri
     let is_event_stream = response.headers().get(CONTENT_TYPE).is_some_and(|value| value == event_stream::CONTENT_TYPE);
     let body = match encoding {
         _ if is_event_stream => to_hex(body),
-        Encoding::Cbor => to_hex(body),
+        Encoding::Cbor | Encoding::RpcCbor => to_hex(body),
         _ => String::from_utf8(body.to_vec()).expect("the samples are text"),
     };
     lines.extend([String::new(), body]);

@@ -6,17 +6,28 @@
 use http::HeaderName;
 
 use crate::error::{ApiError, CommonError, ErrorField, Fault, MessageKey, ModelledError};
-use crate::operation::Service;
+use crate::operation::{Protocol, Service};
 use crate::protocol::{Answer, Encoding, xml};
 use crate::shape::Location;
 use crate::{cbor, json};
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+/// The code that clients knew while the service spoke the query protocol only; their programs still compare with it.
+const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
+/// Codes of the query protocol whose exception has another name in the protocols that came later (CloudWatch model).
+const EXCEPTION_NAMES: [(&str, &str); 4] = [
+    ("InternalServiceError", "InternalServiceFault"),
+    ("InvalidParameterCombination", "InvalidParameterCombinationException"),
+    ("InvalidParameterValue", "InvalidParameterValueException"),
+    ("MissingParameter", "MissingRequiredParameterException"),
+];
 
 /// An error ready to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Described {
     pub code: &'static str,
+    /// The code in the query protocol, which services of several protocols tell beside the other.
+    query_code: &'static str,
     pub status: u16,
     /// Left out of the body when there is none.
     pub message: Option<String>,
@@ -30,9 +41,14 @@ pub struct Described {
 /// The form of an error in an encoding of a service.
 pub fn describe(service: &Service, encoding: Encoding, error: &ApiError) -> Described {
     match error {
+        ApiError::Common(error)
+            if encoding != Encoding::Query && matches!(service.protocol, Protocol::Several { .. }) =>
+        {
+            Described { query_code: in_query(service, error).code, ..in_json(service, error) }
+        }
         ApiError::Modelled(error) => modelled(error),
         ApiError::Common(error) => match encoding {
-            Encoding::Json10 | Encoding::Json11 | Encoding::Cbor => in_json(service, error),
+            Encoding::Json10 | Encoding::Json11 | Encoding::Cbor | Encoding::RpcCbor => in_json(service, error),
             Encoding::RestJson => in_rest_json(service, error),
             Encoding::Query => in_query(service, error),
         },
@@ -43,6 +59,7 @@ fn modelled(error: &ModelledError) -> Described {
     let ModelledError { shape, message, fields } = error;
     Described {
         code: shape.code,
+        query_code: shape.code,
         status: shape.status,
         message: Some(message.clone()),
         message_key: shape.message_key,
@@ -55,7 +72,16 @@ fn modelled(error: &ModelledError) -> Described {
 impl Described {
     fn new(code: &'static str, status: u16, message: Option<String>) -> Self {
         let fault = if status < 500 { Fault::Sender } else { Fault::Receiver };
-        Self { code, status, message, message_key: MessageKey::Small, typed: false, fault, fields: Vec::new() }
+        Self {
+            code,
+            query_code: code,
+            status,
+            message,
+            message_key: MessageKey::Small,
+            typed: false,
+            fault,
+            fields: Vec::new(),
+        }
     }
 
     fn capital(mut self) -> Self {
@@ -140,13 +166,17 @@ fn in_query(service: &Service, error: &CommonError) -> Described {
 
 pub(super) fn write(answer: &mut Answer, service: &Service, encoding: Encoding, request_id: &str, error: &Described) {
     match encoding {
-        Encoding::Json10 | Encoding::Json11 => write_json(answer, error, Some(error.code)),
-        Encoding::Cbor => write_cbor(answer, error),
+        Encoding::Json10 | Encoding::Json11 => write_json(answer, error, Some(exception_name(service, error.code))),
+        Encoding::Cbor | Encoding::RpcCbor => write_cbor(answer, error, exception_name(service, error.code)),
         Encoding::RestJson => {
             answer.header(ERROR_TYPE, error.code);
             write_json(answer, error, None);
         }
         Encoding::Query => write_xml(answer, service, request_id, error),
+    }
+    if matches!(service.protocol, Protocol::Several { .. }) && encoding != Encoding::Query {
+        let kind = if error.fault == Fault::Sender { "Sender" } else { "Receiver" };
+        answer.header(QUERY_ERROR, &format!("{};{kind}", error.query_code));
     }
     for field in error.fields.iter().filter(|field| field.location == Location::Header) {
         if let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) {
@@ -185,9 +215,17 @@ fn write_json(answer: &mut Answer, error: &Described, code: Option<&str>) {
     answer.body.extend_from_slice(end);
 }
 
-fn write_cbor(answer: &mut Answer, error: &Described) {
+/// What the body of an error names in a service that is not spoken to by query alone.
+fn exception_name(service: &Service, code: &'static str) -> &'static str {
+    if !matches!(service.protocol, Protocol::Several { .. }) {
+        return code;
+    }
+    EXCEPTION_NAMES.iter().find(|(query, _)| *query == code).map_or(code, |(_, name)| name)
+}
+
+fn write_cbor(answer: &mut Answer, error: &Described, code: &str) {
     answer.body.push(cbor::INDEFINITE_MAP);
-    for (key, text) in texts(error, Some(error.code)) {
+    for (key, text) in texts(error, Some(code)) {
         cbor::write_text(&mut answer.body, key);
         cbor::write_text(&mut answer.body, text);
     }

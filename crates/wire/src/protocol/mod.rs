@@ -41,6 +41,8 @@ pub enum Encoding {
     RestJson,
     /// A form in, XML out.
     Query,
+    /// Smithy RPC v2 with CBOR: standard timestamps, the operation in the path.
+    RpcCbor,
 }
 
 /// The parts of a request that hold its input.
@@ -54,6 +56,7 @@ pub struct Request<'a> {
     pub body: &'a Bytes,
 }
 
+const SMITHY_PROTOCOL: HeaderName = HeaderName::from_static("smithy-protocol");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 impl Encoding {
@@ -65,6 +68,7 @@ impl Encoding {
             Self::Cbor => "application/x-amz-cbor-1.1",
             Self::RestJson => "application/json",
             Self::Query => "text/xml",
+            Self::RpcCbor => "application/cbor",
         }
     }
 }
@@ -88,7 +92,8 @@ pub fn decode_value(
 ) -> Result<Value, CommonError> {
     let decoded = match encoding {
         Encoding::Json10 | Encoding::Json11 => json::decode(operation.input, request.body),
-        Encoding::Cbor => cbor::decode(operation.input, request.body),
+        Encoding::Cbor => cbor::decode(operation.input, request.body, cbor::Dialect::Kinesis),
+        Encoding::RpcCbor => cbor::decode(operation.input, request.body, cbor::Dialect::Smithy),
         Encoding::RestJson => rest_json::decode(operation, request),
         Encoding::Query => query::decode(operation.input, request),
     };
@@ -122,7 +127,10 @@ pub fn encode_value(
         Encoding::Json10 | Encoding::Json11 => {
             operation.output.iter().for_each(|shape| json::encode(&mut answer.body, shape, output));
         }
-        Encoding::Cbor => operation.output.iter().for_each(|shape| cbor::encode(&mut answer.body, shape, output)),
+        Encoding::Cbor | Encoding::RpcCbor => {
+            let dialect = if encoding == Encoding::Cbor { cbor::Dialect::Kinesis } else { cbor::Dialect::Smithy };
+            operation.output.iter().for_each(|shape| cbor::encode(&mut answer.body, shape, output, dialect));
+        }
         Encoding::RestJson => rest_json::encode(&mut answer, operation, output),
         Encoding::Query => xml::encode(&mut answer.body, service, operation, request_id, output),
     }
@@ -156,6 +164,9 @@ impl Answer {
         let mut answer = Self { status, headers: HeaderMap::new(), body: Vec::new() };
         answer.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(encoding.content_type()));
         answer.header(REQUEST_ID, request_id);
+        if encoding == Encoding::RpcCbor {
+            answer.header(SMITHY_PROTOCOL, "rpc-v2-cbor");
+        }
         answer
     }
 

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::CommonError;
 use crate::shape::{Kind, Shape};
-use crate::{iam, kinesis, lambda, logs, sts};
+use crate::{iam, kinesis, lambda, logs, monitoring, sts};
 
-const SERVICES: [&Service; 5] = [&kinesis::SERVICE, &lambda::SERVICE, &iam::SERVICE, &sts::SERVICE, &logs::SERVICE];
+const SERVICES: [&Service; 6] =
+    [&kinesis::SERVICE, &lambda::SERVICE, &iam::SERVICE, &sts::SERVICE, &logs::SERVICE, &monitoring::SERVICE];
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
@@ -210,6 +211,7 @@ fn encodings(service: &Service) -> &'static [Encoding] {
         crate::Protocol::Json { .. } => &[Encoding::Json11, Encoding::Cbor],
         crate::Protocol::RestJson => &[Encoding::RestJson],
         crate::Protocol::Query { .. } => &[Encoding::Query],
+        crate::Protocol::Several { .. } => &[Encoding::Json10, Encoding::RpcCbor, Encoding::Query],
     }
 }
 
@@ -273,8 +275,8 @@ proptest! {
         json::encode(&mut body, operation.input, &value);
         prop_assert_eq!(json::decode(operation.input, &body), Ok(expected.clone()));
         body.clear();
-        cbor::encode(&mut body, operation.input, &value);
-        prop_assert_eq!(cbor::decode(operation.input, &body), Ok(expected.clone()));
+        cbor::encode(&mut body, operation.input, &value, cbor::Dialect::Kinesis);
+        prop_assert_eq!(cbor::decode(operation.input, &body, cbor::Dialect::Kinesis), Ok(expected.clone()));
     }
 
     /// Whatever passes the constraints becomes a typed input; whatever arrives is answered without a panic.
@@ -299,7 +301,8 @@ proptest! {
     ) {
         let mut body = Vec::new();
         match encoding {
-            Encoding::Cbor => cbor::encode(&mut body, operation.input, &value),
+            Encoding::Cbor => cbor::encode(&mut body, operation.input, &value, cbor::Dialect::Kinesis),
+            Encoding::RpcCbor => cbor::encode(&mut body, operation.input, &value, cbor::Dialect::Smithy),
             _ => json::encode(&mut body, operation.input, &value),
         }
         let at = at.index(body.len());

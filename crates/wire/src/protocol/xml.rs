@@ -32,7 +32,7 @@ pub(super) fn encode(
 
 pub(super) fn namespace(service: &Service) -> &'static str {
     match service.protocol {
-        Protocol::Query { namespace, .. } => namespace,
+        Protocol::Query { namespace, .. } | Protocol::Several { namespace, .. } => namespace,
         Protocol::Json { .. } | Protocol::RestJson => "",
     }
 }

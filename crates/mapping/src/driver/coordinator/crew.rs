@@ -105,13 +105,7 @@ impl Coordinator {
         }
     }
 
-    fn start_worker(
-        &mut self,
-        machine: ShardMachine,
-        assignment: &Arc<Assignment>,
-        shard: &ShardInfo,
-        tasks: &Tasks,
-    ) {
+    fn start_worker(&mut self, machine: ShardMachine, assignment: &Arc<Assignment>, shard: &ShardInfo, tasks: &Tasks) {
         let (line, requests) = mpsc::channel(REQUESTS_MAX);
         let lines = Lines { orders: self.orders.subscribe(), requests, reports: self.reports.0.clone() };
         let worker = Worker::new(Arc::clone(&self.shared), Arc::clone(assignment), shard.clone(), machine, lines);
@@ -132,9 +126,7 @@ impl Coordinator {
             (Some(progress), _) => Start::Kept(progress),
             (None, StartingPosition::AtTimestamp { ms }) => Start::At(ReadFrom::Time(Timestamp::from_millis(ms))),
             // With LATEST the shards of the start have a kept position; one without came later, by a split or merge.
-            (None, StartingPosition::TrimHorizon | StartingPosition::Latest) => {
-                Start::Kept(Progress::at(Position(0)))
-            }
+            (None, StartingPosition::TrimHorizon | StartingPosition::Latest) => Start::Kept(Progress::at(Position(0))),
         };
         let identity = ShardIdentity { id: shard.id, created_seconds: shard.created_seconds };
         let format = EventFormat::new(identity, &work.event_source_arn, &work.stream.region, &work.role_arn);

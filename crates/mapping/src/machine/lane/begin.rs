@@ -2,12 +2,12 @@
 
 use millstream_log::Record;
 
+use super::piece::Piece;
 use super::{Lane, State, Step};
 use crate::machine::failed::DiscardReason;
 use crate::machine::intake::Front;
 use crate::machine::messages::Command;
 use crate::machine::table::Cause;
-use super::piece::Piece;
 
 impl Lane {
     /// Begins what can begin.
@@ -32,7 +32,9 @@ impl Lane {
             self.discard(step, DiscardReason::TooLarge, Cause::TooLarge);
             return;
         }
-        if !self.permit && let Some(until) = piece.not_before().filter(|moment| *moment > step.now) {
+        if !self.permit
+            && let Some(until) = piece.not_before().filter(|moment| *moment > step.now)
+        {
             self.enter(State::Waiting { until }, Cause::NotYet);
             return;
         }

@@ -91,13 +91,7 @@ impl Lane {
     }
 
     /// The batch as a whole failed in the function. `may_bisect` is false when the function said where.
-    fn failed(
-        &mut self,
-        step: &mut Step<'_>,
-        invocation: FailedInvocation,
-        outcome: BatchOutcome,
-        may_bisect: bool,
-    ) {
+    fn failed(&mut self, step: &mut Step<'_>, invocation: FailedInvocation, outcome: BatchOutcome, may_bisect: bool) {
         let settings = &step.rules.settings;
         let request_id = invocation.request_id.clone();
         let piece = self.pieces.front_mut().expect("a batch was in flight");
@@ -122,12 +116,7 @@ impl Lane {
     }
 
     /// The function was not reached: this uses up no retry.
-    fn not_delivered(
-        &mut self,
-        step: &mut Step<'_>,
-        request_id: String,
-        result: ProcessingResult,
-    ) -> ProcessingResult {
+    fn not_delivered(&mut self, step: &mut Step<'_>, request_id: String, result: ProcessingResult) -> ProcessingResult {
         self.tell(step, BatchOutcome::NotDelivered, Decision::RetryNotCounted, request_id);
         let piece = self.pieces.front_mut().expect("a batch was in flight");
         let wait = piece.count_not_delivered();

@@ -1,0 +1,144 @@
+//! All series, by their names.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use millstream_env::{ServiceClock, Timestamp};
+use millstream_types::Scope;
+
+use super::Unit;
+use super::series::{HOURS_KEPT, Series};
+
+/// Most series at a time.
+pub const SERIES_MAX: usize = 4096;
+/// Between two searches for series without data.
+const SWEEP_PAUSE_MS: u64 = 60_000;
+
+/// What identifies a series. Ordered as listings show metrics.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) scope: Scope,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// Sorted: their order does not matter (CloudWatch).
+    pub(super) dimensions: Vec<(String, String)>,
+    pub(super) unit: Unit,
+}
+
+impl Key {
+    pub(super) fn new(scope: &Scope, namespace: &str, name: &str, dimensions: &[(&str, &str)], unit: Unit) -> Self {
+        let mut dimensions: Vec<_> =
+            dimensions.iter().map(|(n, value)| ((*n).to_owned(), (*value).to_owned())).collect();
+        dimensions.sort();
+        Self { scope: scope.clone(), namespace: namespace.to_owned(), name: name.to_owned(), dimensions, unit }
+    }
+
+    /// The same metric, whatever the unit.
+    pub(super) fn is_metric(&self, other: &Self) -> bool {
+        (&self.scope, &self.namespace, &self.name, &self.dimensions)
+            == (&other.scope, &other.namespace, &other.name, &other.dimensions)
+    }
+}
+
+/// There are [`SERIES_MAX`] series already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there are {SERIES_MAX} metrics with data already")]
+pub(super) struct TooManySeries;
+
+/// All metrics. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    clock: ServiceClock,
+    series: RwLock<BTreeMap<Key, Series>>,
+    steps: Arc<AtomicUsize>,
+    /// When idle series were looked for last, in milliseconds.
+    swept: AtomicU64,
+}
+
+impl Metrics {
+    pub fn new(clock: ServiceClock) -> Self {
+        let (series, steps, swept) = (RwLock::default(), Arc::default(), AtomicU64::new(0));
+        Self { inner: Arc::new(Inner { clock, series, steps, swept }) }
+    }
+
+    /// The series of a metric: a microsecond, so that it may be asked for each time, though whoever records often keeps
+    /// it. One that is kept is not dropped for being idle. Beyond [`SERIES_MAX`] what is recorded is lost.
+    pub fn series(
+        &self,
+        scope: &Scope,
+        namespace: &str,
+        name: &str,
+        dimensions: &[(&str, &str)],
+        unit: Unit,
+    ) -> Series {
+        self.obtain(Key::new(scope, namespace, name, dimensions, unit)).unwrap_or_else(|TooManySeries| {
+            tracing::debug!(namespace, name, "a metric is not kept: there are too many");
+            Series::new(Arc::default())
+        })
+    }
+
+    pub(super) fn obtain(&self, key: Key) -> Result<Series, TooManySeries> {
+        if let Some(known) = self.inner.series.read().expect("no code panics while holding this lock").get(&key) {
+            return Ok(known.clone());
+        }
+        let mut all = self.inner.series.write().expect("no code panics while holding this lock");
+        self.sweep(&mut all);
+        if let Some(known) = all.get(&key) {
+            return Ok(known.clone());
+        }
+        if all.len() >= SERIES_MAX {
+            return Err(TooManySeries);
+        }
+        Ok(all.entry(key).or_insert(Series::new(Arc::clone(&self.inner.steps))).clone())
+    }
+
+    /// The series of a metric, one for each unit.
+    pub(super) fn of_metric(&self, key: &Key) -> Vec<(Unit, Series)> {
+        let all = self.inner.series.read().expect("no code panics while holding this lock");
+        let first = Key { unit: Unit::ALL[0], ..key.clone() };
+        let from = all.range((Bound::Included(first), Bound::Unbounded));
+        from.take_while(|(found, _)| found.is_metric(key)).map(|(found, series)| (found.unit, series.clone())).collect()
+    }
+
+    /// Every series with data that is still kept, in order.
+    pub(super) fn all(&self) -> Vec<(Key, Series)> {
+        let now = self.now();
+        let all = self.inner.series.read().expect("no code panics while holding this lock");
+        all.iter()
+            .filter(|(_, series)| !is_old(series, now))
+            .map(|(key, series)| (key.clone(), series.clone()))
+            .collect()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// Drops the series that nobody holds and that have no data any more.
+    fn sweep(&self, all: &mut BTreeMap<Key, Series>) {
+        let now = self.now();
+        if now.millis() < self.inner.swept.load(Ordering::Relaxed).saturating_add(SWEEP_PAUSE_MS) {
+            return;
+        }
+        self.inner.swept.store(now.millis(), Ordering::Relaxed);
+        all.retain(|_, series| {
+            let keep = series.is_shared() || !is_old(series, now);
+            if !keep {
+                series.forget();
+            }
+            keep
+        });
+    }
+}
+
+fn is_old(series: &Series, now: Timestamp) -> bool {
+    now.since(series.newest()) > Duration::from_hours(HOURS_KEPT)
+}
