@@ -143,6 +143,7 @@ impl Fixture {
             source: Arc::new(streams.clone()),
             targets: Arc::new(NoTargets),
             permissions: Arc::new(iam.clone()),
+            metrics: metrics.clone(),
             clock: service_clock,
             host_clock: host_clock.clone(),
             random: random.clone(),

@@ -119,6 +119,7 @@ impl World {
             source: Arc::new(streams.clone()),
             targets: Arc::new(Nothing),
             permissions: Arc::new(iam.clone()),
+            metrics: metrics.clone(),
             clock: service_clock,
             host_clock: host_clock.clone(),
             random: random.clone(),

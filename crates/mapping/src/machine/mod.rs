@@ -147,7 +147,7 @@ impl ShardMachine {
             }
             Event::Tail => self.reader.tail(),
             Event::Invoked { lane, report } => {
-                self.with_lane(now, lane, &mut commands, |lane, step| lane.invoked(step, report));
+                self.with_lane(now, lane, &mut commands, |lane, step| lane.invoked(step, &report));
             }
             Event::Discarded { lane, delivered } => {
                 self.with_lane(now, lane, &mut commands, |lane, step| lane.discarded(step, delivered));

@@ -12,7 +12,7 @@ use millstream_iam::{AuthMode, Iam};
 use millstream_mapping::Mappings;
 use millstream_runtime::Runtime;
 use millstream_streams::Streams;
-use millstream_telemetry::Logs;
+use millstream_telemetry::{Logs, Metrics};
 
 use super::Outside;
 use super::adapters::{FunctionLogs, Identities};
@@ -70,7 +70,7 @@ impl Backend {
         let writer = logs.writer(Arc::new(Identities(iam.clone())));
         let code_directory = place.run_directory.join("code");
         let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
-        let metrics = millstream_telemetry::Metrics::new(outside.service_clock.clone());
+        let metrics = Metrics::new(outside.service_clock.clone());
         let functions = Functions::start(millstream_functions::Options {
             catalog: Arc::clone(&storage.catalog),
             code: Arc::clone(&storage.code),
@@ -86,7 +86,7 @@ impl Backend {
             tasks: stages.functions.clone(),
         })
         .await?;
-        let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions);
+        let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions, &metrics);
         let services = Services { iam, streams, functions, mappings, logs, metrics };
         Ok(Self { services, runtime, stages })
     }
@@ -167,6 +167,7 @@ fn start_mappings(
     iam: &Iam,
     streams: &Streams,
     functions: &Functions,
+    metrics: &Metrics,
 ) -> Mappings {
     let (mappings, service) = Mappings::new(millstream_mapping::Parts {
         catalog: Arc::clone(&storage.catalog),
@@ -176,6 +177,7 @@ fn start_mappings(
         source: Arc::new(streams.clone()),
         targets: Arc::new(functions.clone()),
         permissions: Arc::new(iam.clone()),
+        metrics: metrics.clone(),
         clock: outside.service_clock.clone(),
         host_clock: outside.host_clock.clone(),
         random: outside.random.clone(),
