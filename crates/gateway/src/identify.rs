@@ -15,6 +15,8 @@ pub(crate) enum Target {
     Lambda,
     Iam,
     Sts,
+    /// Millstream's own operations.
+    Millstream,
     /// A form whose `Version` decides between IAM and STS.
     Form,
     /// Millstream's own plain pages: health, metrics, downloads.
@@ -31,7 +33,11 @@ pub(crate) fn identify(request: &Parts) -> Target {
         return Target::Own;
     }
     if let Some(target) = request.headers.get(TARGET_HEADER) {
-        return if target.as_bytes().starts_with(b"Logs_20140328") { Target::Logs } else { Target::Kinesis };
+        return match target.as_bytes() {
+            target if target.starts_with(b"Logs_20140328") => Target::Logs,
+            target if target.starts_with(b"Millstream.") => Target::Millstream,
+            _ => Target::Kinesis,
+        };
     }
     if is_dated(path) {
         return Target::Lambda;
@@ -42,6 +48,7 @@ pub(crate) fn identify(request: &Parts) -> Target {
         Some("lambda") => Target::Lambda,
         Some("iam") => Target::Iam,
         Some("sts") => Target::Sts,
+        Some("millstream") => Target::Millstream,
         _ if is_form(request) => Target::Form,
         _ => Target::Kinesis,
     }
@@ -104,6 +111,7 @@ mod tests {
             &[("x-amz-target", "Logs_20140328.GetLogEvents"), ("authorization", &signed_for("kinesis"))],
             Target::Logs,
         );
+        check("/", &[("x-amz-target", "Millstream.GetClock")], Target::Millstream);
         check("/2015-03-31/functions", &[], Target::Lambda);
         check("/2015-03-3/functions", &[], Target::Kinesis);
         check("/health/live", &[], Target::Own);

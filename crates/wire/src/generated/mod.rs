@@ -6,4 +6,5 @@ pub mod iam;
 pub mod kinesis;
 pub mod lambda;
 pub mod logs;
+pub mod millstream;
 pub mod sts;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{REQUEST_ID, Samples, Visitor, settle, transcript};
 use crate::protocol::{Encoding, encode_error};
-use crate::{ApiError, CommonError, Operation, Protocol, Service, iam, kinesis, lambda, logs, sts};
+use crate::{ApiError, CommonError, Operation, Protocol, Service, iam, kinesis, lambda, logs, millstream, sts};
 
 #[derive(Default)]
 struct Errors {
@@ -75,6 +75,7 @@ fn error_transcripts() {
     iam::op::visit(&mut errors);
     sts::op::visit(&mut errors);
     logs::op::visit(&mut errors);
+    millstream::op::visit(&mut errors);
     let mut text = String::new();
     for ((service, encoding, name), lines) in errors.answers {
         writeln!(text, "# {service} {encoding} {name}\n{}", lines.join("\n")).expect("writing to a string succeeds");

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use crate::error::Samples;
 use crate::protocol::{Encoding, Request, decode_value, encode};
 use crate::typed::Typed;
-use crate::{Operation, Service, iam, kinesis, lambda, logs, sts};
+use crate::{Operation, Service, iam, kinesis, lambda, logs, millstream, sts};
 use from_json::from_json;
 use transcript::{Case, Transcript};
 
@@ -128,4 +128,9 @@ fn sts_transcripts() {
 #[test]
 fn logs_transcripts() {
     run("logs", logs::op::visit);
+}
+
+#[test]
+fn millstream_transcripts() {
+    run("millstream", millstream::op::visit);
 }
