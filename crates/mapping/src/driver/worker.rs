@@ -4,6 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use millstream_env::BoxFuture;
+use millstream_env::activity::{Kind, Party, Standing, Subject, Unseen};
 use millstream_functions::{Invocation, InvokeReport};
 use millstream_log::{ReadBatch, ReadError, ReadFrom, ReadLimit, Tail};
 use millstream_types::{Scope, ShardId};
@@ -59,6 +60,8 @@ pub(super) struct Worker {
     tail: Option<Tail>,
     read: Option<BoxFuture<'static, Result<ReadBatch, ReadError>>>,
     invocation: Option<BoxFuture<'static, InvokeReport>>,
+    /// At work from the start on, so that the coordinator can rest once the worker is made.
+    party: Option<Party>,
 }
 
 /// Whether a worker goes on.
@@ -66,6 +69,17 @@ pub(super) struct Worker {
 enum Flow {
     Continue,
     End,
+}
+
+/// What a worker was woken by.
+enum WakeUp {
+    Orders,
+    /// There is no coordinator any more.
+    Abandoned,
+    Invoked(InvokeReport),
+    Read(Result<ReadBatch, ReadError>),
+    Tail,
+    Time,
 }
 
 impl Worker {
@@ -79,40 +93,75 @@ impl Worker {
     ) -> Self {
         // Before the first read, so that nothing stored after it is missed.
         let tail = shared.log.tail(shard.key);
-        Self { shared, assignment, shard, machine, orders, reports, tail, read: None, invocation: None }
+        let subject =
+            Subject { kind: Kind::Mapping, id: Arc::clone(&assignment.uuid), part: Some(shard.id.to_string()) };
+        let party = Some(shared.clock.activity().register(subject));
+        Self { shared, assignment, shard, machine, orders, reports, tail, read: None, invocation: None, party }
     }
 
     /// Runs until the shard is drained or the coordinator says stop.
     pub(super) async fn run(mut self) {
+        // Kept to the end of this task: the last report has then been given.
+        let party = self.party.take().expect("a worker runs once");
         let mut flow = self.obey().await;
         if flow == Flow::Continue {
             flow = self.step(Event::Start).await;
         }
         while flow == Flow::Continue {
-            let wants_tail = self.machine.wants_tail();
-            let deadline = self.machine.deadline();
-            let clock = self.shared.clock.clone();
-            flow = tokio::select! {
-                // Orders first: a stopped mapping begins nothing more.
-                biased;
-                changed = self.orders.changed() => match changed {
-                    Ok(()) => self.obey().await,
-                    Err(_) => Flow::End,
-                },
-                report = ready(&mut self.invocation) => {
-                    self.invocation = None;
-                    self.step(Event::Invoked(report)).await
-                }
-                result = ready(&mut self.read) => {
-                    self.read = None;
-                    self.on_read(result).await
-                }
-                () = tail_moved(&mut self.tail), if wants_tail => self.step(Event::Tail).await,
-                () = async { clock.sleep_until(deadline.expect("checked")).await }, if deadline.is_some() => {
-                    self.on_time().await
-                }
+            let (standing, unseen) = (self.standing(), self.unseen());
+            let wake_up = party.park(standing, Some(unseen), self.next_wake_up()).await;
+            flow = match wake_up {
+                WakeUp::Orders => self.obey().await,
+                WakeUp::Abandoned => Flow::End,
+                WakeUp::Invoked(report) => self.step(Event::Invoked(report)).await,
+                WakeUp::Read(result) => self.on_read(result).await,
+                WakeUp::Tail => self.step(Event::Tail).await,
+                WakeUp::Time => self.on_time().await,
             };
         }
+    }
+
+    /// Waits for whatever comes first, and does nothing about it.
+    async fn next_wake_up(&mut self) -> WakeUp {
+        let wants_tail = self.machine.wants_tail();
+        let deadline = self.machine.deadline();
+        let clock = &self.shared.clock;
+        tokio::select! {
+            // Orders first: a stopped mapping begins nothing more.
+            biased;
+            changed = self.orders.changed() => if changed.is_ok() { WakeUp::Orders } else { WakeUp::Abandoned },
+            report = ready(&mut self.invocation) => {
+                self.invocation = None;
+                WakeUp::Invoked(report)
+            }
+            result = ready(&mut self.read) => {
+                self.read = None;
+                WakeUp::Read(result)
+            }
+            () = tail_moved(&mut self.tail), if wants_tail => WakeUp::Tail,
+            () = async { clock.sleep_until(deadline.expect("checked")).await }, if deadline.is_some() => WakeUp::Time,
+        }
+    }
+
+    /// What the worker waits for, as others see it.
+    fn standing(&self) -> Standing {
+        if self.invocation.is_some() {
+            return Standing::Busy("invoking");
+        }
+        if self.read.is_some() {
+            return Standing::Busy("reading");
+        }
+        match self.machine.deadline() {
+            Some(until) => Standing::Waiting { until, why: self.machine.deadline_reason() },
+            None => Standing::Idle,
+        }
+    }
+
+    /// Whether there is something that this worker will work on, once it runs.
+    fn unseen(&self) -> Unseen {
+        let orders = self.orders.clone();
+        let tail = self.tail.as_ref().filter(|_| self.machine.wants_tail()).map(Tail::glimpse);
+        Box::new(move || orders.has_changed().unwrap_or(false) || tail.as_ref().is_some_and(Tail::has_changed))
     }
 
     async fn obey(&mut self) -> Flow {

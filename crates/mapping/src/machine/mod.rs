@@ -121,6 +121,15 @@ impl ShardMachine {
         [self.lane.deadline(), self.intake.deadline(), window].into_iter().flatten().min()
     }
 
+    /// What happens at the [`ShardMachine::deadline`].
+    pub fn deadline_reason(&self) -> &'static str {
+        match (self.lane.deadline(), self.intake.deadline()) {
+            (Some(_), _) => "a batch that failed is tried again",
+            (None, Some(_)) => "a read that failed is tried again",
+            (None, None) => "the batching window ends",
+        }
+    }
+
     /// Whether the machine has read everything and waits for the shard's tail to move.
     pub fn wants_tail(&self) -> bool {
         self.may_begin() && self.intake.wants_tail() && !self.intake.is_full(&self.settings)
