@@ -63,8 +63,12 @@ def test_a_day_passes_in_less_than_it_takes_to_tell(virtual):
     with pytest.raises(kinesis.exceptions.ExpiredIteratorException):
         kinesis.get_records(ShardIterator=old_iterator)
     iterator = kinesis.get_shard_iterator(**shard)["ShardIterator"]
+    assert len(kinesis.get_records(ShardIterator=iterator)["Records"]) == 1, "the last millisecond of its day"
+    advanced = clock.advance_clock(Milliseconds=1)
+    iterator = kinesis.get_shard_iterator(**shard)["ShardIterator"]
     assert kinesis.get_records(ShardIterator=iterator)["Records"] == [], "a day is the retention"
-    until = advanced["Now"] + datetime.timedelta(milliseconds=1500)
+    # boto3 sends moments in whole seconds.
+    until = advanced["Now"].replace(microsecond=0) + datetime.timedelta(seconds=2)
     assert clock.advance_clock(Until=until)["Now"] == until
     assert clock.get_clock()["Now"] == until, "it stands still"
 
@@ -142,7 +146,7 @@ def test_functions_and_roles_move_the_clock_only_where_a_policy_lets_them(virtua
     trust = json.loads(TRUST)
     trust["Statement"][0]["Principal"] = {"AWS": ACCOUNT}
     iam.create_role(RoleName="tester", AssumeRolePolicyDocument=json.dumps(trust))
-    session = sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/tester", RoleSessionName="t")["Credentials"]
+    session = sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/tester", RoleSessionName="test")["Credentials"]
     clock = own_client(virtual, session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
     resource = f"arn:aws:millstream:{REGION}:{ACCOUNT}:clock"
 

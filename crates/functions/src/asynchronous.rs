@@ -150,8 +150,7 @@ impl Queue {
         loop {
             let first = self.first_due();
             let queue = Arc::clone(self);
-            let unseen =
-                Box::new(move || queue.first_due().is_some_and(|due| first.is_none_or(|first| due < first)));
+            let unseen = Box::new(move || queue.first_due().is_some_and(|due| first.is_none_or(|first| due < first)));
             match first {
                 None => party.park(Standing::Idle, Some(unseen), self.changed.notified()).await,
                 Some(due) if due > self.clock.now() => {

@@ -17,15 +17,19 @@ import pytest
 
 from millstream_clock import clock_client
 
-# Fails while it finds a poisonous order, and says in its log what it was given.
+# Says in its log what it was given, and fails as often as the first order wants it to.
 HANDLER = """
 import base64, json
 
+failures = 0
+
 def handler(event, context):
+    global failures
     orders = [json.loads(base64.b64decode(record["kinesis"]["data"])) for record in event["Records"]]
     print("BATCH", json.dumps([order["id"] for order in orders]))
-    if any(order.get("poison") for order in orders):
-        raise ValueError("this order is poisonous")
+    if failures < orders[0].get("failures", 0):
+        failures += 1
+        raise ValueError("the warehouse does not answer")
 """
 
 ROLE_TRUST = {
@@ -98,12 +102,17 @@ def test_a_batching_window_of_five_minutes(clock, role):
 
 
 def test_a_failing_function_is_tried_again_later_and_later(clock, role):
-    orders = Orders(role, BatchSize=1, MaximumRetryAttempts=5)
-    orders.put("bad", poison=True)
-    orders.put("good")
-    drained = clock.drain(AdvanceClock=True)
-    assert drained["Drained"], drained
-    assert orders.batches() == [["bad"]] * 6 + [["good"]], "once, five times again, and then the next"
+    orders = Orders(role, BatchSize=1)
+    orders.put("unlucky", failures=6)
+    orders.put("next")
+    drained = clock.drain()
+    assert orders.batches() == [["unlucky"]]
+    (waiting,) = [activity for activity in drained["Activities"] if activity["Id"] == orders.mapping]
+    assert waiting["State"] == "WAITING" and waiting["Until"] > drained["Now"]
+    began, drained = drained["Now"], clock.drain(AdvanceClock=True)
+    assert drained["Drained"] and drained["Activities"] == [], drained
+    assert orders.batches() == [["unlucky"]] * 7 + [["next"]]
+    assert (drained["Now"] - began).total_seconds() > 10, "each wait is longer than the one before"
 
 
 def test_what_nobody_read_within_a_day_is_gone(clock, role):
@@ -112,7 +121,7 @@ def test_what_nobody_read_within_a_day_is_gone(clock, role):
     while orders.functions.get_event_source_mapping(UUID=orders.mapping)["State"] != "Disabled":
         pass
     orders.put("old")
-    clock.advance_clock(Seconds=24 * 60 * 60)
+    clock.advance_clock(Seconds=24 * 60 * 60 + 1)
     orders.put("new")
     orders.functions.update_event_source_mapping(UUID=orders.mapping, Enabled=True)
     while orders.functions.get_event_source_mapping(UUID=orders.mapping)["State"] != "Enabled":

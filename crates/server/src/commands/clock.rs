@@ -124,12 +124,10 @@ fn text(answer: &Value) -> anyhow::Result<String> {
     for activity in answer["Activities"].as_array().into_iter().flatten() {
         let part = |name: &str| activity[name].as_str().unwrap_or_default();
         let kind = format!("{} {}", part("State"), part("Type")).to_lowercase().replace('_', " ");
-        let words: Vec<&str> = [kind.as_str(), part("Id"), part("ShardId")].into_iter().filter(|w| !w.is_empty()).collect();
-        let until = if activity["Until"].is_number() {
-            format!(", {}", moment(&activity["Until"]))
-        } else {
-            String::new()
-        };
+        let words: Vec<&str> =
+            [kind.as_str(), part("Id"), part("ShardId")].into_iter().filter(|w| !w.is_empty()).collect();
+        let until =
+            if activity["Until"].is_number() { format!(", {}", moment(&activity["Until"])) } else { String::new() };
         writeln!(text, "  {}: {}{until}", words.join(" "), part("Reason"))?;
     }
     Ok(text)
@@ -150,7 +148,8 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let span = parse_span(text).filter(|_| !text.is_empty());
-        span.map(Self).ok_or_else(|| format!("{text:?} is not a length of time such as 250ms, 90s, 5m, 24h, 7d or 1h30m"))
+        span.map(Self)
+            .ok_or_else(|| format!("{text:?} is not a length of time such as 250ms, 90s, 5m, 24h, 7d or 1h30m"))
     }
 }
 

@@ -66,13 +66,7 @@ impl Outside {
             Clock::Real => ServiceClock::real(),
             Clock::Virtual => ServiceClock::virtual_at(config.clock_start.unwrap_or_else(|| host_clock.now())).0,
         };
-        Self {
-            disk: Arc::new(RealDisk),
-            service_clock,
-            host_clock,
-            random: Random::system(),
-            tasks: Tasks::new(),
-        }
+        Self { disk: Arc::new(RealDisk), service_clock, host_clock, random: Random::system(), tasks: Tasks::new() }
     }
 }
 
