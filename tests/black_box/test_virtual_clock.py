@@ -181,6 +181,16 @@ def test_the_command_line_shows_and_moves_the_clock(virtual):
     assert "only moves forward" in run("advance --until 2001-01-01T00:00:00Z", check=False).stderr
 
 
+def test_aws_tools_find_the_service_by_their_data_path(virtual):
+    models = {"AWS_DATA_PATH": str(REPOSITORY / "xtask/codegen")}
+    shown = json.loads(virtual.shell("aws millstream get-clock", **models).stdout)
+    assert shown["Mode"] == "virtual"
+    moved = json.loads(virtual.shell("aws millstream advance-clock --seconds 5", **models).stdout)
+    assert moved["Reached"] is True
+    program = "import boto3; print(boto3.client('millstream').get_clock()['Mode'])"
+    assert virtual.shell(f'python -c "{program}"', **models).stdout == "virtual\n"
+
+
 def test_clients_waiters_need_nobody_to_move_the_clock(virtual):
     kinesis = virtual.client("kinesis")
     arn = virtual.stream("s", 2)
