@@ -36,17 +36,17 @@ fn back_off(control: &ClockControl, tasks: &Tasks, attempts: u32) -> Arc<StdMute
 async fn every_timer_fires_at_its_own_moment() {
     let (control, tasks) = (control(), Tasks::new());
     let seen = back_off(&control, &tasks, 6);
-    let advanced = control.advance(Target::By(Duration::from_secs(24 * 3600)), LIMIT).await.unwrap();
+    let advanced = control.advance(Target::By(Duration::from_hours(24)), LIMIT).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), [1, 3, 7, 15, 31, 63]);
     assert_eq!((advanced.timers_fired, advanced.reached), (6, true));
-    assert_eq!(advanced.now, START.plus(Duration::from_secs(24 * 3600)));
+    assert_eq!(advanced.now, START.plus(Duration::from_hours(24)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_moves_to_what_parties_wait_for_and_no_further() {
     let (control, tasks) = (control(), Tasks::new());
     let seen = back_off(&control, &tasks, 4);
-    let housekeeping = control.clock.sleep(Duration::from_secs(3600));
+    let housekeeping = control.clock.sleep(Duration::from_hours(1));
     tasks.spawn(housekeeping);
     let waited = control.drain(DrainMode::Wait, LIMIT).await.unwrap();
     assert!(waited.reached && waited.occupied.len() == 1, "waiting for a moment is rest: {waited:?}");
@@ -93,10 +93,10 @@ async fn a_day_of_minute_timers_takes_a_blink() {
     let clock = control.clock.clone();
     tasks.spawn_dropped_on_cancel(async move {
         loop {
-            clock.sleep(Duration::from_secs(60)).await;
+            clock.sleep(Duration::from_mins(1)).await;
         }
     });
-    let advanced = control.advance(Target::By(Duration::from_secs(24 * 3600)), LIMIT).await.unwrap();
+    let advanced = control.advance(Target::By(Duration::from_hours(24)), LIMIT).await.unwrap();
     // The task is no party: where the machine stops it at the wrong moment, a tick of it may be skipped.
     assert!(advanced.reached && (1400..=1440).contains(&advanced.timers_fired), "{advanced:?}");
     tasks.cancel();

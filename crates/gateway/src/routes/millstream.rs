@@ -22,9 +22,9 @@ use crate::services::Services;
 /// How long a call may take when it does not say.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// How far a drain may move the clock when it does not say.
-const DRAIN_ADVANCE_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
+const DRAIN_ADVANCE_DEFAULT: Duration = Duration::from_hours(24);
 /// The furthest that one call moves the clock: longer than the longest retention of a stream. The model has it too.
-const ADVANCE_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+const ADVANCE_MAX: Duration = Duration::from_hours(366 * 24);
 /// Activities that one answer names.
 const ACTIVITIES_MAX: usize = 100;
 /// What to do when the clock is real.
