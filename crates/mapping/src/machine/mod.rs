@@ -180,6 +180,18 @@ impl ShardMachine {
         lanes.chain(reader).chain(held_back).min()
     }
 
+    /// What happens at the [`ShardMachine::deadline`].
+    pub fn deadline_reason(&self) -> &'static str {
+        let due = |lane: &&Lane| lane.deadline(self.may_begin(), &self.rules.settings, &self.reader);
+        let first = self.lanes.iter().filter(|lane| due(lane).is_some()).min_by_key(due);
+        match first.map(Lane::state) {
+            Some(table::LaneState::Waiting) => "a batch that failed is tried again",
+            Some(table::LaneState::Deferred) => "the delivery of a failed batch is tried again",
+            Some(_) => "a batching window or a tumbling window ends",
+            None => "the shard is read again",
+        }
+    }
+
     /// Whether the machine has read everything and waits for the shard's tail to move.
     pub fn wants_tail(&self) -> bool {
         self.may_read() && self.reader.is_caught_up() && self.shard_room().is_some()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use millstream_env::Tasks;
+use millstream_env::{ClockControl, ServiceClock, Tasks};
 use millstream_functions::Functions;
 use millstream_gateway::Services;
 use millstream_iam::{AuthMode, Iam};
@@ -87,7 +87,8 @@ impl Backend {
         })
         .await?;
         let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions, &metrics);
-        let services = Services { iam, streams, functions, mappings, logs, metrics };
+        let clock = ClockControl::new(outside.service_clock.clone(), outside.host_clock.clone());
+        let services = Services { iam, streams, functions, mappings, logs, metrics, clock };
         Ok(Self { services, runtime, stages })
     }
 
@@ -115,6 +116,7 @@ async fn open_streams(
         keys: storage.keys.clone(),
         store: Arc::clone(&storage.catalog),
         clock: outside.service_clock.clone(),
+        host_clock: outside.host_clock.clone(),
         random: outside.random.clone(),
         tasks: stages.storage.clone(),
     };
@@ -127,7 +129,8 @@ async fn open_logs(outside: &Outside, storage: &Storage, stages: &Stages) -> any
     let parts = millstream_telemetry::Parts {
         store: Arc::clone(&storage.catalog),
         storage: storage.logs.clone(),
-        clock: outside.service_clock.clone(),
+        // Functions write by the host's time, whatever the records' time is; so do clients that put events of their own.
+        clock: ServiceClock::real(),
         host_clock: outside.host_clock.clone(),
         random: outside.random.clone(),
         tasks: stages.storage.clone(),

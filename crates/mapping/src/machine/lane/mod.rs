@@ -308,6 +308,10 @@ impl Lane {
         }
     }
 
+    pub(super) fn state(&self) -> LaneState {
+        self.state.name()
+    }
+
     pub(super) fn permit(&mut self) {
         self.permit = true;
     }
