@@ -11,6 +11,7 @@ use millstream_catalog::{MemoryStore, SharedStore};
 use millstream_env::{BoxFuture, HostClock, Random, ServiceClock, Tasks, Timestamp, VirtualTime};
 use millstream_iam::{Caller, Principal, RequestContext};
 use millstream_runtime::{FunctionSpec, InvokeRequest, Outcome, RuntimeReport};
+use millstream_telemetry::Metrics;
 use millstream_types::{AccountId, Scope};
 use millstream_wire::lambda::{CreateFunctionRequest, FunctionCode};
 use tempfile::TempDir;

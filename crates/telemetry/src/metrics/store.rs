@@ -118,6 +118,12 @@ impl Metrics {
             .collect()
     }
 
+    /// Steps of all series together.
+    #[cfg(test)]
+    pub(super) fn steps(&self) -> usize {
+        self.inner.steps.load(Ordering::Relaxed)
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
