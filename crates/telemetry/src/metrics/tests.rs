@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::prometheus::escaped;
 use super::series::{MERGED_MINUTES, Step};
-use super::store::{Key, Metrics, SERIES_MAX};
+use super::store::{Key, Metrics, SERIES_MAX, USER_SERIES_MAX};
 use super::*;
 
 /// Whether two sums of small whole numbers are equal, which floats hold exactly.
@@ -97,11 +97,22 @@ fn there_are_only_so_many_series() {
         series(&metrics, &number.to_string()).record(START, 1.0);
     }
     let key = |name| Key::new(&scope(), "AWS/Lambda", name, &[], Unit::Count);
-    assert!(metrics.obtain(key("one more")).is_err());
+    assert!(metrics.obtain(key("one more"), SERIES_MAX).is_err());
     series(&metrics, "one more").record(START, 1.0);
     assert_eq!(metrics.all().len(), SERIES_MAX);
     time.advance(Duration::from_hours(HOURS_KEPT) + MINUTE);
-    assert!(metrics.obtain(key("one more")).is_ok());
+    assert!(metrics.obtain(key("one more"), SERIES_MAX).is_ok());
+}
+
+#[test]
+fn users_leave_room_for_what_functions_record() {
+    let (metrics, _time) = metrics();
+    let key = |number: usize| Key::new(&scope(), "Own", &number.to_string(), &[], Unit::Count);
+    let made = (0..SERIES_MAX).take_while(|number| metrics.obtain(key(*number), USER_SERIES_MAX).is_ok()).count();
+    assert_eq!(made, USER_SERIES_MAX);
+    assert!(metrics.obtain(key(0), USER_SERIES_MAX).is_ok(), "those that are there stay usable");
+    series(&metrics, "Invocations").record(START, 1.0);
+    assert_eq!(metrics.all().len(), 1);
 }
 
 #[test]
