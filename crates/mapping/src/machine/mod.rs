@@ -289,6 +289,8 @@ impl ShardMachine {
             self.each_lane(now, commands, |lane, step| {
                 if may_begin || lane.has_permit() {
                     lane.begin(step);
+                } else {
+                    lane.rest(step);
                 }
             });
         }

@@ -32,6 +32,7 @@ use super::table::{Cause, LaneState};
 use super::tumbling::TumblingWindow;
 use super::window::BatchingWindow;
 use crate::event::EventFormat;
+use crate::result::ProcessingResult;
 use piece::Piece;
 
 /// What is the same for all lanes of a shard.
@@ -351,6 +352,9 @@ impl Lane {
         let entry = piece.entry(self.index, reason.outcome(), reason.decision(), None, step.now);
         step.commands.push(Command::History(entry));
         self.discard_told(step, reason, cause);
+        if reason == DiscardReason::TooLarge {
+            step.commands.push(Command::Result(ProcessingResult::RecordTooLarge));
+        }
     }
 
     /// The same when the history has its line already.
