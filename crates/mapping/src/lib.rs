@@ -13,9 +13,7 @@
 //! - `record`, `store`: what is kept in the catalog.
 //! - [`result`]: the texts of `LastProcessingResult`, all in one place.
 //! - [`topology`]: which shards of a stream may be worked on: parents before children.
-//!
-//! Not here yet: filters, bisecting, retry and age limits, partial failures, parallelization, tumbling windows,
-//! destinations and enhanced fan-out. Create and update refuse them unless they are given AWS's default.
+//! - [`operator`]: what operators see and do beyond AWS: every batch's fate, failed batches, rewinds.
 
 mod adapters;
 pub mod contract;
