@@ -3,5 +3,6 @@
 //! - [`contract`]: what event source mappings ask of a destination.
 
 pub mod contract;
+pub mod s3;
 
 pub use contract::{Deliver, Delivery, DeliveryError, SharedDeliver};

@@ -1,0 +1,66 @@
+//! Failed batches as objects.
+
+use bytes::Bytes;
+use millstream_catalog::StoreError;
+use millstream_types::Arn;
+
+use super::names::{BucketName, ObjectKey};
+use super::objects::Put;
+use super::record::Metadata;
+use super::{Buckets, Error};
+use crate::contract::DeliveryError;
+
+impl Buckets {
+    /// Puts `body`, which is JSON, in the name of an execution role; durable when it returns.
+    ///
+    /// The role needs `s3:PutObject` on the object and `s3:ListBucket` on the bucket (Lambda guide, "Retaining discarded
+    /// batches"), and Lambda must be able to assume it.
+    pub async fn put_for(&self, role_arn: &str, bucket: &str, key: &str, body: Bytes) -> Result<(), DeliveryError> {
+        let (name, key) = (bucket.parse::<BucketName>()?, key.parse::<ObjectKey>()?);
+        self.require_permissions(role_arn, &name, &key).await?;
+        let role: Arn = role_arn.parse().map_err(|_| refused(format!("{role_arn} is no role")))?;
+        let account = role.account.parse().map_err(|_| refused(format!("{role_arn} is no role")))?;
+        let system = [("content-type".to_owned(), "application/json".to_owned())].into();
+        let put = Put { content: body, metadata: Metadata { system, user: Default::default() }, ..Put::default() };
+        self.put_object(&account, &name, &key, put).await?;
+        Ok(())
+    }
+
+    async fn require_permissions(
+        &self,
+        role_arn: &str,
+        bucket: &BucketName,
+        key: &ObjectKey,
+    ) -> Result<(), DeliveryError> {
+        let iam = &self.shared.iam;
+        if !iam.lambda_can_assume(role_arn).await.map_err(unavailable)? {
+            return Err(refused(format!("Lambda cannot assume the role {role_arn}")));
+        }
+        for (action, resource) in [("s3:PutObject", bucket.object_arn(key.as_str())), ("s3:ListBucket", bucket.arn())] {
+            if !iam.role_allows(role_arn, action, &resource).await.map_err(unavailable)? {
+                return Err(refused(format!("the role {role_arn} may not do {action} on {resource}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refused(text: String) -> DeliveryError {
+    DeliveryError::Refused(text)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+fn unavailable(error: StoreError) -> DeliveryError {
+    DeliveryError::Unavailable(error.to_string())
+}
+
+impl From<Error> for DeliveryError {
+    fn from(error: Error) -> Self {
+        let text = match &error {
+            Error::Unavailable(reason) | Error::Internal(reason) => reason.clone(),
+            Error::NoSuchBucket(name) => format!("the bucket {name} does not exist"),
+            _ => error.to_string(),
+        };
+        if error.may_pass() { Self::Unavailable(text) } else { Self::Refused(text) }
+    }
+}
