@@ -74,7 +74,7 @@ impl Contents {
     }
 
     /// Removes contents that nothing refers to any more. When that fails, they cost space until the next start.
-    pub(super) async fn remove<'a>(&self, pieces: impl IntoIterator<Item = &'a Piece>) {
+    pub(super) async fn remove(&self, pieces: Vec<Piece>) {
         for piece in pieces {
             if let Err(error) = self.blobs.delete(piece.digest).await {
                 tracing::warn!(digest = %piece.digest, %error, "the content of a deleted object stays until the next start");

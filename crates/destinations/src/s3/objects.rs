@@ -120,7 +120,7 @@ impl Buckets {
             let Some((revision, object)) = found else { return Ok(()) };
             match self.shared.catalog.delete(&record.object(key), revision).await {
                 Ok(()) => {
-                    self.shared.contents.remove(&object.pieces).await;
+                    self.shared.contents.remove(object.pieces).await;
                     return Ok(());
                 }
                 Err(StoreError::Conflict) => {}
@@ -159,6 +159,16 @@ impl Buckets {
         self.put_object(account, target.0, target.1, put).await
     }
 
+    /// Whether a body is what the client says of it.
+    pub async fn check_digests(
+        &self,
+        body: &Bytes,
+        md5: Option<[u8; 16]>,
+        checksum: Option<Checksum>,
+    ) -> Result<(), Error> {
+        self.checked(body, md5, checksum, None).await.map(drop)
+    }
+
     /// The hashes of a content, if they are what the client says.
     pub(super) async fn checked(
         &self,
@@ -195,7 +205,7 @@ impl Buckets {
         let installed = self.try_install(bucket, record, key, &object, conditions).await;
         // Of a change whose outcome is not known, the content may be referred to.
         if installed.as_ref().is_err_and(|error| !matches!(error, Error::Unavailable(_))) {
-            self.shared.contents.remove(&object.pieces).await;
+            self.shared.contents.remove(object.pieces).await;
         }
         installed
     }
@@ -222,8 +232,9 @@ impl Buckets {
             match former {
                 Some((_, former)) => {
                     // An upload that is completed twice refers to the same content.
-                    let removed = former.pieces.iter().filter(|piece| !object.pieces.contains(piece));
-                    self.shared.contents.remove(removed).await;
+                    let mut unused = former.pieces;
+                    unused.retain(|piece| !object.pieces.contains(piece));
+                    self.shared.contents.remove(unused).await;
                 }
                 None => self.require_bucket(bucket, record, &place, revision).await?,
             }

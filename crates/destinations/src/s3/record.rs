@@ -177,6 +177,13 @@ impl PartRecord {
         Self { v: LAYOUT, number, etag, modified_ms, checksum, piece, replaced: Vec::new() }
     }
 
+    /// All contents that were sent for this number.
+    pub(super) fn contents(self) -> Vec<Piece> {
+        let mut contents = self.replaced;
+        contents.push(self.piece);
+        contents
+    }
+
     /// Bytes of the content.
     pub fn bytes(&self) -> u64 {
         self.piece.bytes

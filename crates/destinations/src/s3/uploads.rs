@@ -132,13 +132,13 @@ impl Buckets {
                 Err(error) => {
                     // The upload ended meanwhile. If it saw this part, the record is gone too.
                     if catalog.delete(&place, revision).await.is_ok() {
-                        contents.remove([&part.piece]).await;
+                        contents.remove(vec![part.piece.clone()]).await;
                     }
                     Err(error)
                 }
             };
         }
-        contents.remove([&part.piece]).await;
+        contents.remove(vec![part.piece.clone()]).await;
         Err(Error::SlowDown)
     }
 
@@ -270,7 +270,8 @@ impl Buckets {
         for (revision, part) in parts {
             let removed = self.shared.catalog.delete(&UploadRecord::part(upload_id, part.number), revision).await;
             if removed.is_ok() {
-                let unused = part.replaced.iter().chain([&part.piece]).filter(|piece| !object.pieces.contains(piece));
+                let mut unused = part.contents();
+                unused.retain(|piece| !object.pieces.contains(piece));
                 self.shared.contents.remove(unused).await;
             }
         }
@@ -284,7 +285,7 @@ impl Buckets {
         for (revision, part) in self.parts_of(upload_id).await? {
             let removed = self.shared.catalog.delete(&UploadRecord::part(upload_id, part.number), revision).await;
             if removed.is_ok() {
-                self.shared.contents.remove(part.replaced.iter().chain([&part.piece])).await;
+                self.shared.contents.remove(part.contents()).await;
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use millstream_destinations::s3::{self, Buckets};
 use millstream_env::Tasks;
 use millstream_functions::Functions;
 use millstream_gateway::Services;
@@ -67,6 +68,7 @@ impl Backend {
         .await?;
         let streams = open_streams(config, outside, storage, &stages).await.context("streams cannot be opened")?;
         let logs = open_logs(outside, storage, &stages).await.context("log groups cannot be opened")?;
+        let buckets = open_buckets(outside, storage, &stages, &iam).await.context("buckets cannot be opened")?;
         let writer = logs.writer(Arc::new(Identities(iam.clone())));
         let code_directory = place.run_directory.join("code");
         let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
@@ -85,7 +87,7 @@ impl Backend {
         })
         .await?;
         let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions);
-        let services = Services { iam, streams, functions, mappings, logs };
+        let services = Services { iam, streams, functions, mappings, logs, buckets };
         Ok(Self { services, runtime, stages })
     }
 
@@ -131,6 +133,18 @@ async fn open_logs(outside: &Outside, storage: &Storage, stages: &Stages) -> any
         tasks: stages.storage.clone(),
     };
     Ok(Logs::open(parts, millstream_telemetry::Options::default()).await?)
+}
+
+async fn open_buckets(outside: &Outside, storage: &Storage, stages: &Stages, iam: &Iam) -> anyhow::Result<Buckets> {
+    let parts = s3::Parts {
+        catalog: Arc::clone(&storage.catalog),
+        blobs: Arc::clone(&storage.objects),
+        iam: iam.clone(),
+        clock: outside.service_clock.clone(),
+        random: outside.random.clone(),
+        tasks: stages.storage.clone(),
+    };
+    Ok(Buckets::open(parts).await?)
 }
 
 async fn start_runtime(
