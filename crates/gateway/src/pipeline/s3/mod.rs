@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
-use http::header::HOST;
+use http::header::{EXPECT, HOST};
 use hyper::body::Body;
 use millstream_client::sigv4::CHUNKED_PAYLOADS;
 use millstream_destinations::s3::limits::PUT_BYTES_MAX;
@@ -51,6 +51,8 @@ pub(super) async fn serve<B>(call: &Call<'_>, body: B) -> Answer
 where
     B: Body<Data = Bytes> + Send,
 {
+    // Without a body nobody says 100. Boto takes the answer then, and trips over the next one on the same connection.
+    let is_answered_early = call.head.headers.contains_key(EXPECT) && body.size_hint().exact() == Some(0);
     let (operation, outcome) = match read(call) {
         Ok((address, query, operation)) => (operation.name(), run(call, body, address, &query, operation).await),
         Err(refusal) => ("", Err(refusal)),
@@ -63,7 +65,7 @@ where
         if is_head || call.head.method == Method::GET { answer } else { answer.closing() }
     });
     call.log_request("s3", operation, RestXml, &answer);
-    answer
+    if is_answered_early { answer.closing() } else { answer }
 }
 
 fn log_refusal(call: &Call<'_>, operation: &str, refusal: &Refusal) {
