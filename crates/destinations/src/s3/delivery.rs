@@ -1,7 +1,8 @@
 //! Failed batches as objects.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use millstream_catalog::StoreError;
 use millstream_types::Arn;
 
 use super::names::{BucketName, ObjectKey};
@@ -9,6 +10,7 @@ use super::objects::Put;
 use super::record::Metadata;
 use super::{Buckets, Error};
 use crate::contract::DeliveryError;
+use crate::permissions;
 
 impl Buckets {
     /// Puts `body`, which is JSON, in the name of an execution role; durable when it returns.
@@ -17,41 +19,19 @@ impl Buckets {
     /// batches"), and Lambda must be able to assume it.
     pub async fn put_for(&self, role_arn: &str, bucket: &str, key: &str, body: Bytes) -> Result<(), DeliveryError> {
         let (name, key) = (bucket.parse::<BucketName>()?, key.parse::<ObjectKey>()?);
-        self.require_permissions(role_arn, &name, &key).await?;
+        let needs = [("s3:PutObject", name.object_arn(key.as_str())), ("s3:ListBucket", name.arn())];
+        permissions::require(&self.shared.iam, role_arn, &needs).await?;
         let role: Arn = role_arn.parse().map_err(|_| refused(format!("{role_arn} is no role")))?;
         let account = role.account.parse().map_err(|_| refused(format!("{role_arn} is no role")))?;
         let system = [("content-type".to_owned(), "application/json".to_owned())].into();
-        let put = Put { content: body, metadata: Metadata { system, user: Default::default() }, ..Put::default() };
+        let put = Put { content: body, metadata: Metadata { system, user: BTreeMap::new() }, ..Put::default() };
         self.put_object(&account, &name, &key, put).await?;
-        Ok(())
-    }
-
-    async fn require_permissions(
-        &self,
-        role_arn: &str,
-        bucket: &BucketName,
-        key: &ObjectKey,
-    ) -> Result<(), DeliveryError> {
-        let iam = &self.shared.iam;
-        if !iam.lambda_can_assume(role_arn).await.map_err(unavailable)? {
-            return Err(refused(format!("Lambda cannot assume the role {role_arn}")));
-        }
-        for (action, resource) in [("s3:PutObject", bucket.object_arn(key.as_str())), ("s3:ListBucket", bucket.arn())] {
-            if !iam.role_allows(role_arn, action, &resource).await.map_err(unavailable)? {
-                return Err(refused(format!("the role {role_arn} may not do {action} on {resource}")));
-            }
-        }
         Ok(())
     }
 }
 
 fn refused(text: String) -> DeliveryError {
     DeliveryError::Refused(text)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
-fn unavailable(error: StoreError) -> DeliveryError {
-    DeliveryError::Unavailable(error.to_string())
 }
 
 impl From<Error> for DeliveryError {

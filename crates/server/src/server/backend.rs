@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use millstream_destinations::external::External;
 use millstream_destinations::s3::{self, Buckets};
 use millstream_env::Tasks;
 use millstream_functions::Functions;
@@ -69,6 +70,7 @@ impl Backend {
         let streams = open_streams(config, outside, storage, &stages).await.context("streams cannot be opened")?;
         let logs = open_logs(outside, storage, &stages).await.context("log groups cannot be opened")?;
         let buckets = open_buckets(outside, storage, &stages, &iam).await.context("buckets cannot be opened")?;
+        check_external(config, outside, &iam).await?;
         let writer = logs.writer(Arc::new(Identities(iam.clone())));
         let code_directory = place.run_directory.join("code");
         let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
@@ -145,6 +147,13 @@ async fn open_buckets(outside: &Outside, storage: &Storage, stages: &Stages, iam
         tasks: stages.storage.clone(),
     };
     Ok(Buckets::open(parts).await?)
+}
+
+/// Finds out at the start whether services outside can be called at all.
+async fn check_external(config: &Config, outside: &Outside, iam: &Iam) -> anyhow::Result<()> {
+    let (options, iam, clock) = (config.external.clone(), iam.clone(), outside.host_clock.clone());
+    let opened = outside.tasks.blocking(move || External::new(&options, iam, &clock).map(drop)).await?;
+    opened.context("the services of --destination cannot be used")
 }
 
 async fn start_runtime(
