@@ -5,21 +5,17 @@ import hashlib
 import http.client
 import json
 import os
-import subprocess
 import urllib.error
-import urllib.parse
 import urllib.request
 import zlib
 
-import boto3
 import botocore.auth
 import botocore.awsrequest
-import botocore.config
 import botocore.credentials
 import botocore.exceptions
 import pytest
 
-from millstream import ACCOUNT, REGION, Server
+from millstream import ACCOUNT, REGION, Server, until
 
 MIB = 1024 * 1024
 
@@ -228,7 +224,6 @@ def test_objects_survive_kill_9(tmp_path):
         assert len(s3.list_objects_v2(Bucket="mill")["Contents"]) == len(bodies)
         for key, body in bodies.items():
             assert s3.get_object(Bucket="mill", Key=key)["Body"].read() == body, key
-        from millstream import until
         until(lambda: blobs() == kept, what="the content without an object is removed")
 
 
@@ -274,7 +269,7 @@ def role_credentials(server, policy):
         {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}]}
     arn = iam.create_role(RoleName="limited", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
     iam.put_role_policy(RoleName="limited", PolicyName="p", PolicyDocument=json.dumps(policy))
-    keys = server.client("sts").assume_role(RoleArn=arn, RoleSessionName="s")["Credentials"]
+    keys = server.client("sts").assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
     return keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]
 
 
@@ -322,11 +317,10 @@ def test_issued_keys_are_verified_and_limited(server, s3):
     assert mine.get_object(Bucket="mill", Key="in/chunked")["Body"].read() == b"hello world"
     assert "ContentEncoding" not in mine.head_object(Bucket="mill", Key="in/chunked")
     assert b"BadDigest" in send(chunks.replace(b" world", b" earth"))[1]
-    assert b"IncompleteBody" in send(chunks.replace(b"0\r\nx", b""))[1] or True
+    assert b"IncompleteBody" in send(chunks.split(b"0\r\n")[0])[1]
 
 
-def test_the_real_signer_of_botocore_over_a_stream(server, s3):
-    """boto3 of a stream that cannot be read twice, with the checksum behind it."""
+def test_streams_of_unknown_length_are_uploaded(s3):
     class Stream:
         def __init__(self):
             self.left = [b"hello ", b"world"]

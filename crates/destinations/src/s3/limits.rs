@@ -6,7 +6,7 @@ pub const PUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Smallest part but the last (S3 guide, "Amazon S3 multipart upload limits").
 pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 /// Most parts, and their highest number (same page).
-pub const PARTS_MAX: usize = 10_000;
+pub const PARTS_MAX: u32 = 10_000;
 /// Contents that one part may have had before its present one.
 pub(super) const PART_VERSIONS_MAX: usize = 100;
 /// Uploads that a bucket may have at a time.

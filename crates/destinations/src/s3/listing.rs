@@ -81,12 +81,11 @@ impl Buckets {
                     return Ok(listing);
                 }
                 last = common.unwrap_or(key).to_owned();
-                match common {
-                    Some(common) => listing.common_prefixes.push(common.to_owned()),
-                    None => {
-                        let object = ObjectRecord::decode(stored_key, &found.value)?;
-                        listing.objects.push(ListedObject { key: key.to_owned(), object });
-                    }
+                if let Some(common) = common {
+                    listing.common_prefixes.push(common.to_owned());
+                } else {
+                    let object = ObjectRecord::decode(stored_key, &found.value)?;
+                    listing.objects.push(ListedObject { key: key.to_owned(), object });
                 }
             }
             if !page.more {

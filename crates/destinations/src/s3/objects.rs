@@ -1,5 +1,6 @@
 //! Objects: put, read, deleted, copied.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -233,7 +234,8 @@ impl Buckets {
                 Some((_, former)) => {
                     // An upload that is completed twice refers to the same content.
                     let mut unused = former.pieces;
-                    unused.retain(|piece| !object.pieces.contains(piece));
+                    let used: HashSet<_> = object.pieces.iter().map(|piece| piece.digest).collect();
+                    unused.retain(|piece| !used.contains(&piece.digest));
                     self.shared.contents.remove(unused).await;
                 }
                 None => self.require_bucket(bucket, record, &place, revision).await?,

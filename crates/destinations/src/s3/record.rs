@@ -245,7 +245,8 @@ mod tests {
             user: BTreeMap::from([("k".to_owned(), text.clone())]),
             system: BTreeMap::from([("k".to_owned(), text)]),
         };
-        let record = ObjectRecord::new(vec![piece; super::super::limits::PARTS_MAX], "e".repeat(40), None, metadata);
+        let record =
+            ObjectRecord::new(vec![piece; super::super::limits::PARTS_MAX as usize], "e".repeat(40), None, metadata);
         assert!(record.encode().len() < millstream_catalog::VALUE_BYTES_MAX, "{}", record.encode().len());
         let bucket = BucketRecord::new("0".repeat(16), &AccountId::default_account(), "us-east-1", 0);
         let key: ObjectKey = "k".repeat(1024).parse().unwrap();

@@ -75,7 +75,7 @@ impl Buckets {
         md5: Option<[u8; 16]>,
         checksum: Option<Checksum>,
     ) -> Result<Stored, Error> {
-        if !(1..=PARTS_MAX as u32).contains(&number) {
+        if !(1..=PARTS_MAX).contains(&number) {
             return Err(Error::InvalidArgument {
                 name: "partNumber",
                 message: format!("Part number must be an integer between 1 and {PARTS_MAX}, inclusive"),
@@ -267,11 +267,12 @@ impl Buckets {
         object: &ObjectRecord,
     ) {
         let upload_id = place.rsplit('/').next().unwrap_or_default();
+        let used: HashSet<_> = object.pieces.iter().map(|piece| piece.digest).collect();
         for (revision, part) in parts {
             let removed = self.shared.catalog.delete(&UploadRecord::part(upload_id, part.number), revision).await;
             if removed.is_ok() {
                 let mut unused = part.contents();
-                unused.retain(|piece| !object.pieces.contains(piece));
+                unused.retain(|piece| !used.contains(&piece.digest));
                 self.shared.contents.remove(unused).await;
             }
         }

@@ -22,13 +22,10 @@ impl Request<'_> {
         let after = self.query.text("continuation-token");
         let lines_max = match self.query.get("max-buckets") {
             None => usize::MAX,
-            Some(text) => match text.parse() {
-                Ok(lines @ 1..=10_000) => lines,
-                _ => {
-                    let text_max = "Argument max-buckets must be an integer between 1 and 10000";
-                    return Err(Refusal::invalid_argument("max-buckets", text, text_max));
-                }
-            },
+            Some(text) => text.parse().ok().filter(|lines| (1..=10_000).contains(lines)).ok_or_else(|| {
+                let bounds = "Argument max-buckets must be an integer between 1 and 10000";
+                Refusal::invalid_argument("max-buckets", text, bounds)
+            })?,
         };
         let mut listed = self.buckets.list_buckets(self.account()).await?;
         listed.retain(|bucket| {

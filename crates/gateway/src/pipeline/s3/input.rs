@@ -8,6 +8,7 @@ use millstream_client::sigv4::date;
 use millstream_destinations::s3::Metadata;
 use millstream_destinations::s3::checksum::{Algorithm, Checksum, Kind};
 use millstream_destinations::s3::conditions::{ReadConditions, WriteConditions};
+use millstream_types::Timestamp;
 
 use super::refusal::Refusal;
 
@@ -149,7 +150,7 @@ pub(super) fn content_md5(headers: &HeaderMap) -> Result<Option<[u8; 16]>, Refus
 pub(super) fn read_conditions(headers: &HeaderMap, before: &str) -> ReadConditions {
     let text = |name: &str| header(headers, &format!("{before}{name}")).map(str::to_owned);
     // A date that is none is no condition (RFC 9110, section 13.1.3).
-    let moment = |name: &str| text(name).and_then(|value| date::parse_http(&value)).map(|moment| moment.seconds());
+    let moment = |name: &str| text(name).and_then(|value| date::parse_http(&value)).map(Timestamp::seconds);
     ReadConditions {
         if_match: text("if-match"),
         if_none_match: text("if-none-match"),

@@ -165,9 +165,12 @@ where
 {
     let (parts, is_content) = (&call.shared.parts, matches!(operation, Operation::PutObject | Operation::UploadPart));
     let bytes_max = if is_content {
-        let announced = header(&call.head.headers, "x-amz-decoded-content-length").and_then(|text| text.parse().ok());
-        let announced = announced.or_else(|| body.size_hint().exact()).unwrap_or(0);
-        if announced > PUT_BYTES_MAX && !chunked_form(call).is_some_and(|_| body.size_hint().exact() == Some(announced))
+        let announced = match chunked_form(call) {
+            Some(_) => header(&call.head.headers, "x-amz-decoded-content-length").and_then(|text| text.parse().ok()),
+            None => body.size_hint().exact(),
+        };
+        if let Some(announced) = announced
+            && announced > PUT_BYTES_MAX
         {
             return Err(chunked::too_large(announced, PUT_BYTES_MAX));
         }

@@ -1,12 +1,13 @@
 //! Refusals as S3 writes them (S3 API reference, "Error responses").
 
-use http::header::{ETAG, HeaderMap, LAST_MODIFIED};
-use http::{HeaderValue, StatusCode};
+use http::header::{CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use http::{HeaderName, StatusCode};
 use millstream_client::sigv4::date;
 use millstream_destinations::s3::Error;
 use millstream_iam::{AuthError, AuthErrorKind};
 use millstream_types::Timestamp;
 
+use super::output::{quoted, set};
 use super::xml::Document;
 use crate::answer::Answer;
 
@@ -18,7 +19,7 @@ pub(super) struct Refusal {
     message: String,
     /// Elements beside code and message.
     details: Vec<(&'static str, String)>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, String)>,
     /// What only the log is told.
     pub(super) reason: Option<String>,
 }
@@ -26,7 +27,7 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, code, message, details: Vec::new(), headers: HeaderMap::new(), reason: None }
+        Self { status, code, message, details: Vec::new(), headers: Vec::new(), reason: None }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -82,7 +83,9 @@ impl Refusal {
             document.text("Resource", resource).text("RequestId", request_id);
             document.answer(status)
         };
-        answer.headers.extend(self.headers);
+        for (name, value) in self.headers {
+            set(&mut answer.headers, name, &value);
+        }
         answer
     }
 }
@@ -122,15 +125,12 @@ impl From<Error> for Refusal {
             Error::NotModified { etag, modified_ms } => {
                 let mut refusal = Self::new(304, "NotModified", text);
                 let modified = date::format_http(Timestamp::from_millis(modified_ms));
-                for (name, value) in [(ETAG, format!("\"{etag}\"")), (LAST_MODIFIED, modified)] {
-                    refusal.headers.insert(name, HeaderValue::from_str(&value).expect("tags and dates are plain text"));
-                }
+                refusal.headers = vec![(ETAG, quoted(&etag)), (LAST_MODIFIED, modified)];
                 refusal
             }
             Error::InvalidRange { bytes } => {
                 let mut refusal = Self::new(416, "InvalidRange", text).with("ActualObjectSize", bytes.to_string());
-                let range = HeaderValue::from_str(&format!("bytes */{bytes}")).expect("a number is plain text");
-                refusal.headers.insert(http::header::CONTENT_RANGE, range);
+                refusal.headers = vec![(CONTENT_RANGE, format!("bytes */{bytes}"))];
                 refusal
             }
             Error::InvalidPart => Self::new(400, "InvalidPart", text),
