@@ -39,7 +39,11 @@ impl Connection {
         let _only_slower = stream.set_nodelay(true);
         match trust {
             None => Self::on(stream).await,
-            Some(trust) => Self::on(trust.secure(stream, host).await.map_err(failed)?).await,
+            // In a box, because its state is large and most connections have none.
+            Some(trust) => {
+                let secured = async { Self::on(trust.secure(stream, host).await.map_err(failed)?).await };
+                Box::pin(secured).await
+            }
         }
     }
 

@@ -145,7 +145,7 @@ impl Gateway {
             Target::Logs => ("logs", json::serve(call, &tables.logs, body).await),
             Target::Lambda => ("lambda", rest::serve(call, &tables.lambda, body).await),
             Target::Iam => ("iam", query::serve(call, Some(&tables.iam), body).await),
-            Target::S3 => ("s3", s3::serve(call, body).await),
+            Target::S3 => ("s3", Box::pin(s3::serve(call, body)).await),
             Target::Sts => ("sts", query::serve(call, Some(&tables.sts), body).await),
             Target::Form => ("other", query::serve(call, None, body).await),
         }

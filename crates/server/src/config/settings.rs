@@ -57,9 +57,9 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "NAME", env = "MILLSTREAM_HOST_NAME", value_delimiter = ',')]
     pub(crate) host_name: Vec<String>,
 
-    /// A service outside that takes failed batches in the place of the built-in one, such as `sqs=https://sqs.eu-west-1.amazonaws.com`;
-    /// may be repeated, for `sqs`, `sns` and `s3`. Its credentials are in the environment: MILLSTREAM_DESTINATION_ACCESS_KEY_ID,
-    /// _SECRET_ACCESS_KEY and _SESSION_TOKEN, or the same with AWS_
+    /// A service outside for failed batches, such as `s3=https://minio.example:9000`; may be repeated, for `sqs`, `sns` and `s3`.
+    /// The environment has its credentials, as `MILLSTREAM_DESTINATION_ACCESS_KEY_ID`, `MILLSTREAM_DESTINATION_SECRET_ACCESS_KEY`
+    /// and perhaps `MILLSTREAM_DESTINATION_SESSION_TOKEN`, or as `AWS_ACCESS_KEY_ID` and so on
     #[arg(long, value_name = "SERVICE=URL", env = "MILLSTREAM_DESTINATION", value_delimiter = ',')]
     pub(crate) destination: Vec<Destination>,
 

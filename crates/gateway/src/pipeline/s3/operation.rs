@@ -199,33 +199,33 @@ impl Query {
 mod tests {
     use super::*;
 
-    fn check(method: Method, target: &str, expected: Result<&str, &str>) {
+    fn check(method: &Method, target: &str, expected: Result<&str, &str>) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let address = Address::read("127.0.0.1", &[], path).unwrap();
         let query = Query::read(query).unwrap();
-        let operation = Operation::of(&method, &address, &query, false);
+        let operation = Operation::of(method, &address, &query, false);
         let found = operation.as_ref().map(|operation| operation.name()).map_err(|refusal| refusal.code);
         assert_eq!(found, expected, "{method} {target}");
     }
 
     #[test]
     fn requests_are_told_apart() {
-        check(Method::GET, "/", Ok("ListBuckets"));
-        check(Method::GET, "/?x-id=ListBuckets", Ok("ListBuckets"));
-        check(Method::PUT, "/b", Ok("CreateBucket"));
-        check(Method::GET, "/b?prefix=a&delimiter=/", Ok("ListObjects"));
-        check(Method::GET, "/b/?list-type=2&prefix=location", Ok("ListObjectsV2"));
-        check(Method::GET, "/b?location", Ok("GetBucketLocation"));
-        check(Method::GET, "/b?policy=", Ok("GetBucketPolicy"));
-        check(Method::POST, "/b?delete", Ok("DeleteObjects"));
-        check(Method::GET, "/b?uploads", Ok("ListMultipartUploads"));
-        check(Method::PUT, "/b/k", Ok("PutObject"));
-        check(Method::GET, "/b/k?x-id=GetObject", Ok("GetObject"));
-        check(Method::POST, "/b/k?uploads", Ok("CreateMultipartUpload"));
-        check(Method::PUT, "/b/k?partNumber=1&uploadId=x", Ok("UploadPart"));
-        check(Method::POST, "/b/k?uploadId=x", Ok("CompleteMultipartUpload"));
-        check(Method::DELETE, "/b/k?uploadId=x", Ok("AbortMultipartUpload"));
-        check(Method::GET, "/b/k?uploadId=x", Ok("ListParts"));
+        check(&Method::GET, "/", Ok("ListBuckets"));
+        check(&Method::GET, "/?x-id=ListBuckets", Ok("ListBuckets"));
+        check(&Method::PUT, "/b", Ok("CreateBucket"));
+        check(&Method::GET, "/b?prefix=a&delimiter=/", Ok("ListObjects"));
+        check(&Method::GET, "/b/?list-type=2&prefix=location", Ok("ListObjectsV2"));
+        check(&Method::GET, "/b?location", Ok("GetBucketLocation"));
+        check(&Method::GET, "/b?policy=", Ok("GetBucketPolicy"));
+        check(&Method::POST, "/b?delete", Ok("DeleteObjects"));
+        check(&Method::GET, "/b?uploads", Ok("ListMultipartUploads"));
+        check(&Method::PUT, "/b/k", Ok("PutObject"));
+        check(&Method::GET, "/b/k?x-id=GetObject", Ok("GetObject"));
+        check(&Method::POST, "/b/k?uploads", Ok("CreateMultipartUpload"));
+        check(&Method::PUT, "/b/k?partNumber=1&uploadId=x", Ok("UploadPart"));
+        check(&Method::POST, "/b/k?uploadId=x", Ok("CompleteMultipartUpload"));
+        check(&Method::DELETE, "/b/k?uploadId=x", Ok("AbortMultipartUpload"));
+        check(&Method::GET, "/b/k?uploadId=x", Ok("ListParts"));
     }
 
     #[test]
@@ -240,14 +240,14 @@ mod tests {
             "/b/k?tagging",
             "/b/k?renameObject",
         ] {
-            check(Method::PUT, target, Err("NotImplemented"));
+            check(&Method::PUT, target, Err("NotImplemented"));
         }
         for target in ["/b?versions", "/b/k?acl", "/b/k?attributes", "/b/k?torrent", "/b?session"] {
-            check(Method::GET, target, Err("NotImplemented"));
+            check(&Method::GET, target, Err("NotImplemented"));
         }
-        check(Method::POST, "/b", Err("NotImplemented"));
-        check(Method::POST, "/b/k?select&select-type=2", Err("NotImplemented"));
-        check(Method::DELETE, "/b?policy", Err("NotImplemented"));
-        check(Method::PATCH, "/b/k", Err("MethodNotAllowed"));
+        check(&Method::POST, "/b", Err("NotImplemented"));
+        check(&Method::POST, "/b/k?select&select-type=2", Err("NotImplemented"));
+        check(&Method::DELETE, "/b?policy", Err("NotImplemented"));
+        check(&Method::PATCH, "/b/k", Err("MethodNotAllowed"));
     }
 }

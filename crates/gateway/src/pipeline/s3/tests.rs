@@ -1,6 +1,8 @@
 //! Whole requests for S3 through a gateway: what clients' libraries hide, signed chunks, nonsense; and this server as the
 //! destination outside of another one.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
@@ -134,13 +136,13 @@ impl Chunks {
         for data in ["hello ", "world", ""] {
             let (empty, hash) = (hex(&sha256(b"")), hex(&sha256(data.as_bytes())));
             last = key.sign(&format!("AWS4-HMAC-SHA256-PAYLOAD\n{amz_date}\n{scope}\n{last}\n{empty}\n{hash}"));
-            body += &format!("{:x};chunk-signature={last}\r\n{data}", data.len());
+            write!(body, "{:x};chunk-signature={last}\r\n{data}", data.len()).unwrap();
             body += if data.is_empty() { "" } else { "\r\n" };
         }
         let trailer = "x-amz-checksum-crc32:DUoRhQ==\n";
         let hash = hex(&sha256(trailer.as_bytes()));
         last = key.sign(&format!("AWS4-HMAC-SHA256-TRAILER\n{amz_date}\n{scope}\n{last}\n{hash}"));
-        body += &format!("{}\r\nx-amz-trailer-signature:{last}\r\n\r\n", trailer.trim_end());
+        write!(body, "{}\r\nx-amz-trailer-signature:{last}\r\n\r\n", trailer.trim_end()).unwrap();
         damage(&mut body);
         ask(&fixture.gateway, request.map(|_| Full::from(body))).await
     }
