@@ -19,7 +19,9 @@ const SYSTEM_HEADERS: [&str; 6] =
 const DEFAULT_TYPE: &str = "binary/octet-stream";
 const USER: &str = "x-amz-meta-";
 /// Headers that ask for what is not there, by their beginnings.
-const NOT_IMPLEMENTED: [&str; 12] = [
+const NOT_IMPLEMENTED: [&str; 13] = [
+    // S3 Control, which shares the signing name.
+    "x-amz-account-id",
     "x-amz-bypass-governance-retention",
     "x-amz-copy-source-range",
     "x-amz-copy-source-server-side-encryption",
@@ -41,11 +43,16 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 
 /// Refuses what the headers ask for and is not there, or not for this caller.
 pub(super) fn refuse_headers(headers: &HeaderMap, account: &str) -> Result<(), Refusal> {
-    let refused = |name: &str| NOT_IMPLEMENTED.iter().any(|beginning| name.starts_with(beginning));
+    // Whether tags are copied or not is the same where there are none.
+    let refused = |name: &str| {
+        name != "x-amz-tagging-directive" && NOT_IMPLEMENTED.iter().any(|beginning| name.starts_with(beginning))
+    };
     if headers.keys().any(|name| refused(name.as_str())) {
         return Err(Refusal::not_implemented());
     }
-    // Copying tags where there are none, or none, is the same.
+    if header(headers, "x-amz-bucket-object-lock-enabled").is_some_and(|enabled| enabled != "false") {
+        return Err(Refusal::not_implemented());
+    }
     if header(headers, "x-amz-storage-class").is_some_and(|class| class != "STANDARD") {
         return Err(Refusal::not_implemented());
     }
@@ -204,13 +211,20 @@ mod tests {
             ("x-amz-tagging", "a=b", "NotImplemented"),
             ("x-amz-server-side-encryption", "AES256", "NotImplemented"),
             ("x-amz-storage-class", "GLACIER", "NotImplemented"),
+            ("x-amz-bucket-object-lock-enabled", "true", "NotImplemented"),
+            ("x-amz-account-id", "000000000000", "NotImplemented"),
             ("x-amz-acl", "public-read", "AccessControlListNotSupported"),
             ("x-amz-expected-bucket-owner", "000000000001", "AccessDenied"),
         ] {
             let refusal = refuse_headers(&headers(&[(name, value)]), "000000000000").unwrap_err();
             assert_eq!(refusal.code, code, "{name}");
         }
-        let fine = headers(&[("x-amz-acl", "private"), ("x-amz-expected-bucket-owner", "000000000000")]);
+        let fine = headers(&[
+            ("x-amz-acl", "private"),
+            ("x-amz-expected-bucket-owner", "000000000000"),
+            ("x-amz-bucket-object-lock-enabled", "false"),
+            ("x-amz-tagging-directive", "COPY"),
+        ]);
         assert_eq!(refuse_headers(&fine, "000000000000"), Ok(()));
     }
 
