@@ -1,8 +1,10 @@
 //! Bodies in chunks, `Content-Encoding: aws-chunked` (S3 API reference, "Signature calculations for the Authorization header:
 //! transferring payload in multiple chunks" and "… including trailing headers"):
 //!
-//!     chunk   = size in hex [ ";chunk-signature=" signature ] CRLF data CRLF
-//!     body    = *chunk last-chunk *( name ":" value CRLF ) [ "x-amz-trailer-signature:" signature CRLF ] CRLF
+//! ```text
+//! chunk   = size in hex [ ";chunk-signature=" signature ] CRLF data CRLF
+//! body    = *chunk last-chunk *( name ":" value CRLF ) [ "x-amz-trailer-signature:" signature CRLF ] CRLF
+//! ```
 //!
 //! The last chunk has the size 0, and a line end behind its data only when there are no trailers. Decoded in place: the
 //! data is moved to the front of what was received.
