@@ -15,7 +15,7 @@ LINE = re.compile(
 )
 CLIENTS = (("aws-cli/", "AWS CLI"), ("Boto3/", "boto3"), ("aws-sdk-js/", "JavaScript v3"), ("aws-sdk-rust/", "Rust"))
 PROTOCOLS = {"Json10": "JSON", "Json11": "JSON", "Cbor": "CBOR", "RestJson": "REST-JSON", "Query": "query",
-             "RpcCbor": "RPC CBOR"}
+             "RpcCbor": "RPC CBOR", "RestXml": "REST-XML"}
 
 
 def note(log_text):
