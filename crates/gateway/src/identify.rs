@@ -12,6 +12,7 @@ pub(crate) enum Target {
     /// Kinesis also gets what nothing else claims: its answers to nonsense are the recorded ones.
     Kinesis,
     Logs,
+    Sqs,
     Lambda,
     Iam,
     Sts,
@@ -31,7 +32,11 @@ pub(crate) fn identify(request: &Parts) -> Target {
         return Target::Own;
     }
     if let Some(target) = request.headers.get(TARGET_HEADER) {
-        return if target.as_bytes().starts_with(b"Logs_20140328") { Target::Logs } else { Target::Kinesis };
+        return match target.as_bytes() {
+            target if target.starts_with(b"Logs_20140328") => Target::Logs,
+            target if target.starts_with(b"AmazonSQS") => Target::Sqs,
+            _ => Target::Kinesis,
+        };
     }
     if is_dated(path) {
         return Target::Lambda;
@@ -39,6 +44,7 @@ pub(crate) fn identify(request: &Parts) -> Target {
     match scope_service(request) {
         Some("kinesis") => Target::Kinesis,
         Some("logs") => Target::Logs,
+        Some("sqs") => Target::Sqs,
         Some("lambda") => Target::Lambda,
         Some("iam") => Target::Iam,
         Some("sts") => Target::Sts,
@@ -104,6 +110,7 @@ mod tests {
             &[("x-amz-target", "Logs_20140328.GetLogEvents"), ("authorization", &signed_for("kinesis"))],
             Target::Logs,
         );
+        check("/123456789012/queue", &[("x-amz-target", "AmazonSQS.SendMessage")], Target::Sqs);
         check("/2015-03-31/functions", &[], Target::Lambda);
         check("/2015-03-3/functions", &[], Target::Kinesis);
         check("/health/live", &[], Target::Own);
@@ -113,7 +120,7 @@ mod tests {
     #[test]
     fn otherwise_the_scope_does() {
         for (service, target) in
-            [("iam", Target::Iam), ("sts", Target::Sts), ("lambda", Target::Lambda), ("sqs", Target::Kinesis)]
+            [("iam", Target::Iam), ("sts", Target::Sts), ("lambda", Target::Lambda), ("sqs", Target::Sqs), ("s4", Target::Kinesis)]
         {
             check("/", &[("authorization", &signed_for(service))], target);
         }

@@ -1,5 +1,6 @@
 //! The services behind the gateway.
 
+use millstream_destinations::Queues;
 use millstream_functions::Functions;
 use millstream_iam::Iam;
 use millstream_mapping::Mappings;
@@ -14,4 +15,5 @@ pub struct Services {
     pub functions: Functions,
     pub mappings: Mappings,
     pub logs: Logs,
+    pub queues: Queues,
 }

@@ -8,6 +8,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use millstream_blobs::MemoryBlobs;
 use millstream_catalog::{MemoryStore, SharedStore};
+use millstream_destinations::Queues;
 use millstream_env::{BoxFuture, HostClock, Random, ServiceClock, Tasks};
 use millstream_functions::{ExecutionRoles, Executor, Functions};
 use millstream_iam::{AuthMode, Caller, Iam, Principal, RequestContext};
@@ -129,7 +130,7 @@ impl Fixture {
             service_clock: service_clock.clone(),
             host_clock: host_clock.clone(),
             random: random.clone(),
-            tasks,
+            tasks: tasks.clone(),
         })
         .await
         .unwrap();
@@ -140,13 +141,24 @@ impl Fixture {
             source: Arc::new(streams.clone()),
             targets: Arc::new(NoTargets),
             permissions: Arc::new(iam.clone()),
-            clock: service_clock,
+            clock: service_clock.clone(),
             host_clock: host_clock.clone(),
             random: random.clone(),
         });
+        let queues = Queues::open(millstream_destinations::sqs::Parts {
+            catalog: Arc::clone(&store),
+            blobs: Arc::new(MemoryBlobs::new()),
+            clock: service_clock.clone(),
+            host_clock: host_clock.clone(),
+            random: random.clone(),
+            tasks: tasks.clone(),
+            requests: tasks.clone(),
+        })
+        .await
+        .unwrap();
         let troubles = Arc::<Mutex<Vec<String>>>::default();
         let gateway = Gateway::new(Parts {
-            services: Services { iam: iam.clone(), streams, functions, mappings, logs },
+            services: Services { iam: iam.clone(), streams, functions, mappings, logs, queues },
             origin: origin::Options::default(),
             clock: host_clock,
             random,

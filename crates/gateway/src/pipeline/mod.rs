@@ -1,6 +1,6 @@
 //! The way of a request: keep pages out, find the service, receive the body, and hand over to the protocol.
 //!
-//! - [`json`]: Kinesis and Logs (awsJson, and CBOR for Kinesis), in the recorded order of checks.
+//! - [`json`]: Kinesis, Logs and SQS (awsJson, and CBOR for Kinesis), in the recorded order of checks.
 //! - [`records`]: the data path of Kinesis. [`subscribe`]: its event stream.
 //! - [`rest`]: Lambda. [`query`]: IAM and STS. [`own`]: health, metrics, downloads.
 //! - [`call`]: what all protocols share: the caller, his permissions, the call.
@@ -141,6 +141,7 @@ impl Gateway {
             Target::Own => ("other", own::serve(call).await),
             Target::Kinesis => ("kinesis", json::serve(call, &tables.kinesis, body).await),
             Target::Logs => ("logs", json::serve(call, &tables.logs, body).await),
+            Target::Sqs => ("sqs", json::serve(call, &tables.sqs, body).await),
             Target::Lambda => ("lambda", rest::serve(call, &tables.lambda, body).await),
             Target::Iam => ("iam", query::serve(call, Some(&tables.iam), body).await),
             Target::Sts => ("sts", query::serve(call, Some(&tables.sts), body).await),

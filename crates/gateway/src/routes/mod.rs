@@ -4,6 +4,7 @@ pub(crate) mod iam;
 pub(crate) mod kinesis;
 pub(crate) mod lambda;
 pub(crate) mod logs;
+pub(crate) mod sqs;
 pub(crate) mod sts;
 
 use crate::operation::Table;
@@ -17,6 +18,7 @@ pub(crate) struct Tables {
     pub(crate) iam: Table,
     pub(crate) sts: Table,
     pub(crate) logs: Table,
+    pub(crate) sqs: Table,
 }
 
 impl Tables {
@@ -27,12 +29,13 @@ impl Tables {
             iam: iam::table(services),
             sts: sts::table(services),
             logs: logs::table(services),
+            sqs: sqs::table(services),
         }
     }
 
     /// Operations whose types exist but that nothing serves, with their service.
     pub(crate) fn missing(&self) -> Vec<(&'static str, &'static str)> {
-        let tables = [&self.kinesis, &self.lambda, &self.iam, &self.sts, &self.logs];
+        let tables = [&self.kinesis, &self.lambda, &self.iam, &self.sts, &self.logs, &self.sqs];
         tables.iter().flat_map(|table| table.missing().into_iter().map(|name| (table.service.name, name))).collect()
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use millstream_destinations::Queues;
 use millstream_env::Tasks;
 use millstream_functions::Functions;
 use millstream_gateway::Services;
@@ -50,11 +51,13 @@ pub(super) struct FunctionPlace {
 }
 
 impl Backend {
+    /// `requests` is told to stop first of all: what waits for a request then ends.
     pub(super) async fn start(
         config: &Config,
         outside: &Outside,
         storage: &Storage,
         place: FunctionPlace,
+        requests: &Tasks,
     ) -> anyhow::Result<Self> {
         let stages = Stages::default();
         let iam = Iam::open(
@@ -67,6 +70,7 @@ impl Backend {
         .await?;
         let streams = open_streams(config, outside, storage, &stages).await.context("streams cannot be opened")?;
         let logs = open_logs(outside, storage, &stages).await.context("log groups cannot be opened")?;
+        let queues = open_queues(outside, storage, &stages, requests).await.context("queues cannot be opened")?;
         let writer = logs.writer(Arc::new(Identities(iam.clone())));
         let code_directory = place.run_directory.join("code");
         let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
@@ -85,7 +89,7 @@ impl Backend {
         })
         .await?;
         let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions);
-        let services = Services { iam, streams, functions, mappings, logs };
+        let services = Services { iam, streams, functions, mappings, logs, queues };
         Ok(Self { services, runtime, stages })
     }
 
@@ -119,6 +123,24 @@ async fn open_streams(
     let shard_limits = config.shard_limits == ShardLimits::Aws;
     let options = millstream_streams::Options { shard_limits, ..millstream_streams::Options::default() };
     Ok(Streams::open(parts, options).await?)
+}
+
+async fn open_queues(
+    outside: &Outside,
+    storage: &Storage,
+    stages: &Stages,
+    requests: &Tasks,
+) -> anyhow::Result<Queues> {
+    let parts = millstream_destinations::sqs::Parts {
+        catalog: Arc::clone(&storage.catalog),
+        blobs: Arc::clone(&storage.messages),
+        clock: outside.service_clock.clone(),
+        host_clock: outside.host_clock.clone(),
+        random: outside.random.clone(),
+        tasks: stages.storage.clone(),
+        requests: requests.clone(),
+    };
+    Ok(Queues::open(parts).await?)
 }
 
 async fn open_logs(outside: &Outside, storage: &Storage, stages: &Stages) -> anyhow::Result<Logs> {

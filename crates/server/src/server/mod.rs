@@ -83,7 +83,7 @@ impl Server {
         let storage = open_storage(&config, &outside).await?;
         let run_directory = RunDirectory::make(&outside.disk, config.run_dir.as_deref(), &outside.random)?;
         let place = FunctionPlace { run_directory: run_directory.path().to_owned(), endpoints: Arc::clone(&endpoints) };
-        let backend = Backend::start(&config, &outside, &storage, place).await?;
+        let backend = Backend::start(&config, &outside, &storage, place, &requests).await?;
         let gateway = new_gateway(&config, &outside, &storage, &backend);
         endpoints.serve(gateway.clone());
         let endpoint = format!("http://{}", listening.local_address()?);

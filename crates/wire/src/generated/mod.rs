@@ -6,4 +6,6 @@ pub mod iam;
 pub mod kinesis;
 pub mod lambda;
 pub mod logs;
+pub mod sns;
+pub mod sqs;
 pub mod sts;
