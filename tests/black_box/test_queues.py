@@ -346,7 +346,7 @@ def test_permissions(server, sqs, queue):
     allow = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn("failed")}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
     iam.put_role_policy(RoleName="sender", PolicyName="p", PolicyDocument=policy)
-    session = server.client("sts").assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/sender", RoleSessionName="s")
+    session = server.client("sts").assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/sender", RoleSessionName="session")
     keys = session["Credentials"]
     sender = server.client("sqs", key=keys["AccessKeyId"], secret=keys["SecretAccessKey"], token=keys["SessionToken"])
     sender.send_message(QueueUrl=queue, MessageBody="allowed")
@@ -361,7 +361,7 @@ def test_permissions(server, sqs, queue):
     assert json.loads(attributes(sqs, other)["Policy"]) == json.loads(policy)
     sender.send_message(QueueUrl=other, MessageBody="by the queue's policy")
     [message] = receive(sqs, other, AttributeNames=["SenderId"])
-    assert message["Attributes"]["SenderId"].endswith(":s")
+    assert message["Attributes"]["SenderId"].endswith(":session")
     sqs.set_queue_attributes(QueueUrl=other, Attributes={"Policy": ""})
     assert "Policy" not in attributes(sqs, other)
 

@@ -1,7 +1,7 @@
 //! Which service a request is for: all of them share one port.
 //!
 //! The target header and the dated paths of Lambda name the service outright; otherwise the scope of the signature
-//! does. A form that is signed for neither IAM nor STS is told apart by its `Version`, which stands in the body.
+//! does. A form that is signed for none of the query services is told apart by its `Version`, which stands in the body.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
@@ -16,7 +16,8 @@ pub(crate) enum Target {
     Lambda,
     Iam,
     Sts,
-    /// A form whose `Version` decides between IAM and STS.
+    Sns,
+    /// A form whose `Version` decides between IAM, STS and SNS.
     Form,
     /// Millstream's own plain pages: health, metrics, downloads.
     Own,
@@ -48,6 +49,7 @@ pub(crate) fn identify(request: &Parts) -> Target {
         Some("lambda") => Target::Lambda,
         Some("iam") => Target::Iam,
         Some("sts") => Target::Sts,
+        Some("sns") => Target::Sns,
         _ if is_form(request) => Target::Form,
         _ => Target::Kinesis,
     }
@@ -120,7 +122,7 @@ mod tests {
     #[test]
     fn otherwise_the_scope_does() {
         for (service, target) in
-            [("iam", Target::Iam), ("sts", Target::Sts), ("lambda", Target::Lambda), ("sqs", Target::Sqs), ("s4", Target::Kinesis)]
+            [("iam", Target::Iam), ("sts", Target::Sts), ("lambda", Target::Lambda), ("sqs", Target::Sqs), ("sns", Target::Sns), ("s4", Target::Kinesis)]
         {
             check("/", &[("authorization", &signed_for(service))], target);
         }

@@ -1,6 +1,6 @@
 //! The services behind the gateway.
 
-use millstream_destinations::Queues;
+use millstream_destinations::{Queues, Topics};
 use millstream_functions::Functions;
 use millstream_iam::Iam;
 use millstream_mapping::Mappings;
@@ -16,4 +16,5 @@ pub struct Services {
     pub mappings: Mappings,
     pub logs: Logs,
     pub queues: Queues,
+    pub topics: Topics,
 }

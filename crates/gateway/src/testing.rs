@@ -8,7 +8,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use millstream_blobs::MemoryBlobs;
 use millstream_catalog::{MemoryStore, SharedStore};
-use millstream_destinations::Queues;
+use millstream_destinations::{Queues, Topics};
 use millstream_env::{BoxFuture, HostClock, Random, ServiceClock, Tasks};
 use millstream_functions::{ExecutionRoles, Executor, Functions};
 use millstream_iam::{AuthMode, Caller, Iam, Principal, RequestContext};
@@ -156,9 +156,16 @@ impl Fixture {
         })
         .await
         .unwrap();
+        let topics = Topics::new(millstream_destinations::sns::Parts {
+            catalog: Arc::clone(&store),
+            queues: queues.clone(),
+            clock: service_clock,
+            random: random.clone(),
+            endpoint: "http://localhost:4566".to_owned(),
+        });
         let troubles = Arc::<Mutex<Vec<String>>>::default();
         let gateway = Gateway::new(Parts {
-            services: Services { iam: iam.clone(), streams, functions, mappings, logs, queues },
+            services: Services { iam: iam.clone(), streams, functions, mappings, logs, queues, topics },
             origin: origin::Options::default(),
             clock: host_clock,
             random,

@@ -72,6 +72,7 @@ impl Call<'_> {
             let policy = match resource.parse() {
                 Ok(arn) if action.starts_with("kinesis:") => services.streams.resource_policy(&arn).await,
                 Ok(arn) if action.starts_with("sqs:") => services.queues.policy(&arn),
+                Ok(arn) if action.starts_with("sns:") => services.topics.policy(&arn).await,
                 _ => None,
             };
             let decision = services

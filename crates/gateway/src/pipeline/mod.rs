@@ -2,7 +2,7 @@
 //!
 //! - [`json`]: Kinesis, Logs and SQS (awsJson, and CBOR for Kinesis), in the recorded order of checks.
 //! - [`records`]: the data path of Kinesis. [`subscribe`]: its event stream.
-//! - [`rest`]: Lambda. [`query`]: IAM and STS. [`own`]: health, metrics, downloads.
+//! - [`rest`]: Lambda. [`query`]: IAM, STS and SNS. [`own`]: health, metrics, downloads.
 //! - [`call`]: what all protocols share: the caller, his permissions, the call.
 
 mod call;
@@ -145,6 +145,7 @@ impl Gateway {
             Target::Lambda => ("lambda", rest::serve(call, &tables.lambda, body).await),
             Target::Iam => ("iam", query::serve(call, Some(&tables.iam), body).await),
             Target::Sts => ("sts", query::serve(call, Some(&tables.sts), body).await),
+            Target::Sns => ("sns", query::serve(call, Some(&tables.sns), body).await),
             Target::Form => ("other", query::serve(call, None, body).await),
         }
     }

@@ -1,4 +1,4 @@
-//! IAM and STS: a form names the operation, XML answers it.
+//! IAM, STS and SNS: a form names the operation, XML answers it.
 
 use bytes::Bytes;
 use http::Method;
@@ -45,7 +45,7 @@ fn field<'a>(form: &'a Form<'_>, name: &str) -> &'a str {
 
 fn by_version<'a>(call: &'a Call<'_>, form: &Form<'_>) -> Option<&'a Table> {
     let tables = &call.shared.tables;
-    [&tables.iam, &tables.sts].into_iter().find(|table| match table.service.protocol {
+    [&tables.iam, &tables.sts, &tables.sns].into_iter().find(|table| match table.service.protocol {
         Protocol::Query { version, .. } => field(form, "Version") == version,
         _ => false,
     })

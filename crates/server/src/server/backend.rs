@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use millstream_destinations::Queues;
+use millstream_destinations::{Queues, Topics};
 use millstream_env::Tasks;
 use millstream_functions::Functions;
 use millstream_gateway::Services;
@@ -50,14 +50,22 @@ pub(super) struct FunctionPlace {
     pub(super) endpoints: Arc<Endpoints>,
 }
 
+/// How requests come in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entrance<'a> {
+    /// `http://ADDR:PORT`
+    pub(super) endpoint: &'a str,
+    /// Told to stop first of all: what waits for the sake of a request then ends.
+    pub(super) requests: &'a Tasks,
+}
+
 impl Backend {
-    /// `requests` is told to stop first of all: what waits for a request then ends.
     pub(super) async fn start(
         config: &Config,
         outside: &Outside,
         storage: &Storage,
         place: FunctionPlace,
-        requests: &Tasks,
+        entrance: Entrance<'_>,
     ) -> anyhow::Result<Self> {
         let stages = Stages::default();
         let iam = Iam::open(
@@ -70,7 +78,14 @@ impl Backend {
         .await?;
         let streams = open_streams(config, outside, storage, &stages).await.context("streams cannot be opened")?;
         let logs = open_logs(outside, storage, &stages).await.context("log groups cannot be opened")?;
-        let queues = open_queues(outside, storage, &stages, requests).await.context("queues cannot be opened")?;
+        let queues = open_queues(outside, storage, &stages, entrance.requests).await.context("queues cannot be opened")?;
+        let topics = Topics::new(millstream_destinations::sns::Parts {
+            catalog: Arc::clone(&storage.catalog),
+            queues: queues.clone(),
+            clock: outside.service_clock.clone(),
+            random: outside.random.clone(),
+            endpoint: entrance.endpoint.to_owned(),
+        });
         let writer = logs.writer(Arc::new(Identities(iam.clone())));
         let code_directory = place.run_directory.join("code");
         let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
@@ -89,7 +104,7 @@ impl Backend {
         })
         .await?;
         let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions);
-        let services = Services { iam, streams, functions, mappings, logs, queues };
+        let services = Services { iam, streams, functions, mappings, logs, queues, topics };
         Ok(Self { services, runtime, stages })
     }
 
