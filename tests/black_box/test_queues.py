@@ -5,8 +5,6 @@ import json
 import threading
 import time
 
-import boto3
-import botocore.config
 import botocore.exceptions
 import pytest
 
@@ -375,3 +373,171 @@ def test_the_cli(server):
     server.shell(f"aws sqs delete-message --queue-url {url} --receipt-handle '{message['ReceiptHandle']}'")
     missing = server.shell("aws sqs get-queue-url --queue-name nothing", check=False)
     assert "AWS.SimpleQueueService.NonExistentQueue" in missing.stderr
+
+
+@pytest.fixture
+def sns(server):
+    return server.client("sns")
+
+
+def let_in(sqs, url, topic_arn):
+    """Lets a topic send to a queue, as at AWS."""
+    queue_arn = attributes(sqs, url)["QueueArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    return queue_arn
+
+
+def test_topics_fan_out(server, sqs, sns):
+    topic = sns.create_topic(Name="failed")["TopicArn"]
+    assert topic == arn("failed", "sns")
+    urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("enveloped", "raw", "closed")}
+    let_in(sqs, urls["enveloped"], topic)
+    let_in(sqs, urls["raw"], topic)
+    let_in(sqs, urls["closed"], arn("another", "sns"))
+    subscribed = {}
+    for name in urls:
+        raw = {"RawMessageDelivery": "true"} if name == "raw" else {}
+        subscribed[name] = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn(name), Attributes=raw)["SubscriptionArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn("missing"))
+    given = {"kind": {"DataType": "String", "StringValue": "x"}, "data": {"DataType": "Binary", "BinaryValue": b"\0\1"}}
+    published = sns.publish(TopicArn=topic, Message="größe", Subject="subject", MessageAttributes=given)
+    [enveloped] = receive(sqs, urls["enveloped"], MessageAttributeNames=["All"])
+    assert "MessageAttributes" not in enveloped
+    told = json.loads(enveloped["Body"])
+    assert told.pop("Timestamp").endswith("Z")
+    assert told.pop("UnsubscribeURL") == (
+        f"{server.endpoint}/?Action=Unsubscribe&SubscriptionArn={subscribed['enveloped']}"
+    )
+    assert told == {
+        "Type": "Notification",
+        "MessageId": published["MessageId"],
+        "TopicArn": topic,
+        "Subject": "subject",
+        "Message": "größe",
+        "SignatureVersion": "1",
+        "Signature": "",
+        "SigningCertURL": "",
+        "MessageAttributes": {"kind": {"Type": "String", "Value": "x"}, "data": {"Type": "Binary", "Value": "AAE="}},
+    }
+    [raw] = receive(sqs, urls["raw"], MessageAttributeNames=["All"])
+    assert raw["Body"] == "größe" and raw["MessageAttributes"]["data"]["BinaryValue"] == b"\0\1"
+    assert receive(sqs, urls["closed"]) == []
+    assert "does not let sns.amazonaws.com" in server.log.read_text()
+    # What is set takes effect at once.
+    sns.set_subscription_attributes(
+        SubscriptionArn=subscribed["enveloped"], AttributeName="RawMessageDelivery", AttributeValue="true"
+    )
+    sns.unsubscribe(SubscriptionArn=subscribed["raw"])
+    sns.unsubscribe(SubscriptionArn=subscribed["raw"])
+    entries = [
+        {"Id": "a", "Message": "one"},
+        {"Id": "b", "Message": json.dumps({"default": "no", "sqs": "two"}), "MessageStructure": "json"},
+        {"Id": "bad", "Message": "x", "Subject": "two\nlines"},
+    ]
+    batch = sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=entries)
+    assert [entry["Id"] for entry in batch["Successful"]] == ["a", "b"]
+    assert [(entry["Id"], entry["Code"]) for entry in batch["Failed"]] == [("bad", "InvalidParameter")]
+    assert bodies(sqs, urls["enveloped"]) == ["one", "two"]
+    assert receive(sqs, urls["raw"]) == []
+
+
+def test_topics_and_subscriptions(sns):
+    topic = sns.create_topic(Name="t", Attributes={"DisplayName": "d"}, Tags=[{"Key": "a", "Value": "b"}])["TopicArn"]
+    assert sns.create_topic(Name="t")["TopicArn"] == topic
+    refused("InvalidParameter", sns.create_topic, Name="t", Attributes={"DisplayName": "other"})
+    refused("InvalidParameter", sns.create_topic, Name="t", Tags=[{"Key": "c", "Value": "d"}])
+    told = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
+    assert told["DisplayName"] == "d" and told["TopicArn"] == topic and told["Owner"] == ACCOUNT
+    assert json.loads(told["Policy"])["Statement"][0]["Resource"] == topic
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="DisplayName", AttributeValue="e")
+    policy = json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sns:Publish", "Resource": topic}]}
+    )
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+    told = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
+    assert told["DisplayName"] == "e" and told["Policy"] == policy
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn("q"))["SubscriptionArn"]
+    assert sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn("q"))["SubscriptionArn"] == subscription
+    told = sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+    assert told["RawMessageDelivery"] == "false" and told["PendingConfirmation"] == "false"
+    assert told["Endpoint"] == arn("q") and told["Protocol"] == "sqs" and told["TopicArn"] == topic
+    listed = [
+        {"SubscriptionArn": subscription, "Owner": ACCOUNT, "Protocol": "sqs", "Endpoint": arn("q"), "TopicArn": topic}
+    ]
+    assert sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == listed
+    assert sns.list_subscriptions()["Subscriptions"] == listed
+    assert sns.get_topic_attributes(TopicArn=topic)["Attributes"]["SubscriptionsConfirmed"] == "1"
+    sns.tag_resource(ResourceArn=topic, Tags=[{"Key": "c", "Value": "d"}])
+    sns.untag_resource(ResourceArn=topic, TagKeys=["a"])
+    assert sns.list_tags_for_resource(ResourceArn=topic)["Tags"] == [{"Key": "c", "Value": "d"}]
+    for i in range(101):
+        sns.create_topic(Name=f"t{i}")
+    pages = sns.get_paginator("list_topics").paginate()
+    assert len([topic for page in pages for topic in page["Topics"]]) == 102
+    sns.delete_topic(TopicArn=topic)
+    sns.delete_topic(TopicArn=topic)
+    refused("NotFound", sns.get_topic_attributes, TopicArn=topic)
+    refused("NotFound", sns.get_subscription_attributes, SubscriptionArn=subscription)
+    assert sns.list_subscriptions()["Subscriptions"] == []
+
+
+def test_what_topics_refuse(sns):
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    refused("InvalidParameter", sns.create_topic, Name="t.fifo", Attributes={"FifoTopic": "true"})
+    refused("InvalidParameter", sns.create_topic, Name="a b")
+    refused("InvalidParameter", sns.create_topic, Name="u", Attributes={"KmsMasterKeyId": "alias/aws/sns"})
+    refused("NotFound", sns.publish, TopicArn=arn("missing", "sns"), Message="x")
+    refused("InvalidParameter", sns.publish, TopicArn=topic, Message="x" * 262_145)
+    refused("InvalidParameter", sns.publish, TopicArn=topic, Message="")
+    refused("InvalidParameter", sns.publish, PhoneNumber="+12065550100", Message="x")
+    refused("InvalidParameter", sns.publish, TopicArn=topic, Message="{}", MessageStructure="json")
+    attribute = {"a": {"DataType": "Nonsense", "StringValue": "x"}}
+    refused("ParameterValueInvalid", sns.publish, TopicArn=topic, Message="x", MessageAttributes=attribute)
+    assert "only sqs" in refused(
+        "InvalidParameter", sns.subscribe, TopicArn=topic, Protocol="email", Endpoint="someone@example.com"
+    )
+    refused("InvalidParameter", sns.subscribe, TopicArn=topic, Protocol="sqs", Endpoint=arn("q.fifo"))
+    refused("InvalidParameter", sns.subscribe, TopicArn=topic, Protocol="sqs", Endpoint="http://example.com")
+    refused("NotFound", sns.subscribe, TopicArn=arn("missing", "sns"), Protocol="sqs", Endpoint=arn("q"))
+    filtered = {"FilterPolicy": json.dumps({"kind": ["x"]})}
+    refused("InvalidParameter", sns.subscribe, TopicArn=topic, Protocol="sqs", Endpoint=arn("q"), Attributes=filtered)
+    for code, entries in [
+        ("EmptyBatchRequest", []),
+        ("TooManyEntriesInBatchRequest", [{"Id": str(i), "Message": "x"} for i in range(11)]),
+        ("BatchEntryIdsNotDistinct", [{"Id": "a", "Message": "x"}] * 2),
+        ("InvalidBatchEntryId", [{"Id": "a b", "Message": "x"}]),
+        ("BatchRequestTooLong", [{"Id": str(i), "Message": "x" * 150_000} for i in range(2)]),
+    ]:
+        refused(code, sns.publish_batch, TopicArn=topic, PublishBatchRequestEntries=entries)
+    refused("ResourceNotFound", sns.list_tags_for_resource, ResourceArn=arn("missing", "sns"))
+
+
+def test_topics_survive_a_kill(tmp_path):
+    server = Server(tmp_path).start()
+    sqs, sns = server.client("sqs"), server.client("sns")
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    url = sqs.create_queue(QueueName="q")["QueueUrl"]
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=let_in(sqs, url, topic))["SubscriptionArn"]
+    sns.publish(TopicArn=topic, Message="kept")
+    server.kill()
+    with server:
+        sqs, sns = server.client("sqs"), server.client("sns")
+        [message] = receive(sqs, url)
+        assert json.loads(message["Body"])["Message"] == "kept"
+        assert sns.list_subscriptions()["Subscriptions"][0]["SubscriptionArn"] == subscription
+
+
+def test_topics_by_the_cli(server):
+    topic = json.loads(server.shell("aws sns create-topic --name cli").stdout)["TopicArn"]
+    server.shell(f"aws sns publish --topic-arn {topic} --message hello")
+    assert topic in server.shell("aws sns list-topics").stdout
+    missing = server.shell(f"aws sns get-topic-attributes --topic-arn {topic}-missing", check=False)
+    assert "NotFound" in missing.stderr

@@ -175,6 +175,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn md5_of_attributes_is_as_at_aws() {
+        // Answers of SQS to one attribute `timestamp`.
+        let md5 = |attribute| md5_of_attributes([(&"timestamp".to_owned(), &attribute)]).unwrap();
+        assert_eq!(md5(text("Number", "1493147359900")), "235c5c510d26fb653d073faed50ae77c");
+        assert_eq!(md5(text("Number.java.lang.Long", "1493147359900")), "994258b45346a2cc3f9cbb611aa7af30");
+        assert_eq!(md5_of(b"derp"), "58fd9edd83341c29f1aebba81c31e257");
+        assert_eq!(md5_of_attributes(&Attributes::new()), None);
+    }
+
     proptest! {
         #[test]
         fn stored_attributes_come_back(name in "[a-z]{1,9}", label in "[a-z]{0,5}", data in prop::collection::vec(any::<u8>(), 1..64)) {

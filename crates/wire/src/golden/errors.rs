@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{REQUEST_ID, Samples, Visitor, settle, transcript};
 use crate::protocol::{Encoding, encode_error};
-use crate::{ApiError, CommonError, Operation, Protocol, Service, iam, kinesis, lambda, logs, sts};
+use crate::{ApiError, CommonError, Operation, Protocol, Service, iam, kinesis, lambda, logs, sns, sqs, sts};
 
 #[derive(Default)]
 struct Errors {
@@ -41,6 +41,7 @@ impl Errors {
 fn encodings(service: &Service) -> &'static [Encoding] {
     match service.protocol {
         Protocol::Json { .. } if service.name == "kinesis" => &[Encoding::Json11, Encoding::Cbor],
+        Protocol::Json { version: "1.0", .. } => &[Encoding::Json10],
         Protocol::Json { .. } => &[Encoding::Json11],
         Protocol::RestJson => &[Encoding::RestJson],
         Protocol::Query { .. } => &[Encoding::Query],
@@ -75,6 +76,8 @@ fn error_transcripts() {
     iam::op::visit(&mut errors);
     sts::op::visit(&mut errors);
     logs::op::visit(&mut errors);
+    sqs::op::visit(&mut errors);
+    sns::op::visit(&mut errors);
     let mut text = String::new();
     for ((service, encoding, name), lines) in errors.answers {
         writeln!(text, "# {service} {encoding} {name}\n{}", lines.join("\n")).expect("writing to a string succeeds");
