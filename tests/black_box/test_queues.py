@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 import time
+import urllib.request
 
 import botocore.exceptions
 import pytest
@@ -140,6 +141,15 @@ def test_delay(sqs):
     assert bodies(sqs, queue, WaitTimeSeconds=10) == ["default"]
 
 
+def until_a_request_waits(server):
+    """Until a request is being handled beside the one that asks."""
+    def waits():
+        with urllib.request.urlopen(f"{server.endpoint}/metrics", timeout=5) as answer:
+            return "\nmillstream_requests_in_flight 2\n" in answer.read().decode()
+
+    until(waits, what="a waiting request")
+
+
 def test_a_long_poll_wakes_at_once(server, sqs, queue):
     woken = []
 
@@ -149,7 +159,7 @@ def test_a_long_poll_wakes_at_once(server, sqs, queue):
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    time.sleep(0.5)
+    until_a_request_waits(server)
     sent = time.monotonic()
     sqs.send_message(QueueUrl=queue, MessageBody="now")
     waiting.join(15)
@@ -165,7 +175,7 @@ def test_stopping_does_not_wait_for_long_polls(tmp_path):
     queue = server.client("sqs").create_queue(QueueName="q")["QueueUrl"]
     waiting = threading.Thread(target=lambda: receive(server.client("sqs"), queue, WaitTimeSeconds=20))
     waiting.start()
-    time.sleep(0.5)
+    until_a_request_waits(server)
     began = time.monotonic()
     server.stop()
     waiting.join(15)
@@ -365,13 +375,14 @@ def test_permissions(server, sqs, queue):
 
 
 def test_the_cli(server):
-    url = json.loads(server.shell("aws sqs create-queue --queue-name cli").stdout)["QueueUrl"]
-    server.shell(f"aws sqs send-message --queue-url {url} --message-body hello")
-    received = json.loads(server.shell(f"aws sqs receive-message --queue-url {url} --wait-time-seconds 2").stdout)
+    # Version 1 of the CLI has an address of its own for SQS in each region, which only the option overrides.
+    url = json.loads(server.shell("aws sqs --endpoint-url $AWS_ENDPOINT_URL create-queue --queue-name cli").stdout)["QueueUrl"]
+    server.shell(f"aws sqs --endpoint-url $AWS_ENDPOINT_URL send-message --queue-url {url} --message-body hello")
+    received = json.loads(server.shell(f"aws sqs --endpoint-url $AWS_ENDPOINT_URL receive-message --queue-url {url} --wait-time-seconds 2").stdout)
     [message] = received["Messages"]
     assert message["Body"] == "hello"
-    server.shell(f"aws sqs delete-message --queue-url {url} --receipt-handle '{message['ReceiptHandle']}'")
-    missing = server.shell("aws sqs get-queue-url --queue-name nothing", check=False)
+    server.shell(f"aws sqs --endpoint-url $AWS_ENDPOINT_URL delete-message --queue-url {url} --receipt-handle '{message['ReceiptHandle']}'")
+    missing = server.shell("aws sqs --endpoint-url $AWS_ENDPOINT_URL get-queue-url --queue-name nothing", check=False)
     assert "AWS.SimpleQueueService.NonExistentQueue" in missing.stderr
 
 

@@ -38,9 +38,12 @@ impl Attribute {
     ) -> Result<Self, String> {
         check_name(name)?;
         let kind = data_type.split('.').next().unwrap_or_default();
-        let empty = |kind: &str| format!("Message (user) attribute '{name}' must contain a non-empty value of type '{kind}'.");
+        let empty =
+            |kind: &str| format!("Message (user) attribute '{name}' must contain a non-empty value of type '{kind}'.");
         let value = match kind {
-            "String" | "Number" => AttributeValue::Text(text.filter(|text| !text.is_empty()).ok_or_else(|| empty("String"))?),
+            "String" | "Number" => {
+                AttributeValue::Text(text.filter(|text| !text.is_empty()).ok_or_else(|| empty("String"))?)
+            }
             "Binary" => AttributeValue::Binary(binary.filter(|data| !data.is_empty()).ok_or_else(|| empty("Binary"))?),
             "" => return Err(format!("Message (user) attribute '{name}' must contain a non-empty attribute type.")),
             _ => {
@@ -56,7 +59,9 @@ impl Attribute {
             return Err(format!("Can't cast the value of message (user) attribute '{name}' to a number."));
         }
         if data_type.len() > NAME_LENGTH_MAX {
-            return Err(format!("Message (user) attribute '{name}' has a type longer than {NAME_LENGTH_MAX} characters."));
+            return Err(format!(
+                "Message (user) attribute '{name}' has a type longer than {NAME_LENGTH_MAX} characters."
+            ));
         }
         Ok(Self { data_type, value })
     }
@@ -77,9 +82,9 @@ impl AttributeValue {
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    let reserved = ["aws.", "amazon."].iter().any(|prefix| {
-        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    });
+    let reserved = ["aws.", "amazon."]
+        .iter()
+        .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)));
     let valid = (1..=NAME_LENGTH_MAX).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
         && !name.starts_with('.')
@@ -97,7 +102,9 @@ pub(crate) fn md5_of(text: &[u8]) -> String {
 /// The MD5 of attributes, `None` when there are none: per attribute in order of name its name, its type and its value, each
 /// behind its length as four bytes, the value also behind a byte that says text (1) or binary (2) (SQS guide, "Calculating
 /// the MD5 message digest for message attributes").
-pub(crate) fn md5_of_attributes<'a>(attributes: impl IntoIterator<Item = (&'a String, &'a Attribute)>) -> Option<String> {
+pub(crate) fn md5_of_attributes<'a>(
+    attributes: impl IntoIterator<Item = (&'a String, &'a Attribute)>,
+) -> Option<String> {
     let mut md5 = Md5::new();
     let mut any = false;
     for (name, attribute) in attributes {
@@ -177,10 +184,16 @@ mod tests {
 
     #[test]
     fn md5_of_attributes_is_as_at_aws() {
-        // Answers of SQS to one attribute `timestamp`.
-        let md5 = |attribute| md5_of_attributes([(&"timestamp".to_owned(), &attribute)]).unwrap();
-        assert_eq!(md5(text("Number", "1493147359900")), "235c5c510d26fb653d073faed50ae77c");
-        assert_eq!(md5(text("Number.java.lang.Long", "1493147359900")), "994258b45346a2cc3f9cbb611aa7af30");
+        // Answers of SQS to messages with one attribute.
+        for (name, data_type, value, expected) in [
+            ("timestamp", "Number", "1493147359900", "235c5c510d26fb653d073faed50ae77c"),
+            ("timestamp", "Number", "1493147359901", "994258b45346a2cc3f9cbb611aa7af30"),
+            ("timestamp", "Number.java.lang.Long", "1493147359900", "2e2e4876d8e0bd6b8c2c8f556831c349"),
+            ("SOME_Valid.attribute-Name", "Number", "1493147359900", "36655e7e9d7c0e8479fa3f3f42247ae7"),
+        ] {
+            let attributes: Attributes = [(name.to_owned(), text(data_type, value))].into();
+            assert_eq!(md5_of_attributes(&attributes).as_deref(), Some(expected), "{name} {data_type}");
+        }
         assert_eq!(md5_of(b"derp"), "58fd9edd83341c29f1aebba81c31e257");
         assert_eq!(md5_of_attributes(&Attributes::new()), None);
     }

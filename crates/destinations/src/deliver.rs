@@ -9,7 +9,7 @@ use millstream_types::Arn;
 
 use crate::contract::{Deliver, Delivery, DeliveryError};
 use crate::destination::{DestinationKind, NoDestination, destination_kind};
-use crate::permissions::Permissions;
+use crate::permissions::{Permissions, Unavailable};
 
 /// Takes messages for queues: the built-in SQS, or one outside.
 pub trait QueueSender: Send + Sync + Debug {
@@ -115,6 +115,9 @@ impl Deliver for Destinations {
     }
 }
 
-fn unavailable(error: crate::permissions::Unavailable) -> DeliveryError {
-    DeliveryError::Unavailable(error.to_string())
+fn unavailable(error: Unavailable) -> DeliveryError {
+    DeliveryError::Unavailable(error.0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,9 +121,14 @@ mod tests {
 
     #[test]
     fn otherwise_the_scope_does() {
-        for (service, target) in
-            [("iam", Target::Iam), ("sts", Target::Sts), ("lambda", Target::Lambda), ("sqs", Target::Sqs), ("sns", Target::Sns), ("s4", Target::Kinesis)]
-        {
+        for (service, target) in [
+            ("iam", Target::Iam),
+            ("sts", Target::Sts),
+            ("lambda", Target::Lambda),
+            ("sqs", Target::Sqs),
+            ("sns", Target::Sns),
+            ("s4", Target::Kinesis),
+        ] {
             check("/", &[("authorization", &signed_for(service))], target);
         }
         check(

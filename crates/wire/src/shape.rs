@@ -20,7 +20,10 @@ pub enum Kind {
     Timestamp,
     Blob(Bounds),
     String(Text),
-    List { member: &'static Shape, length: Bounds },
+    List {
+        member: &'static Shape,
+        length: Bounds,
+    },
     Map {
         key: &'static Shape,
         value: &'static Shape,

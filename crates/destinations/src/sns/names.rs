@@ -42,7 +42,9 @@ impl TopicKey {
 pub(crate) fn parse_subscription(text: &str) -> Result<(TopicKey, String), Failure> {
     let parsed = text.rsplit_once(':').and_then(|(topic, id)| Some((TopicKey::parse(topic).ok()?, id.to_owned())));
     parsed.ok_or_else(|| {
-        Failure::InvalidParameter("Invalid parameter: SubscriptionArn Reason: An ARN must have the form of one".to_owned())
+        Failure::InvalidParameter(
+            "Invalid parameter: SubscriptionArn Reason: An ARN must have the form of one".to_owned(),
+        )
     })
 }
 

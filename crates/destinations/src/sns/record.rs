@@ -62,7 +62,9 @@ impl TopicSettings {
     /// Sets an attribute. An empty text takes a document away.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), Failure> {
         match name {
-            "DisplayName" if value.chars().count() <= DISPLAY_NAME_LENGTH_MAX => value.clone_into(&mut self.display_name),
+            "DisplayName" if value.chars().count() <= DISPLAY_NAME_LENGTH_MAX => {
+                value.clone_into(&mut self.display_name);
+            }
             "DisplayName" => return Err(invalid("DisplayName")),
             "Policy" => self.policy = policy(value)?,
             "DeliveryPolicy" | "KmsMasterKeyId" if value.is_empty() => {}
@@ -90,9 +92,12 @@ impl SubscriptionRecord {
         match (name, value) {
             ("RawMessageDelivery", "true" | "false") => self.raw = value == "true",
             ("RawMessageDelivery", _) => return Err(invalid(name)),
-            ("FilterPolicy", "" | "{}") | ("RedrivePolicy" | "DeliveryPolicy", "") => {}
-            ("FilterPolicyScope", "MessageAttributes") => {}
-            ("FilterPolicy" | "FilterPolicyScope", _) => return Err(unsupported(name, "filter policies are not supported")),
+            ("FilterPolicy", "" | "{}")
+            | ("RedrivePolicy" | "DeliveryPolicy", "")
+            | ("FilterPolicyScope", "MessageAttributes") => {}
+            ("FilterPolicy" | "FilterPolicyScope", _) => {
+                return Err(unsupported(name, "filter policies are not supported"));
+            }
             ("RedrivePolicy", _) => return Err(unsupported(name, "dead-letter queues are not supported")),
             ("DeliveryPolicy" | "SubscriptionRoleArn" | "ReplayPolicy", _) => {
                 return Err(unsupported(name, "only standard queues can subscribe"));
@@ -168,7 +173,9 @@ mod tests {
         }
         assert_eq!(settings, TopicSettings::default());
         let mut subscription = serde_json::from_str::<TopicRecord>(TOPIC).unwrap().subscriptions.remove(0);
-        for (name, value) in [("FilterPolicy", r#"{"a":["b"]}"#), ("RedrivePolicy", "{}"), ("RawMessageDelivery", "yes"), ("X", "")] {
+        for (name, value) in
+            [("FilterPolicy", r#"{"a":["b"]}"#), ("RedrivePolicy", "{}"), ("RawMessageDelivery", "yes"), ("X", "")]
+        {
             assert!(matches!(subscription.set(name, value), Err(Failure::InvalidParameter(_))), "{name}");
         }
     }

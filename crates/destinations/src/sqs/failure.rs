@@ -44,9 +44,7 @@ impl Failure {
         let (code, message, sender_fault) = match self {
             Self::ReceiptHandleIsInvalid(text) => ("ReceiptHandleIsInvalid", text.as_str(), true),
             Self::InvalidMessageContents(text) => ("InvalidMessageContents", text.as_str(), true),
-            Self::UnsupportedOperation(text) => {
-                ("AWS.SimpleQueueService.UnsupportedOperation", text.as_str(), true)
-            }
+            Self::UnsupportedOperation(text) => ("AWS.SimpleQueueService.UnsupportedOperation", text.as_str(), true),
             Self::QueueDoesNotExist => ("AWS.SimpleQueueService.NonExistentQueue", NO_QUEUE, true),
             Self::RequestThrottled(text) => ("RequestThrottled", text.as_str(), true),
             Self::Parameter(text) => ("InvalidParameterValue", text.as_str(), true),

@@ -216,7 +216,9 @@ impl Index {
     /// Forgets the messages up to `last`, and names them so that they are deleted.
     pub(crate) fn purge(&mut self, last: u64) -> Vec<Sequence> {
         let purged: Vec<Sequence> = self.entries.range(..=Sequence(last)).map(|(sequence, _)| *sequence).collect();
-        purged.iter().for_each(|sequence| self.remove(*sequence));
+        for sequence in &purged {
+            self.remove(*sequence);
+        }
         purged
     }
 

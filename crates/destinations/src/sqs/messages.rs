@@ -28,7 +28,12 @@ impl Messages {
     }
 
     /// Stores a new message; durable when it returns.
-    pub(crate) async fn create(&self, queue_id: &str, sequence: Sequence, record: &MessageRecord) -> Result<(), Failure> {
+    pub(crate) async fn create(
+        &self,
+        queue_id: &str,
+        sequence: Sequence,
+        record: &MessageRecord,
+    ) -> Result<(), Failure> {
         let stored = self.catalog.put(&message_key(queue_id, sequence), Expect::Absent, encode(record)).await;
         if stored.is_err() {
             self.drop_blob(record.contents.digest()).await;

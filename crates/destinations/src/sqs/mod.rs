@@ -173,9 +173,12 @@ fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Failure> {
     if tags.len() > TAGS_MAX {
         return Err(Failure::Parameter(format!("Too many tags: a queue can have up to {TAGS_MAX}.")));
     }
-    let valid = |(key, value): (&String, &String)| (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256;
+    let valid =
+        |(key, value): (&String, &String)| (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256;
     match tags.iter().find(|(key, value)| !valid((key, value))) {
         None => Ok(()),
-        Some((key, _)) => Err(Failure::Parameter(format!("Tag {key} is invalid: keys have 1 to 128 characters, values up to 256."))),
+        Some((key, _)) => {
+            Err(Failure::Parameter(format!("Tag {key} is invalid: keys have 1 to 128 characters, values up to 256.")))
+        }
     }
 }

@@ -67,7 +67,14 @@ mod tests {
         assert_eq!(name("http://127.0.0.1:4566/123456789012/failed"), arn);
         assert_eq!(name("https://sqs.us-west-2.amazonaws.com/123456789012/failed"), arn);
         assert_eq!(name("/123456789012/failed"), arn);
-        for bad in ["", "failed", "http://h/failed", "http://h/12345678901/failed", "http://h/123456789012/", "http://h/123456789012/a b"] {
+        for bad in [
+            "",
+            "failed",
+            "http://h/failed",
+            "http://h/12345678901/failed",
+            "http://h/123456789012/",
+            "http://h/123456789012/a b",
+        ] {
             assert!(matches!(name(bad), Err(Failure::InvalidAddress(_))), "{bad}");
         }
     }
@@ -76,6 +83,11 @@ mod tests {
     fn names() {
         assert!(is_name(&"a".repeat(80)) && is_name("A-z_9"));
         assert!(!is_name(&"a".repeat(81)) && !is_name("") && !is_name("a.b") && !is_name("ä"));
-        assert!(is_fifo("a.fifo") && !is_fifo(".fifo") && !is_fifo("a.fif0") && !is_fifo(&format!("{}.fifo", "a".repeat(76))));
+        assert!(
+            is_fifo("a.fifo")
+                && !is_fifo(".fifo")
+                && !is_fifo("a.fif0")
+                && !is_fifo(&format!("{}.fifo", "a".repeat(76)))
+        );
     }
 }

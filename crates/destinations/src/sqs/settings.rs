@@ -50,7 +50,12 @@ struct Number {
 const NUMBERS: [Number; 5] = [
     Number { name: "DelaySeconds", place: |settings| &mut settings.delay_seconds, min: 0, max: 900 },
     Number { name: "MaximumMessageSize", place: |settings| &mut settings.message_bytes_max, min: 1024, max: 1_048_576 },
-    Number { name: "MessageRetentionPeriod", place: |settings| &mut settings.retention_seconds, min: 60, max: 1_209_600 },
+    Number {
+        name: "MessageRetentionPeriod",
+        place: |settings| &mut settings.retention_seconds,
+        min: 60,
+        max: 1_209_600,
+    },
     Number {
         name: "ReceiveMessageWaitTimeSeconds",
         place: |settings| &mut settings.receive_wait_seconds,

@@ -175,13 +175,7 @@ pub(crate) fn trusts_lambda(role: &ParsedRole) -> bool {
 
 /// Whether the policy on a resource lets a service of AWS (`sns.amazonaws.com`) do something with it in the name of
 /// `source`: what the conditions `aws:SourceArn` and `aws:SourceAccount` are about.
-pub fn resource_policy_admits_service(
-    policy: &str,
-    service: &str,
-    action: &str,
-    resource: &str,
-    source: &Arn,
-) -> bool {
+pub fn resource_policy_admits_service(policy: &str, service: &str, action: &str, resource: &str, source: &Arn) -> bool {
     let context = ConditionContext::new()
         .with("aws:SourceArn", source.to_string())
         .with("aws:SourceAccount", source.account.as_str())

@@ -78,7 +78,8 @@ impl Backend {
         .await?;
         let streams = open_streams(config, outside, storage, &stages).await.context("streams cannot be opened")?;
         let logs = open_logs(outside, storage, &stages).await.context("log groups cannot be opened")?;
-        let queues = open_queues(outside, storage, &stages, entrance.requests).await.context("queues cannot be opened")?;
+        let queues =
+            open_queues(outside, storage, &stages, entrance.requests).await.context("queues cannot be opened")?;
         let topics = Topics::new(millstream_destinations::sns::Parts {
             catalog: Arc::clone(&storage.catalog),
             queues: queues.clone(),

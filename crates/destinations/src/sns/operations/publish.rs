@@ -27,14 +27,20 @@ const SENDS_MAX: usize = 64;
 const SERVICE: &str = "sns.amazonaws.com";
 
 impl Topics {
-    pub async fn publish(&self, context: &RequestContext, input: PublishInput) -> Result<PublishResponse, PublishError> {
+    pub async fn publish(
+        &self,
+        context: &RequestContext,
+        input: PublishInput,
+    ) -> Result<PublishResponse, PublishError> {
         if input.phone_number.is_some() {
             return Err(invalid("PhoneNumber Reason: text messages are not supported by Millstream").into());
         }
         let arn = match (input.topic_arn, input.target_arn) {
             (Some(_), Some(_)) => return Err(invalid("TopicArn or TargetArn Reason: both were given").into()),
             (Some(arn), None) | (None, Some(arn)) => arn,
-            (None, None) => return Err(invalid("TopicArn or TargetArn Reason: no value found for required parameter").into()),
+            (None, None) => {
+                return Err(invalid("TopicArn or TargetArn Reason: no value found for required parameter").into());
+            }
         };
         let entry = PublishBatchRequestEntry {
             id: String::new(),
@@ -177,7 +183,9 @@ fn checked(entry: PublishBatchRequestEntry) -> Result<Checked, Failure> {
         return Err(invalid("Message too long"));
     }
     if entry.message_deduplication_id.is_some() {
-        return Err(invalid("MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter that is not valid for this topic type"));
+        return Err(invalid(
+            "MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter that is not valid for this topic type",
+        ));
     }
     if entry.subject.as_deref().is_some_and(|subject| !is_subject(subject)) {
         return Err(invalid("Subject"));
@@ -202,8 +210,8 @@ fn attributes(given: BTreeMap<String, MessageAttributeValue>) -> Result<Attribut
 
 /// Of the messages by protocol, the one for queues.
 fn for_queues(text: &str) -> Result<String, Failure> {
-    let parsed: BTreeMap<String, serde_json::Value> = serde_json::from_str(text)
-        .map_err(|_| invalid("Message Structure - JSON message body failed to parse"))?;
+    let parsed: BTreeMap<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|_| invalid("Message Structure - JSON message body failed to parse"))?;
     let of = |protocol: &str| parsed.get(protocol).and_then(serde_json::Value::as_str);
     let default = of("default").ok_or_else(|| invalid("Message Structure - No default entry in JSON message body"))?;
     Ok(of("sqs").unwrap_or(default).to_owned())

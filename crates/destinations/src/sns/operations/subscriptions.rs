@@ -44,10 +44,9 @@ impl Topics {
         }
         let add = |record: &mut TopicRecord| {
             if let Some(found) = record.subscriptions.iter().find(|found| found.endpoint == wanted.endpoint) {
-                return match found.raw == wanted.raw {
-                    true => Ok(found.id.clone()),
-                    false => Err(invalid("Attributes Reason: Subscription already exists with different attributes")),
-                };
+                let same = found.raw == wanted.raw;
+                let different = || invalid("Attributes Reason: Subscription already exists with different attributes");
+                return if same { Ok(found.id.clone()) } else { Err(different()) };
             }
             if record.subscriptions.len() >= SUBSCRIPTIONS_MAX {
                 let text = format!("A topic can have up to {SUBSCRIPTIONS_MAX} subscriptions here");

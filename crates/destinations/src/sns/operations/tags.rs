@@ -61,12 +61,18 @@ impl Topics {
 pub(super) fn tag_map(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, Failure> {
     let count = tags.len();
     let map: BTreeMap<String, String> = tags.into_iter().map(|Tag { key, value }| (key, value)).collect();
-    if map.len() == count { Ok(map) } else { Err(Failure::InvalidParameter("Invalid parameter: Duplicated keys are not allowed.".to_owned())) }
+    if map.len() == count {
+        Ok(map)
+    } else {
+        Err(Failure::InvalidParameter("Invalid parameter: Duplicated keys are not allowed.".to_owned()))
+    }
 }
 
 pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Failure> {
     if tags.len() > TAGS_MAX {
-        return Err(Failure::TagLimitExceeded("Could not complete request: tag quota of per resource exceeded".to_owned()));
+        return Err(Failure::TagLimitExceeded(
+            "Could not complete request: tag quota of per resource exceeded".to_owned(),
+        ));
     }
     Ok(())
 }

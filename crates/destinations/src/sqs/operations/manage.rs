@@ -7,8 +7,8 @@ use millstream_catalog::{Expect, StoreError};
 use millstream_iam::RequestContext;
 use millstream_wire::CommonError;
 use millstream_wire::sqs::error::{
-    CreateQueueError, DeleteQueueError, GetQueueAttributesError, GetQueueUrlError, ListQueueTagsError,
-    ListQueuesError, SetQueueAttributesError, TagQueueError, UntagQueueError,
+    CreateQueueError, DeleteQueueError, GetQueueAttributesError, GetQueueUrlError, ListQueueTagsError, ListQueuesError,
+    SetQueueAttributesError, TagQueueError, UntagQueueError,
 };
 use millstream_wire::sqs::{
     CreateQueueRequest, CreateQueueResult, DeleteQueueRequest, GetQueueAttributesRequest, GetQueueAttributesResult,
@@ -54,6 +54,7 @@ const ATTRIBUTES: [&str; 21] = [
     "SqsManagedSseEnabled",
 ];
 
+#[expect(clippy::unused_async, reason = "all operations have one form")]
 impl Queues {
     pub async fn create_queue(
         &self,
@@ -82,7 +83,11 @@ impl Queues {
         Ok(CreateQueueResult { queue_url: Some(url) })
     }
 
-    pub async fn delete_queue(&self, context: &RequestContext, input: DeleteQueueRequest) -> Result<(), DeleteQueueError> {
+    pub async fn delete_queue(
+        &self,
+        context: &RequestContext,
+        input: DeleteQueueRequest,
+    ) -> Result<(), DeleteQueueError> {
         let queue = self.find(&QueueKey::from_url(&input.queue_url, &context.scope.region)?)?;
         Ok(self.finish(delete(self.clone(), queue)).await?)
     }
@@ -260,7 +265,8 @@ async fn delete(queues: Queues, queue: Arc<Queue>) -> Result<(), Failure> {
     let catalog = &queues.shared.messages.catalog;
     for _ in 0..ATTEMPTS_MAX {
         let found = catalog.get(&text).await?;
-        let Some(found) = found.filter(|found| read(&text, &found.value).is_ok_and(|record| record.id == queue.id)) else {
+        let Some(found) = found.filter(|found| read(&text, &found.value).is_ok_and(|record| record.id == queue.id))
+        else {
             return Err(Failure::QueueDoesNotExist);
         };
         match catalog.delete(&text, found.revision).await {

@@ -12,7 +12,7 @@ use super::super::record::Purge;
 use super::super::{QueueKey, Queues};
 
 /// How long one purge keeps out the next (`PurgeQueue`).
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_mins(1);
 
 impl Queues {
     /// Every message that was sent before is gone when this returns: one mark in the queue's record says so, and the messages
@@ -24,7 +24,8 @@ impl Queues {
             let last = queue.index().last();
             let purge = |record: &mut super::super::record::QueueRecord| {
                 if record.purge.is_some_and(|purge| now < purge.at.plus(INTERVAL)) {
-                    let text = format!("Only one PurgeQueue operation on {} is allowed every 60 seconds.", queue.key.name);
+                    let text =
+                        format!("Only one PurgeQueue operation on {} is allowed every 60 seconds.", queue.key.name);
                     return Err(Failure::PurgeQueueInProgress(text));
                 }
                 record.purge = Some(Purge { at: now, last });

@@ -217,7 +217,10 @@ fn system_attributes(wanted: &Wanted, record: &MessageRecord) -> BTreeMap<String
         ("AWSTraceHeader", record.trace_header.clone()),
     ];
     let asked = |name: &str| wanted.system_attributes.iter().any(|wanted| wanted == "All" || wanted == name);
-    all.into_iter().filter(|(name, _)| asked(name)).filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    all.into_iter()
+        .filter(|(name, _)| asked(name))
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }
 
 fn wanted(input: ReceiveMessageRequest, visibility_timeout_seconds: u32) -> Result<Wanted, Failure> {

@@ -10,8 +10,8 @@ use millstream_wire::sqs::error::{
 };
 use millstream_wire::sqs::{
     ChangeMessageVisibilityBatchRequest, ChangeMessageVisibilityBatchResult, ChangeMessageVisibilityBatchResultEntry,
-    ChangeMessageVisibilityRequest, DeleteMessageBatchRequest, DeleteMessageBatchResult,
-    DeleteMessageBatchResultEntry, DeleteMessageRequest,
+    ChangeMessageVisibilityRequest, DeleteMessageBatchRequest, DeleteMessageBatchResult, DeleteMessageBatchResultEntry,
+    DeleteMessageRequest,
 };
 
 use super::super::failure::Failure;
@@ -95,12 +95,11 @@ impl Queues {
         let (messages, queue) = (self.shared.messages.clone(), Arc::clone(queue));
         let work = async move {
             let deleted = messages.delete(&queue.id, claim.sequence).await;
-            match deleted {
-                Ok(()) => queue.index().remove(claim.sequence),
-                Err(_) => {
-                    queue.index().stay(claim.sequence);
-                    queue.wake();
-                }
+            if deleted.is_ok() {
+                queue.index().remove(claim.sequence);
+            } else {
+                queue.index().stay(claim.sequence);
+                queue.wake();
             }
             deleted
         };

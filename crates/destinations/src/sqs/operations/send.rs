@@ -265,7 +265,11 @@ fn trace_header(given: BTreeMap<String, MessageSystemAttributeValue>) -> Result<
 /// Up to 128 letters, digits and punctuation (`SendMessage`).
 fn group(text: String) -> Result<String, Failure> {
     let valid = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if valid { Ok(text) } else { Err(Failure::Parameter(format!("Value {text} for parameter MessageGroupId is invalid."))) }
+    if valid {
+        Ok(text)
+    } else {
+        Err(Failure::Parameter(format!("Value {text} for parameter MessageGroupId is invalid.")))
+    }
 }
 
 fn delay(seconds: i32) -> Result<u32, Failure> {
