@@ -145,24 +145,7 @@ impl Fixture {
             host_clock: host_clock.clone(),
             random: random.clone(),
         });
-        let queues = Queues::open(millstream_destinations::sqs::Parts {
-            catalog: Arc::clone(&store),
-            blobs: Arc::new(MemoryBlobs::new()),
-            clock: service_clock.clone(),
-            host_clock: host_clock.clone(),
-            random: random.clone(),
-            tasks: tasks.clone(),
-            requests: tasks.clone(),
-        })
-        .await
-        .unwrap();
-        let topics = Topics::new(millstream_destinations::sns::Parts {
-            catalog: Arc::clone(&store),
-            queues: queues.clone(),
-            clock: service_clock,
-            random: random.clone(),
-            endpoint: "http://localhost:4566".to_owned(),
-        });
+        let (queues, topics) = queues_and_topics(&store, &service_clock, &random, tasks).await;
         let troubles = Arc::<Mutex<Vec<String>>>::default();
         let gateway = Gateway::new(Parts {
             services: Services { iam: iam.clone(), streams, functions, mappings, logs, queues, topics },
@@ -228,6 +211,32 @@ impl Fixture {
             }
         }
     }
+}
+
+async fn queues_and_topics(
+    store: &SharedStore,
+    clock: &ServiceClock,
+    random: &Random,
+    tasks: Tasks,
+) -> (Queues, Topics) {
+    let parts = millstream_destinations::sqs::Parts {
+        catalog: Arc::clone(store),
+        blobs: Arc::new(MemoryBlobs::new()),
+        clock: clock.clone(),
+        host_clock: HostClock::real(),
+        random: random.clone(),
+        tasks: tasks.clone(),
+        requests: tasks,
+    };
+    let queues = Queues::open(parts).await.unwrap();
+    let topics = Topics::new(millstream_destinations::sns::Parts {
+        catalog: Arc::clone(store),
+        queues: queues.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        endpoint: "http://localhost:4566".to_owned(),
+    });
+    (queues, topics)
 }
 
 /// Reports what it was told.

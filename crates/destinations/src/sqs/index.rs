@@ -1,7 +1,10 @@
 //! Where the messages of one queue stand: a state machine without I/O. What the messages hold is in the store.
 //!
-//!     reserve -> insert -> [delayed -due->] visible -claim-> in flight -due-> visible ...
-//!                                              \-- leave ----/  -> remove
+//! ```text
+//! reserve -> insert -> (delayed -due->) visible -claim-> in flight -due-> visible ...
+//!                                          |                 |
+//!                                          +----> leave <----+  -> remove
+//! ```
 //!
 //! A receive is known by its number: the receipt handle carries it, and only that of the last receive moves the message.
 
