@@ -27,7 +27,7 @@ impl QueueSender for Queues {
                 Err(QueueFailure::QueueDoesNotExist) => Err(refused("there is no such queue")),
                 Err(QueueFailure::Common(error)) => Err(of_common(&error)),
                 Err(QueueFailure::RequestThrottled(text)) => Err(DeliveryError::Unavailable(text)),
-                Err(failure) => Err(refused(&format!("{failure:?}"))),
+                Err(failure) => Err(DeliveryError::Refused(failure.text())),
             }
         })
     }
@@ -45,7 +45,7 @@ impl TopicPublisher for Topics {
                 Ok(()) => Ok(()),
                 Err(TopicFailure::NotFound(_)) => Err(refused("there is no such topic")),
                 Err(TopicFailure::Common(error)) => Err(of_common(&error)),
-                Err(failure) => Err(refused(&format!("{failure:?}"))),
+                Err(failure) => Err(DeliveryError::Refused(failure.text())),
             }
         })
     }

@@ -28,6 +28,24 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What is told of it, for a log or another service.
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::InvalidParameter(text)
+            | Self::InvalidParameterValue(text)
+            | Self::NotFound(text)
+            | Self::ResourceNotFound(text)
+            | Self::SubscriptionLimitExceeded(text)
+            | Self::TagLimitExceeded(text)
+            | Self::EmptyBatchRequest(text)
+            | Self::TooManyEntriesInBatchRequest(text)
+            | Self::BatchEntryIdsNotDistinct(text)
+            | Self::InvalidBatchEntryId(text)
+            | Self::BatchRequestTooLong(text) => text,
+            Self::Common(error) => error.to_string(),
+        }
+    }
+
     pub(crate) fn no_topic() -> Self {
         Self::NotFound("Topic does not exist".to_owned())
     }

@@ -38,6 +38,11 @@ pub(crate) enum Failure {
 const NO_QUEUE: &str = "The specified queue does not exist.";
 
 impl Failure {
+    /// What is told of it, for a log or another service.
+    pub(crate) fn text(self) -> String {
+        unlisted(self).to_string()
+    }
+
     /// What a batch says about the one of its entries that failed. Trouble of the service fails the entry too: the others
     /// may have succeeded.
     pub(crate) fn entry(&self, id: String) -> BatchResultErrorEntry {

@@ -160,7 +160,7 @@ impl Topics {
             Err(QueueFailure::Common(error)) => Err(error),
             Err(QueueFailure::RequestThrottled(text)) => Err(CommonError::Throttling(text)),
             Err(failure) => {
-                lost(&format!("{failure:?}"));
+                lost(&failure.text());
                 Ok(())
             }
         }
