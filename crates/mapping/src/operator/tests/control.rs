@@ -135,6 +135,21 @@ async fn a_failing_batch_of_a_paused_mapping_can_be_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_invocation_of_a_window_can_be_skipped() {
+    let world = World::new(1).await;
+    let input = CreateEventSourceMappingRequest { tumbling_window_in_seconds: Some(60), ..request(TrimHorizon) };
+    let uuid = world.create_enabled(input).await;
+    world.function.then(Outcome::Ok(r#"{"state":1}"#.into()));
+    (0..20).for_each(|_| world.function.then_fail());
+    world.put(0, &["a"]).await;
+    world.in_time("the last invocation fails", async || world.function.deliveries().len() == 2).await;
+    waits(&world, &uuid).await;
+    assert_eq!(world.mappings.skip_batches(&scope(), &uuid, None).await.unwrap(), [], "it has no records");
+    let nothing = world.mappings.skip_batches(&scope(), &uuid, None).await;
+    assert!(matches!(nothing, Err(OperatorError::Conflict(_))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rewind_to_the_horizon_delivers_everything_again() {
     let world = World::new(2).await;
     let uuid = world.create_enabled(request(TrimHorizon)).await;
