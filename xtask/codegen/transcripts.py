@@ -241,7 +241,7 @@ def services():
     """Name, model and implemented operations of each service."""
     for service, entry in json.loads((HERE / "operations.json").read_text()).items():
         name, version = entry["model"].split("/")
-        model = ServiceModel(Loader().load_service_model(name, "service-2", version), name)
+        model = ServiceModel(Loader(extra_search_paths=[str(HERE)]).load_service_model(name, "service-2", version), name)
         yield service, model, entry["operations"]
 
 

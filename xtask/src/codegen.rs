@@ -1,6 +1,6 @@
 //! `cargo xtask codegen`: the wire types, from the service models of one pinned botocore release.
 //!
-//! Input: the models ([`source`]), `xtask/codegen/operations.json` (which operations are implemented) and
+//! Input: the models ([`source`]; that of Millstream's own service lies in `xtask/codegen/millstream`), `xtask/codegen/operations.json` (which operations are implemented) and
 //! `xtask/codegen/patches/<service>.json`, a JSON merge patch (RFC 7396) over each model with what recorded answers
 //! showed to differ. Output: `crates/wire/src/generated/<service>/`, committed and never edited by hand. Only shapes,
 //! members and constraints are taken over, no documentation text.
@@ -54,7 +54,7 @@ fn generate(root: &Path) -> Result<Files> {
     let mut files = Files::new();
     let mut modules = header("The services, one module each.");
     for (service, entry) in services {
-        let mut model = source::read_model(&data, text(entry, "model")?)?;
+        let mut model = source::read_model(&inputs, &data, text(entry, "model")?)?;
         merge(&mut model, &read_json(&inputs.join(format!("patches/{service}.json")))?);
         let wanted = entry["operations"].as_array().context("each service lists its operations")?;
         let wanted: Vec<&str> = wanted.iter().filter_map(Value::as_str).collect();

@@ -69,8 +69,9 @@ fn table(root: &Path) -> Result<String> {
     let mut text = "# Compatibility\n\n".to_owned();
     text += "<!-- Made by `cargo xtask test`; the texts are in `xtask/compatibility/notes.json`. -->\n\n";
     writeln!(text, "{}", notes.introduction.join("\n"))?;
-    for (name, service) in
-        ["kinesis", "lambda", "iam", "sts", "logs"].iter().filter_map(|n| notes.services.get_key_value(*n))
+    for (name, service) in ["kinesis", "lambda", "iam", "sts", "logs", "monitoring", "millstream"]
+        .iter()
+        .filter_map(|n| notes.services.get_key_value(*n))
     {
         let operations = &generated.get(name).with_context(|| format!("no operations of {name}"))?.operations;
         writeln!(text, "\n## {}\n", service.title)?;

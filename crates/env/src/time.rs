@@ -9,7 +9,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::watch;
+use crate::activity::Activity;
+use crate::virtual_time::VirtualTime;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, the resolution of every AWS timestamp. Never negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,52 +66,50 @@ fn system_now() -> Timestamp {
     Timestamp(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// The clock of the service: real, or virtual and moved by hand.
+/// The clock of the service: real, or virtual and moved by hand. Clones are the same clock.
 #[derive(Clone)]
-pub struct ServiceClock(Source);
-
-#[derive(Clone)]
-enum Source {
-    Real,
-    Virtual(Arc<watch::Sender<Timestamp>>),
+pub struct ServiceClock {
+    /// `None` for the real time.
+    time: Option<VirtualTime>,
+    activity: Activity,
 }
 
 impl ServiceClock {
     pub fn real() -> Self {
-        Self(Source::Real)
+        Self { time: None, activity: Activity::default() }
     }
 
     /// A clock that stands still at `start` until the returned handle moves it.
     pub fn virtual_at(start: Timestamp) -> (Self, VirtualTime) {
-        let sender = Arc::new(watch::Sender::new(start));
-        (Self(Source::Virtual(Arc::clone(&sender))), VirtualTime(sender))
+        let time = VirtualTime::at(start);
+        (Self { time: Some(time.clone()), activity: Activity::default() }, time)
     }
 
     pub fn now(&self) -> Timestamp {
-        match &self.0 {
-            Source::Real => system_now(),
-            Source::Virtual(sender) => *sender.borrow(),
-        }
+        self.time.as_ref().map_or_else(system_now, VirtualTime::now)
+    }
+
+    /// What moves the clock; `None` when it is real.
+    pub fn virtual_time(&self) -> Option<&VirtualTime> {
+        self.time.as_ref()
+    }
+
+    /// Where those register who work on behalf of this clock's time.
+    pub fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     /// Returns once `now() >= moment`. A step of the wall clock is noticed within a second.
     pub async fn sleep_until(&self, moment: Timestamp) {
-        match &self.0 {
-            Source::Real => loop {
-                let left = moment.since(system_now());
-                if left.is_zero() {
-                    return;
-                }
-                tokio::time::sleep(left.min(Duration::from_secs(1))).await;
-            },
-            Source::Virtual(sender) => {
-                let mut changes = sender.subscribe();
-                while *changes.borrow_and_update() < moment {
-                    if changes.changed().await.is_err() {
-                        return;
-                    }
-                }
+        if let Some(time) = &self.time {
+            return time.sleep_until(moment).await;
+        }
+        loop {
+            let left = moment.since(system_now());
+            if left.is_zero() {
+                return;
             }
+            tokio::time::sleep(left.min(Duration::from_secs(1))).await;
         }
     }
 
@@ -123,25 +122,10 @@ impl ServiceClock {
 
 impl fmt::Debug for ServiceClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Source::Real => f.write_str("ServiceClock(real)"),
-            Source::Virtual(_) => write!(f, "ServiceClock(virtual, {})", self.now()),
+        match self.time {
+            None => f.write_str("ServiceClock(real)"),
+            Some(_) => write!(f, "ServiceClock(virtual, {})", self.now()),
         }
-    }
-}
-
-/// Moves a virtual [`ServiceClock`].
-#[derive(Clone, Debug)]
-pub struct VirtualTime(Arc<watch::Sender<Timestamp>>);
-
-impl VirtualTime {
-    pub fn advance(&self, duration: Duration) {
-        self.0.send_modify(|now| *now = now.plus(duration));
-    }
-
-    /// Sets the clock, backwards too: a test of clock steps needs that.
-    pub fn set(&self, moment: Timestamp) {
-        self.0.send_replace(moment);
     }
 }
 

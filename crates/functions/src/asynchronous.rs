@@ -9,11 +9,12 @@ mod retry;
 mod worker;
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use millstream_blobs::SharedBlobs;
 use millstream_catalog::{Expect, PAGE_ITEMS_MAX, Revision, SharedStore};
+use millstream_env::activity::{Party, Standing};
 use millstream_env::{ServiceClock, Timestamp};
 use millstream_wire::CommonError;
 use tokio::sync::Notify;
@@ -144,17 +145,23 @@ impl Queue {
         Ok(Body::Blob(self.bodies.put(blob.into()).await?))
     }
 
-    /// Waits until an event is due, and takes it off the waiting ones.
-    async fn next_due(&self) -> String {
+    /// Waits until an event is due, and takes it off the waiting ones. `party` is parked meanwhile.
+    async fn next_due(self: &Arc<Self>, party: &Party) -> String {
         loop {
-            let first = self.lock().due.first().map(|(due, _)| *due);
+            let first = self.first_due();
+            let queue = Arc::clone(self);
+            let unseen = Box::new(move || queue.first_due().is_some_and(|due| first.is_none_or(|first| due < first)));
             match first {
-                None => self.changed.notified().await,
+                None => party.park(Standing::Idle, Some(unseen), self.changed.notified()).await,
                 Some(due) if due > self.clock.now() => {
-                    tokio::select! {
-                        () = self.clock.sleep_until(due) => {}
-                        () = self.changed.notified() => {}
-                    }
+                    let standing = Standing::Waiting { until: due, why: "the next attempt of an event is due" };
+                    let changed = async {
+                        tokio::select! {
+                            () = self.clock.sleep_until(due) => {}
+                            () = self.changed.notified() => {}
+                        }
+                    };
+                    party.park(standing, Some(unseen), changed).await;
                 }
                 Some(_) => {
                     if let Some((_, key)) = self.lock().due.pop_first() {
@@ -163,6 +170,10 @@ impl Queue {
                 }
             }
         }
+    }
+
+    fn first_due(&self) -> Option<Timestamp> {
+        self.lock().due.first().map(|(due, _)| *due)
     }
 
     /// The event behind a key; `None` when it is there no more.

@@ -16,6 +16,8 @@ pub(crate) enum Target {
     Iam,
     Sts,
     Monitoring,
+    /// Millstream's own operations.
+    Millstream,
     /// A form whose `Version` decides between IAM, STS and CloudWatch.
     Form,
     /// Millstream's own plain pages: health, metrics, downloads.
@@ -33,8 +35,9 @@ pub(crate) fn identify(request: &Parts) -> Target {
     }
     if let Some(target) = request.headers.get(TARGET_HEADER) {
         return match target.as_bytes() {
-            logs if logs.starts_with(b"Logs_20140328") => Target::Logs,
-            other if other.starts_with(b"GraniteServiceVersion20100801") => Target::Monitoring,
+            target if target.starts_with(b"GraniteServiceVersion20100801") => Target::Monitoring,
+            target if target.starts_with(b"Logs_20140328") => Target::Logs,
+            target if target.starts_with(b"Millstream.") => Target::Millstream,
             _ => Target::Kinesis,
         };
     }
@@ -51,6 +54,7 @@ pub(crate) fn identify(request: &Parts) -> Target {
         Some("iam") => Target::Iam,
         Some("sts") => Target::Sts,
         Some("monitoring") => Target::Monitoring,
+        Some("millstream") => Target::Millstream,
         _ if is_form(request) => Target::Form,
         _ => Target::Kinesis,
     }
@@ -115,6 +119,7 @@ mod tests {
         );
         check("/", &[("x-amz-target", "GraniteServiceVersion20100801.ListMetrics")], Target::Monitoring);
         check("/service/GraniteServiceVersion20100801/operation/ListMetrics", &[], Target::Monitoring);
+        check("/", &[("x-amz-target", "Millstream.GetClock")], Target::Millstream);
         check("/2015-03-31/functions", &[], Target::Lambda);
         check("/2015-03-3/functions", &[], Target::Kinesis);
         check("/health/live", &[], Target::Own);

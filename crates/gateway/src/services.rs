@@ -1,5 +1,6 @@
 //! The services behind the gateway.
 
+use millstream_env::ClockControl;
 use millstream_functions::Functions;
 use millstream_iam::Iam;
 use millstream_mapping::Mappings;
@@ -15,4 +16,6 @@ pub struct Services {
     pub mappings: Mappings,
     pub logs: Logs,
     pub metrics: Metrics,
+    /// The clock of all of them.
+    pub clock: ClockControl,
 }

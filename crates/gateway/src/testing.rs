@@ -8,7 +8,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use millstream_blobs::MemoryBlobs;
 use millstream_catalog::{MemoryStore, SharedStore};
-use millstream_env::{BoxFuture, HostClock, Random, ServiceClock, Tasks};
+use millstream_env::{BoxFuture, ClockControl, HostClock, Random, ServiceClock, Tasks};
 use millstream_functions::{ExecutionRoles, Executor, Functions};
 use millstream_iam::{AuthMode, Caller, Iam, Principal, RequestContext};
 use millstream_log::{MemoryLog, SharedLog, memory};
@@ -104,6 +104,7 @@ impl Fixture {
             keys: MasterKeys::in_memory(random.clone()),
             store: Arc::clone(&store),
             clock: service_clock.clone(),
+            host_clock: host_clock.clone(),
             random: random.clone(),
             tasks: tasks.clone(),
         };
@@ -143,13 +144,15 @@ impl Fixture {
             source: Arc::new(streams.clone()),
             targets: Arc::new(NoTargets),
             permissions: Arc::new(iam.clone()),
-            clock: service_clock,
+            metrics: metrics.clone(),
+            clock: service_clock.clone(),
             host_clock: host_clock.clone(),
             random: random.clone(),
         });
+        let clock = ClockControl::new(service_clock, host_clock.clone());
         let troubles = Arc::<Mutex<Vec<String>>>::default();
         let gateway = Gateway::new(Parts {
-            services: Services { iam: iam.clone(), streams, functions, mappings, logs, metrics },
+            services: Services { iam: iam.clone(), streams, functions, mappings, logs, metrics, clock },
             origin: origin::Options::default(),
             clock: host_clock,
             random,

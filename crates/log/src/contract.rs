@@ -292,6 +292,17 @@ impl Tail {
             std::future::pending::<()>().await;
         }
     }
+
+    /// Whether something has come since the last [`Tail::changed`] returned, without taking notice of it.
+    pub fn has_changed(&self) -> bool {
+        self.0.has_changed().unwrap_or(false)
+    }
+
+    /// A subscription that has seen what this one has.
+    #[must_use]
+    pub fn glimpse(&self) -> Self {
+        Self(self.0.clone())
+    }
 }
 
 impl Debug for Tail {

@@ -114,6 +114,7 @@ mod tests {
             keys: MasterKeys::in_memory(Random::system()),
             store: Arc::new(MemoryStore::new()),
             clock,
+            host_clock: HostClock::real(),
             random: Random::system(),
             tasks: Tasks::new(),
         };

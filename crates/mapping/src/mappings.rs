@@ -8,6 +8,7 @@ use millstream_destinations::SharedDeliver;
 use millstream_env::{HostClock, Random, ServiceClock};
 use millstream_functions::SharedInvoke;
 use millstream_log::SharedLog;
+use millstream_telemetry::Metrics;
 use millstream_types::ShardId;
 
 use crate::contract::{Permissions, Source, Targets};
@@ -29,6 +30,7 @@ pub struct Parts {
     pub source: Arc<dyn Source>,
     pub targets: Arc<dyn Targets>,
     pub permissions: Arc<dyn Permissions>,
+    pub metrics: Metrics,
     pub clock: ServiceClock,
     pub host_clock: HostClock,
     pub random: Random,
@@ -50,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) targets: Arc<dyn Targets>,
     pub(crate) permissions: Arc<dyn Permissions>,
+    pub(crate) metrics: Metrics,
     pub(crate) clock: ServiceClock,
     pub(crate) host_clock: HostClock,
     pub(crate) random: Random,
@@ -62,7 +65,8 @@ pub(crate) struct Shared {
 impl Mappings {
     /// The handle, and the service that must be run for anything to happen.
     pub fn new(parts: Parts) -> (Self, Service) {
-        let Parts { catalog, log, invoke, deliver, source, targets, permissions, clock, host_clock, random } = parts;
+        let Parts { catalog, log, invoke, deliver, source, targets, permissions, metrics, clock, host_clock, random } =
+            parts;
         let (positions, flusher) = Positions::new(random.uuid(), Arc::clone(&catalog), host_clock.clone());
         let shared = Arc::new(Shared {
             records: Records::new(Arc::clone(&catalog)),
@@ -72,6 +76,7 @@ impl Mappings {
             source,
             targets,
             permissions,
+            metrics,
             clock,
             host_clock,
             random,

@@ -211,6 +211,7 @@ impl World {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is a part")]
 fn parts(
     catalog: &SharedStore,
     log: &SharedLog,
@@ -229,6 +230,7 @@ fn parts(
         source: Arc::clone(stream) as _,
         targets: Arc::clone(identity) as _,
         permissions: Arc::clone(identity) as _,
+        metrics: millstream_telemetry::Metrics::new(clock.clone()),
         clock: clock.clone(),
         host_clock: host_clock.clone(),
         random: Random::system(),

@@ -12,7 +12,7 @@ use hyper::body::Body;
 use millstream_blobs::MemoryBlobs;
 use millstream_catalog::{MemoryStore, SharedStore};
 use millstream_client::Credentials;
-use millstream_env::{BoxFuture, HostClock, Random, RealDisk, ServiceClock, Tasks};
+use millstream_env::{BoxFuture, ClockControl, HostClock, Random, RealDisk, ServiceClock, Tasks};
 use millstream_functions::{ExecutionRoles, Executor, Functions};
 use millstream_gateway::body::Budget;
 use millstream_gateway::{Gateway, Health, Metrics, Parts, Services, origin};
@@ -80,6 +80,7 @@ impl World {
             keys: millstream_streams::MasterKeys::in_memory(random.clone()),
             store: Arc::clone(&store),
             clock: service_clock.clone(),
+            host_clock: host_clock.clone(),
             random: random.clone(),
             tasks: tasks.clone(),
         };
@@ -119,12 +120,22 @@ impl World {
             source: Arc::new(streams.clone()),
             targets: Arc::new(Nothing),
             permissions: Arc::new(iam.clone()),
-            clock: service_clock,
+            metrics: metrics.clone(),
+            clock: service_clock.clone(),
             host_clock: host_clock.clone(),
             random: random.clone(),
         });
+        let clock = ClockControl::new(service_clock, host_clock.clone());
         let gateway = Gateway::new(Parts {
-            services: Services { iam: iam.clone(), streams: streams.clone(), functions, mappings, logs, metrics },
+            services: Services {
+                iam: iam.clone(),
+                streams: streams.clone(),
+                functions,
+                mappings,
+                logs,
+                metrics,
+                clock,
+            },
             origin: origin::Options::default(),
             clock: host_clock.clone(),
             random,

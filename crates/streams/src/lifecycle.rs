@@ -108,7 +108,7 @@ impl Streams {
                 }
                 Err(Internal(reason)) => {
                     tracing::warn!(stream = %name.arn(), reason, "a change of the stream is stuck; trying again");
-                    self.inner.parts.clock.sleep(wait).await;
+                    self.inner.parts.host_clock.sleep(wait).await;
                     wait = (wait * 2).min(RETRY_WAIT_MAX);
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_catalog::{Expect, SharedStore, StoreError};
-use millstream_env::{Random, ServiceClock, Tasks};
+use millstream_env::{HostClock, Random, ServiceClock, Tasks};
 use millstream_log::{EncryptedLog, SharedLog};
 use millstream_types::Arn;
 
@@ -56,7 +56,10 @@ pub struct Parts {
     pub log: SharedLog,
     pub keys: MasterKeys,
     pub store: SharedStore,
+    /// What records, retention, iterators and subscriptions go by.
     pub clock: ServiceClock,
+    /// What waits for this process's own work are bounded by.
+    pub host_clock: HostClock,
     pub random: Random,
     pub tasks: Tasks,
 }

@@ -6,6 +6,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
+use super::read_json;
+
 /// The release whose models are the source of the wire types.
 pub(super) const BOTOCORE_VERSION: &str = "1.43.11";
 
@@ -22,8 +24,12 @@ pub(super) fn data_folder(root: &Path) -> Result<PathBuf> {
     download(root)
 }
 
-/// Reads `<service>/<version>/service-2.json.gz` below the data folder.
-pub(super) fn read_model(data: &Path, model: &str) -> Result<Value> {
+/// Reads `<service>/<version>/service-2.json` below our own inputs where it is there, else the `.gz` below the data folder.
+pub(super) fn read_model(own: &Path, data: &Path, model: &str) -> Result<Value> {
+    let own = own.join(model).join("service-2.json");
+    if own.exists() {
+        return read_json(&own);
+    }
     let file = data.join(model).join("service-2.json.gz");
     let program = "import gzip, sys; sys.stdout.buffer.write(gzip.open(sys.argv[1]).read())";
     let text = python(&["-c", program, &file.to_string_lossy()])?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_env::activity::{Kind, Party, Standing, Subject};
 use tokio::sync::Semaphore;
 
 use super::event::scope_of;
@@ -22,25 +23,35 @@ impl Functions {
     pub(crate) async fn work_on_queue(self) {
         let running = Arc::new(Semaphore::new(RUNNING_MAX));
         let tasks = self.shared.tasks.clone();
+        let party = self.party("");
         loop {
             let next = async {
-                let permit = Arc::clone(&running).acquire_owned().await.expect("the semaphore is never closed");
-                (permit, self.shared.queue.next_due().await)
+                // While none is free, those that run are at work.
+                let free = party.park(Standing::Idle, None, Arc::clone(&running).acquire_owned());
+                let permit = free.await.expect("the semaphore is never closed");
+                (permit, self.shared.queue.next_due(&party).await)
             };
             let Some((permit, key)) = tasks.token().run_until_cancelled(next).await else { return };
             let functions = self.clone();
+            // Here already, so that somebody is at work when this task waits for the next.
+            let attempt = self.party(key.rsplit('/').next().unwrap_or_default());
             tasks.spawn(async move {
-                functions.attempt(&key).await;
+                functions.attempt(&key, &attempt).await;
                 drop(permit);
             });
         }
     }
 
-    async fn attempt(&self, key: &str) {
+    fn party(&self, id: &str) -> Party {
+        let subject = Subject { kind: Kind::AsynchronousInvocation, id: id.into(), part: None };
+        self.shared.service_clock.activity().register(subject)
+    }
+
+    async fn attempt(&self, key: &str, party: &Party) {
         let queue = &self.shared.queue;
         match queue.take(key).await {
             Ok(Some(taken)) => {
-                let report = self.run_taken(&taken).await;
+                let report = party.park(Standing::Busy("invoking"), None, self.run_taken(&taken)).await;
                 if let Err(failure) = self.settle(&taken, report.as_ref()).await {
                     tracing::error!(%key, ?failure, "the outcome of an asynchronous event could not be kept; it runs again");
                     queue.wait_until(self.shared.service_clock.now().plus(STORE_PAUSE), key);

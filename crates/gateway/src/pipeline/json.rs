@@ -1,4 +1,4 @@
-//! Kinesis and Logs: a target header, a JSON (or CBOR) body, and the recorded order of checks.
+//! Kinesis, Logs and Millstream's own service: a target header, a JSON (or CBOR) body, and the recorded order of checks.
 //!
 //! The order is that of the real front end (`kinesis.md` of the design's references, 1.2): method, body present, content
 //! type, body parses, target known, caller, types, constraints, permissions, and then the operation.

@@ -1,6 +1,6 @@
 //! The way of a request: keep pages out, find the service, receive the body, and hand over to the protocol.
 //!
-//! - [`json`]: Kinesis and Logs (awsJson, and CBOR for Kinesis), in the recorded order of checks.
+//! - [`json`]: Kinesis, Logs and Millstream's own service (awsJson, and CBOR for Kinesis), in the recorded order of checks.
 //! - [`records`]: the data path of Kinesis. [`subscribe`]: its event stream.
 //! - [`rest`]: Lambda. [`query`]: IAM and STS. [`several`]: CloudWatch, by whichever of its protocols.
 //! - [`own`]: health, metrics, downloads.
@@ -139,10 +139,14 @@ impl Gateway {
         B: Body<Data = Bytes> + Send,
     {
         let tables = &self.shared.tables;
+        // A drain waits for all others, so its own service does not count.
+        let is_waited_for = !matches!(target, Target::Own | Target::Millstream);
+        let _request = is_waited_for.then(|| self.shared.parts.services.clock.activity().request());
         match target {
             Target::Own => ("other", own::serve(call).await),
             Target::Kinesis => ("kinesis", json::serve(call, &tables.kinesis, body).await),
             Target::Logs => ("logs", json::serve(call, &tables.logs, body).await),
+            Target::Millstream => ("millstream", json::serve(call, &tables.millstream, body).await),
             Target::Lambda => ("lambda", rest::serve(call, &tables.lambda, body).await),
             Target::Iam => ("iam", query::serve(call, Some(&tables.iam), body).await),
             Target::Sts => ("sts", query::serve(call, Some(&tables.sts), body).await),

@@ -4,6 +4,7 @@ pub(crate) mod iam;
 pub(crate) mod kinesis;
 pub(crate) mod lambda;
 pub(crate) mod logs;
+pub(crate) mod millstream;
 pub(crate) mod monitoring;
 pub(crate) mod sts;
 
@@ -19,6 +20,7 @@ pub(crate) struct Tables {
     pub(crate) sts: Table,
     pub(crate) logs: Table,
     pub(crate) monitoring: Table,
+    pub(crate) millstream: Table,
 }
 
 impl Tables {
@@ -30,12 +32,14 @@ impl Tables {
             sts: sts::table(services),
             logs: logs::table(services),
             monitoring: monitoring::table(services),
+            millstream: millstream::table(services),
         }
     }
 
     /// Operations whose types exist but that nothing serves, with their service.
     pub(crate) fn missing(&self) -> Vec<(&'static str, &'static str)> {
-        let tables = [&self.kinesis, &self.lambda, &self.iam, &self.sts, &self.logs, &self.monitoring];
+        let tables =
+            [&self.kinesis, &self.lambda, &self.iam, &self.sts, &self.logs, &self.monitoring, &self.millstream];
         tables.iter().flat_map(|table| table.missing().into_iter().map(|name| (table.service.name, name))).collect()
     }
 }

@@ -1,28 +1,109 @@
 //! What a mapping counts of its work (event source mapping reference, section 11).
+//!
+//! `IteratorAge` and `DestinationDeliveryFailures` belong to the function and are always there; the family of
+//! `EventCount` belongs to the mapping, and is there when its `MetricsConfig` asks for it.
 
 use millstream_env::Timestamp;
+use millstream_telemetry::Metrics;
+use millstream_telemetry::metrics::{Series, Unit};
+use millstream_types::Scope;
 
 use crate::machine::{Batch, BatchEntry, BatchOutcome};
+use crate::names::FunctionReference;
+
+const NAMESPACE: &str = "AWS/Lambda";
 
 /// The metrics of one mapping. Clones are the same.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Meters {}
+#[derive(Clone, Debug)]
+pub(super) struct Meters {
+    iterator_age: Vec<Series>,
+    delivery_failures: Vec<Series>,
+    events: Option<EventCounts>,
+}
+
+#[derive(Clone, Debug)]
+struct EventCounts {
+    polled: Series,
+    filtered_out: Series,
+    invoked: Series,
+    failed_invoke: Series,
+    dropped: Series,
+    delivered: Series,
+}
 
 impl Meters {
+    pub(super) fn new(
+        metrics: &Metrics,
+        scope: &Scope,
+        uuid: &str,
+        function: &FunctionReference,
+        with_event_counts: bool,
+    ) -> Self {
+        let of_function = |name: &str, unit: Unit| {
+            let name_only = metrics.series(scope, NAMESPACE, name, &[("FunctionName", &function.name)], unit);
+            let resource = function.qualifier.as_ref().map(|qualifier| format!("{}:{qualifier}", function.name));
+            let with_resource = resource.map(|resource| {
+                let dimensions = [("FunctionName", function.name.as_str()), ("Resource", resource.as_str())];
+                metrics.series(scope, NAMESPACE, name, &dimensions, unit)
+            });
+            std::iter::once(name_only).chain(with_resource).collect()
+        };
+        let count =
+            |name: &str| metrics.series(scope, NAMESPACE, name, &[("EventSourceMappingUUID", uuid)], Unit::Count);
+        Self {
+            iterator_age: of_function("IteratorAge", Unit::Milliseconds),
+            delivery_failures: of_function("DestinationDeliveryFailures", Unit::Count),
+            events: with_event_counts.then(|| EventCounts {
+                polled: count("PolledEventCount"),
+                filtered_out: count("FilteredOutEventCount"),
+                invoked: count("InvokedEventCount"),
+                failed_invoke: count("FailedInvokeEventCount"),
+                dropped: count("DroppedEventCount"),
+                delivered: count("OnFailureDestinationDeliveredEventCount"),
+            }),
+        }
+    }
+
     /// Records were read, and some of them match no filter.
-    pub(super) fn polled(&self, _now: Timestamp, _records: usize, _filtered_out: usize) {}
+    pub(super) fn polled(&self, now: Timestamp, records: usize, filtered_out: usize) {
+        if let Some(events) = &self.events {
+            add(&events.polled, now, records);
+            add(&events.filtered_out, now, filtered_out);
+        }
+    }
 
     /// A batch is sent.
-    pub(super) fn invoked(&self, _now: Timestamp, _batch: &Batch) {}
+    pub(super) fn invoked(&self, now: Timestamp, batch: &Batch) {
+        if let Some(last) = batch.records().last() {
+            let age = now.since(last.arrival).as_secs_f64() * 1000.0;
+            self.iterator_age.iter().for_each(|series| series.record(now, age));
+        }
+        if let Some(events) = &self.events {
+            add(&events.invoked, now, batch.records().len());
+        }
+    }
 
     /// A try ended.
     pub(super) fn ended(&self, entry: &BatchEntry) {
-        let _failed = matches!(entry.outcome, BatchOutcome::FunctionFailed | BatchOutcome::PartlyFailed);
+        let is_failed_invocation = entry.request_id.is_some() && entry.outcome != BatchOutcome::Succeeded;
+        if let Some(events) = self.events.as_ref().filter(|_| is_failed_invocation) {
+            add(&events.failed_invoke, entry.ended, entry.records);
+        }
     }
 
     /// Records were given up: at the destination, or not.
-    pub(super) fn discarded(&self, _now: Timestamp, _records: usize, _is_delivered: bool) {}
+    pub(super) fn discarded(&self, now: Timestamp, records: usize, is_delivered: bool) {
+        if let Some(events) = &self.events {
+            add(if is_delivered { &events.delivered } else { &events.dropped }, now, records);
+        }
+    }
 
     /// A delivery to the destination failed.
-    pub(super) fn delivery_failed(&self, _now: Timestamp) {}
+    pub(super) fn delivery_failed(&self, now: Timestamp) {
+        self.delivery_failures.iter().for_each(|series| series.record_count(now, 1));
+    }
+}
+
+fn add(series: &Series, now: Timestamp, count: usize) {
+    series.record_count(now, count as u64);
 }

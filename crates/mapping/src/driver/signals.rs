@@ -56,6 +56,11 @@ impl Signals {
         self.notify.notify_one();
     }
 
+    /// Whether a flag is raised that nobody has taken.
+    pub(super) fn is_raised(&self) -> bool {
+        self.flags.load(Ordering::Acquire) != 0
+    }
+
     /// Waits until a flag is raised and takes all of them.
     pub(super) async fn raised(&self) -> Flags {
         loop {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use millstream_env::BoxFuture;
+use millstream_env::activity::{Kind, Party, Standing, Subject, Unseen};
 use millstream_functions::{Invocation, InvokeReport};
 use millstream_log::{Position, ReadBatch, ReadError, ReadFrom, ReadLimit, Tail};
 use millstream_types::{Arn, Scope, ShardId};
@@ -83,6 +84,19 @@ pub(super) struct Worker {
     tail: Option<Tail>,
     /// What the machine asked for: a read, and for each lane an invocation, a discard or a flush.
     running: FuturesUnordered<BoxFuture<'static, Happened>>,
+    /// At work from the start on, so that the coordinator can rest once the worker is made.
+    party: Option<Party>,
+}
+
+/// What a worker was woken by.
+enum WakeUp {
+    Orders,
+    /// There is no coordinator any more.
+    Abandoned,
+    Happened(Happened),
+    Request(Request),
+    Tail,
+    Time,
 }
 
 /// The end of something that the machine asked for.
@@ -120,34 +134,65 @@ impl Worker {
         let format = Arc::new(machine.format().clone());
         let Lines { orders, requests, reports } = lines;
         let running = FuturesUnordered::new();
-        Self { shared, assignment, shard, machine, format, orders, requests, reports, tail, running }
+        let subject =
+            Subject { kind: Kind::Mapping, id: Arc::clone(&assignment.uuid), part: Some(shard.id.to_string()) };
+        let party = Some(shared.clock.activity().register(subject));
+        Self { shared, assignment, shard, machine, format, orders, requests, reports, tail, running, party }
     }
 
     /// Runs until the shard is drained or the coordinator says stop.
     pub(super) async fn run(mut self) {
+        // Kept to the end of this task: the last report has then been given.
+        let party = self.party.take().expect("a worker runs once");
         let mut flow = self.obey().await;
         if flow == Flow::Continue {
             flow = self.step(Event::Start).await;
         }
         while flow == Flow::Continue {
-            let wants_tail = self.machine.wants_tail();
-            let deadline = self.machine.deadline();
-            let clock = self.shared.clock.clone();
-            flow = tokio::select! {
-                // Orders first: a stopped mapping begins nothing more.
-                biased;
-                changed = self.orders.changed() => match changed {
-                    Ok(()) => self.obey().await,
-                    Err(_) => Flow::End,
-                },
-                Some(happened) = self.running.next() => self.take(happened).await,
-                Some(request) = self.requests.recv() => self.answer(request).await,
-                () = tail_moved(&mut self.tail), if wants_tail => self.step(Event::Tail).await,
-                () = async { clock.sleep_until(deadline.expect("checked")).await }, if deadline.is_some() => {
-                    self.on_time().await
-                }
+            let (standing, unseen) = (self.standing(), self.unseen());
+            flow = match party.park(standing, Some(unseen), self.next_wake_up()).await {
+                WakeUp::Orders => self.obey().await,
+                WakeUp::Abandoned => Flow::End,
+                WakeUp::Happened(happened) => self.take(happened).await,
+                WakeUp::Request(request) => self.answer(request).await,
+                WakeUp::Tail => self.step(Event::Tail).await,
+                WakeUp::Time => self.on_time().await,
             };
         }
+    }
+
+    /// Waits for whatever comes first, and does nothing about it.
+    async fn next_wake_up(&mut self) -> WakeUp {
+        let wants_tail = self.machine.wants_tail();
+        let deadline = self.machine.deadline();
+        let clock = &self.shared.clock;
+        tokio::select! {
+            // Orders first: a stopped mapping begins nothing more.
+            biased;
+            changed = self.orders.changed() => if changed.is_ok() { WakeUp::Orders } else { WakeUp::Abandoned },
+            Some(happened) = self.running.next() => WakeUp::Happened(happened),
+            Some(request) = self.requests.recv() => WakeUp::Request(request),
+            () = tail_moved(&mut self.tail), if wants_tail => WakeUp::Tail,
+            () = async { clock.sleep_until(deadline.expect("checked")).await }, if deadline.is_some() => WakeUp::Time,
+        }
+    }
+
+    /// What the worker waits for, as others see it.
+    fn standing(&self) -> Standing {
+        if !self.running.is_empty() {
+            return Standing::Busy("reading, invoking, or keeping what happened");
+        }
+        match self.machine.deadline() {
+            Some(until) => Standing::Waiting { until, why: self.machine.deadline_reason() },
+            None => Standing::Idle,
+        }
+    }
+
+    /// Whether there is something that this worker will work on, once it runs.
+    fn unseen(&self) -> Unseen {
+        let orders = self.orders.clone();
+        let tail = self.tail.as_ref().filter(|_| self.machine.wants_tail()).map(Tail::glimpse);
+        Box::new(move || orders.has_changed().unwrap_or(false) || tail.as_ref().is_some_and(Tail::has_changed))
     }
 
     async fn obey(&mut self) -> Flow {

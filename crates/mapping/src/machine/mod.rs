@@ -147,7 +147,7 @@ impl ShardMachine {
             }
             Event::Tail => self.reader.tail(),
             Event::Invoked { lane, report } => {
-                self.with_lane(now, lane, &mut commands, |lane, step| lane.invoked(step, report));
+                self.with_lane(now, lane, &mut commands, |lane, step| lane.invoked(step, &report));
             }
             Event::Discarded { lane, delivered } => {
                 self.with_lane(now, lane, &mut commands, |lane, step| lane.discarded(step, delivered));
@@ -178,6 +178,18 @@ impl ShardMachine {
         let reader = self.reader.deadline().filter(|_| self.wants_read());
         let held_back = self.held_back_until().filter(|_| self.wants_read() && self.reader.is_ready());
         lanes.chain(reader).chain(held_back).min()
+    }
+
+    /// What happens at the [`ShardMachine::deadline`].
+    pub fn deadline_reason(&self) -> &'static str {
+        let due = |lane: &&Lane| lane.deadline(self.may_begin(), &self.rules.settings, &self.reader);
+        let first = self.lanes.iter().filter(|lane| due(lane).is_some()).min_by_key(due);
+        match first.map(Lane::state) {
+            Some(table::LaneState::Waiting) => "a batch that failed is tried again",
+            Some(table::LaneState::Deferred) => "the delivery of a failed batch is tried again",
+            Some(_) => "a batching window or a tumbling window ends",
+            None => "the shard is read again",
+        }
     }
 
     /// Whether the machine has read everything and waits for the shard's tail to move.

@@ -187,8 +187,9 @@ fn check_destination(text: &str) -> Result<(), Failure> {
     let Ok(arn) = text.parse::<Arn>() else {
         return Err(invalid("Give the ARN of an SQS queue, an SNS topic or an S3 bucket."));
     };
+    let is_fifo = arn.resource.strip_suffix(".fifo").is_some();
     match arn.service.as_str() {
-        "sqs" | "sns" if arn.resource.ends_with(".fifo") => {
+        "sqs" | "sns" if is_fifo => {
             Err(invalid("FIFO queues and topics are not supported as failure destinations of streams."))
         }
         "sqs" | "sns" if !arn.resource.is_empty() && !arn.resource.contains([':', '/']) => Ok(()),

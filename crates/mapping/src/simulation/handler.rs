@@ -109,8 +109,6 @@ impl Answer<'_> {
         };
         if self.settings.partial_failures && random.below(2) == 0 {
             self.add_state(&mut body, None);
-        } else if self.settings.tumbling_window.is_none() && !self.settings.partial_failures {
-            self.add_state(&mut body, None);
         }
         Behaviour { after_ms: 5, outcome: Outcome::Ok(text(&body)), meaning: Some(Err(Failure::Whole)) }
     }

@@ -94,6 +94,7 @@ struct Kept {
     drained: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each remembers another thing that happened")]
 pub(super) struct World {
     pub(super) seed: u64,
     pub(super) random: Random,
@@ -279,10 +280,10 @@ impl World {
             }
             Action::Suspend => self.tell_all(true),
             Action::Resume => self.tell_all(false),
-            Action::Step => self.each(Event::Step),
+            Action::Step => self.each(&Event::Step),
             Action::Skip => {
                 self.skipped = true;
-                self.each(Event::Skip);
+                self.each(&Event::Skip);
             }
         }
     }
@@ -428,7 +429,7 @@ impl World {
         self.lanes_changed |= other_lanes;
         let filters = if self.below(3) == 0 { new.filters } else { Arc::clone(&self.settings.filters) };
         self.filters_changed |= !Arc::ptr_eq(&filters, &self.settings.filters);
-        self.settings = Settings { tumbling_window, lanes, filters, ..new };
+        self.settings = Settings { lanes, tumbling_window, filters, ..new };
         self.batch_size_max = self.batch_size_max.max(self.settings.batch_size);
         self.ledger.changed(self.settings.retries_max, other_lanes);
         for index in 0..self.shards.len() {
@@ -446,7 +447,7 @@ impl World {
     fn tell_all(&mut self, suspended: bool) {
         self.suspended = suspended;
         self.trace(&format!("suspended {suspended}"));
-        self.each(if suspended { Event::Suspend } else { Event::Resume });
+        self.each(&if suspended { Event::Suspend } else { Event::Resume });
         if suspended {
             let after = self.below(20_000);
             self.schedule(after, Action::Resume);
@@ -455,7 +456,7 @@ impl World {
         }
     }
 
-    fn each(&mut self, event: Event) {
+    fn each(&mut self, event: &Event) {
         for shard in self.workers.keys().copied().collect::<Vec<_>>() {
             self.step(shard, event.clone());
         }
@@ -691,7 +692,7 @@ impl World {
 
     fn trace(&mut self, line: &str) {
         if self.prints {
-            println!("{} {line}", self.now);
+            super::print(&format!("{} {line}", self.now));
         }
         self.trace.push(format!("{} {line}", self.now));
     }

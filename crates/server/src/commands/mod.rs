@@ -3,6 +3,7 @@
 mod api;
 mod bench;
 pub(crate) mod bootstrap;
+mod clock;
 mod demo;
 mod doctor;
 mod env;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Put(streams::put::Arguments),
     /// Print the records of a stream as they come
     Tail(streams::tail::Arguments),
+    /// Show or move the clock of a server, or wait until it has nothing to do
+    Clock(clock::Arguments),
     /// Measure a server under load
     Bench(bench::Arguments),
     /// Find damaged records in a data folder, and give up what cannot be read
@@ -46,6 +49,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Wait(arguments) => wait::run(&arguments),
         Command::Put(arguments) => streams::put::run(&arguments),
         Command::Tail(arguments) => streams::tail::run(&arguments),
+        Command::Clock(arguments) => clock::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Repair(arguments) => repair::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

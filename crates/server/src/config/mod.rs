@@ -8,8 +8,10 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use millstream_env::Timestamp;
+
 use crate::server::storage::LogLimits;
-pub(crate) use settings::{Auth, Isolation, LogFormat, Settings, ShardLimits, refuse_unknown_variables};
+pub(crate) use settings::{Auth, Clock, Isolation, LogFormat, Moment, Settings, ShardLimits, refuse_unknown_variables};
 
 /// The port of the endpoint: the one people's AWS tools are already pointed at when they work locally.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:4566";
@@ -20,6 +22,10 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     pub(crate) listen: SocketAddr,
     pub(crate) log_limits: LogLimits,
+    /// What records' time is told by.
+    pub(crate) clock: Clock,
+    /// When a virtual clock begins; `None` for the present time.
+    pub(crate) clock_start: Option<Timestamp>,
     pub(crate) isolation: Isolation,
     pub(crate) shard_limits: ShardLimits,
     pub(crate) strict_runtimes: bool,
@@ -49,6 +55,15 @@ impl Config {
         if ephemeral && (settings.log_bytes_max.is_some() || settings.disk_free_min.is_some()) {
             anyhow::bail!("--log-bytes-max and --disk-free-min are about the disk, which --ephemeral does not use");
         }
+        if settings.clock == Some(Clock::Virtual) && !ephemeral {
+            anyhow::bail!(
+                "--clock virtual needs --ephemeral: records that are kept would get times that other runs of the server \
+                 take for the future"
+            );
+        }
+        if settings.clock_start.is_some() && settings.clock != Some(Clock::Virtual) {
+            anyhow::bail!("--clock-start is for a clock that can be set: it needs --clock virtual");
+        }
         if settings.auth == Some(Auth::Enforce) {
             anyhow::bail!("--auth enforce is not available in this version; only --auth open is");
         }
@@ -73,6 +88,8 @@ impl Config {
                 bytes_max: settings.log_bytes_max.map(|size| size.0),
                 disk_free_min: settings.disk_free_min.map(|size| size.0),
             },
+            clock: settings.clock.unwrap_or_default(),
+            clock_start: settings.clock_start.map(|moment| moment.0),
             isolation: settings.isolation.unwrap_or_default(),
             shard_limits: settings.shard_limits.unwrap_or_default(),
             strict_runtimes: settings.strict_runtimes.unwrap_or(false),
@@ -89,6 +106,8 @@ impl Config {
             storage: Storage::Memory,
             listen: ([127, 0, 0, 1], 0).into(),
             log_limits: LogLimits::default(),
+            clock: Clock::default(),
+            clock_start: None,
             isolation: Isolation::default(),
             shard_limits: ShardLimits::default(),
             strict_runtimes: false,

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use millstream_env::Timestamp;
 use serde::Deserialize;
 
 /// The settings of `serve`. The keys of the file are the long flags; a flag goes before its variable, that before the file.
@@ -59,6 +60,15 @@ pub(crate) struct Settings {
     #[arg(long, env = "MILLSTREAM_SHARD_LIMITS")]
     pub(crate) shard_limits: Option<ShardLimits>,
 
+    /// The clock that records, retention, batching windows and retries go by: the real one, or one that stands still until
+    /// `millstream clock advance` moves it, for tests; needs --ephemeral [default: real]
+    #[arg(long, env = "MILLSTREAM_CLOCK")]
+    pub(crate) clock: Option<Clock>,
+
+    /// When a virtual clock begins, such as 2026-01-31T08:00:00Z [default: the present time]
+    #[arg(long, value_name = "TIMESTAMP", env = "MILLSTREAM_CLOCK_START")]
+    pub(crate) clock_start: Option<Moment>,
+
     /// How functions are kept apart from this machine and from each other [default: auto]
     #[arg(long, env = "MILLSTREAM_ISOLATION")]
     pub(crate) isolation: Option<Isolation>,
@@ -107,6 +117,8 @@ impl Settings {
             allow_origin: either(self.allow_origin, file.allow_origin),
             host_name: either(self.host_name, file.host_name),
             shard_limits: self.shard_limits.or(file.shard_limits),
+            clock: self.clock.or(file.clock),
+            clock_start: self.clock_start.or(file.clock_start),
             isolation: self.isolation.or(file.isolation),
             strict_runtimes: self.strict_runtimes.or(file.strict_runtimes),
             function_uids: self.function_uids.or(file.function_uids),
@@ -157,6 +169,17 @@ pub(crate) enum ShardLimits {
     Aws,
 }
 
+/// What records' time is told by.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Clock {
+    /// The time of this machine
+    #[default]
+    Real,
+    /// Stands still until it is moved; begins at the time of the start
+    Virtual,
+}
+
 /// See `millstream_runtime::Isolation`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -175,6 +198,39 @@ pub(crate) enum LogFormat {
     #[default]
     Text,
     Json,
+}
+
+/// A moment as RFC 3339 writes it, not before 1970.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(crate) struct Moment(pub(crate) Timestamp);
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok();
+        let millis = parsed.and_then(|moment| u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok());
+        let moment = millis.map(|millis| Self(Timestamp::from_millis(millis)));
+        moment.ok_or_else(|| format!("{text:?} is not a moment such as 2026-01-31T08:00:00Z"))
+    }
+}
+
+impl TryFrom<String> for Moment {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// Prints in UTC.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = i128::from(self.0.millis()) * 1_000_000;
+        let moment = time::OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|_| fmt::Error)?;
+        f.write_str(&moment.format(&time::format_description::well_known::Rfc3339).map_err(|_| fmt::Error)?)
+    }
 }
 
 /// `FIRST-LAST`, both included.

@@ -35,6 +35,9 @@ fn without_flags_the_server_is_durable_and_local() {
 fn contradictions_and_dangers_are_refused_with_a_hint() {
     check_refused(&["--ephemeral", "--data-dir", "x"], "leave one out");
     check_refused(&["--auth", "enforce"], "--auth open");
+    check_refused(&["--clock", "virtual"], "needs --ephemeral");
+    check_refused(&["--clock-start", "2026-01-01T00:00:00Z", "--ephemeral"], "--clock virtual");
+    assert_eq!(config(&["--clock", "virtual", "--ephemeral"]).unwrap().clock, Clock::Virtual);
     check_refused(&["--listen", "0.0.0.0:4566"], "--allow-open-network");
     assert!(config(&["--listen", "0.0.0.0:4566", "--allow-open-network"]).is_ok());
     assert!(config(&["--listen", "[::1]:0", "--ephemeral=true"]).is_ok());

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use millstream_env::Tasks;
+use millstream_env::{ClockControl, ServiceClock, Tasks};
 use millstream_functions::Functions;
 use millstream_gateway::Services;
 use millstream_iam::{AuthMode, Iam};
 use millstream_mapping::Mappings;
 use millstream_runtime::Runtime;
 use millstream_streams::Streams;
-use millstream_telemetry::Logs;
+use millstream_telemetry::{Logs, Metrics};
 
 use super::Outside;
 use super::adapters::{FunctionLogs, Identities};
@@ -70,7 +70,7 @@ impl Backend {
         let writer = logs.writer(Arc::new(Identities(iam.clone())));
         let code_directory = place.run_directory.join("code");
         let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
-        let metrics = millstream_telemetry::Metrics::new(outside.service_clock.clone());
+        let metrics = Metrics::new(outside.service_clock.clone());
         let functions = Functions::start(millstream_functions::Options {
             catalog: Arc::clone(&storage.catalog),
             code: Arc::clone(&storage.code),
@@ -86,8 +86,9 @@ impl Backend {
             tasks: stages.functions.clone(),
         })
         .await?;
-        let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions);
-        let services = Services { iam, streams, functions, mappings, logs, metrics };
+        let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions, &metrics);
+        let clock = ClockControl::new(outside.service_clock.clone(), outside.host_clock.clone());
+        let services = Services { iam, streams, functions, mappings, logs, metrics, clock };
         Ok(Self { services, runtime, stages })
     }
 
@@ -115,6 +116,7 @@ async fn open_streams(
         keys: storage.keys.clone(),
         store: Arc::clone(&storage.catalog),
         clock: outside.service_clock.clone(),
+        host_clock: outside.host_clock.clone(),
         random: outside.random.clone(),
         tasks: stages.storage.clone(),
     };
@@ -127,7 +129,8 @@ async fn open_logs(outside: &Outside, storage: &Storage, stages: &Stages) -> any
     let parts = millstream_telemetry::Parts {
         store: Arc::clone(&storage.catalog),
         storage: storage.logs.clone(),
-        clock: outside.service_clock.clone(),
+        // Functions write by the host's time, whatever the records' time is; so do clients that put events of their own.
+        clock: ServiceClock::real(),
         host_clock: outside.host_clock.clone(),
         random: outside.random.clone(),
         tasks: stages.storage.clone(),
@@ -167,6 +170,7 @@ fn start_mappings(
     iam: &Iam,
     streams: &Streams,
     functions: &Functions,
+    metrics: &Metrics,
 ) -> Mappings {
     let (mappings, service) = Mappings::new(millstream_mapping::Parts {
         catalog: Arc::clone(&storage.catalog),
@@ -176,6 +180,7 @@ fn start_mappings(
         source: Arc::new(streams.clone()),
         targets: Arc::new(functions.clone()),
         permissions: Arc::new(iam.clone()),
+        metrics: metrics.clone(),
         clock: outside.service_clock.clone(),
         host_clock: outside.host_clock.clone(),
         random: outside.random.clone(),

@@ -2,7 +2,7 @@
 
 use millstream_runtime::Runtime;
 
-use crate::config::{Config, ShardLimits, Storage};
+use crate::config::{Clock, Config, ShardLimits, Storage};
 
 pub(super) fn tell(config: &Config, endpoint: &str, runtime: &Runtime) {
     match &config.storage {
@@ -24,6 +24,9 @@ pub(super) fn tell(config: &Config, endpoint: &str, runtime: &Runtime) {
             "limits: as at AWS; a shard takes 1 MiB or 1000 records and gives 2 MiB or 5 reads a second and 2 MiB to each \
              enhanced consumer, and each operation takes only so many calls"
         );
+    }
+    if config.clock == Clock::Virtual {
+        tracing::warn!("clock: virtual; records' time stands still until `millstream clock advance` moves it");
     }
     let isolation = runtime.isolation();
     if isolation.usable {

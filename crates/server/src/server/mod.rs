@@ -24,7 +24,7 @@ use millstream_gateway::listener::{self, Listener};
 use millstream_gateway::{Gateway, Metrics, body, origin};
 use millstream_runtime::HostReport;
 
-use crate::config::Config;
+use crate::config::{Clock, Config};
 use backend::{Backend, FunctionPlace};
 use function_endpoints::Endpoints;
 use run_directory::RunDirectory;
@@ -60,21 +60,20 @@ struct Outside {
 }
 
 impl Outside {
-    fn real() -> Self {
-        Self {
-            disk: Arc::new(RealDisk),
-            service_clock: ServiceClock::real(),
-            host_clock: HostClock::real(),
-            random: Random::system(),
-            tasks: Tasks::new(),
-        }
+    fn new(config: &Config) -> Self {
+        let host_clock = HostClock::real();
+        let service_clock = match config.clock {
+            Clock::Real => ServiceClock::real(),
+            Clock::Virtual => ServiceClock::virtual_at(config.clock_start.unwrap_or_else(|| host_clock.now())).0,
+        };
+        Self { disk: Arc::new(RealDisk), service_clock, host_clock, random: Random::system(), tasks: Tasks::new() }
     }
 }
 
 impl Server {
     /// Puts the parts together, recovers what is stored, and answers requests once everything is ready.
     pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
-        let outside = Outside::real();
+        let outside = Outside::new(&config);
         let open_files = OpenFiles::raise().context("the limit on open files cannot be read")?;
         let options = listener_options(open_files);
         let listening = listen(config.listen, options, &outside.host_clock).await?;

@@ -69,7 +69,7 @@ impl Streams {
         let committed = self.commitment(&name.scope).await?.is_on();
         let limit = if committed { CONSUMERS_COMMITTED_MAX } else { CONSUMERS_MAX };
         let mut watch = self.inner.registry.subscribe(&name);
-        let deadline = self.inner.parts.clock.sleep(self.inner.options.creating_wait);
+        let deadline = self.inner.parts.host_clock.sleep(self.inner.options.creating_wait);
         tokio::pin!(deadline);
         let consumer = loop {
             let change = |header: &mut Header| {

@@ -56,7 +56,7 @@ impl Streams {
         let options = self.inner.options;
         let account = &name.scope.account;
         let mut changes = self.inner.registry.all_changes();
-        let deadline = self.inner.parts.clock.sleep(options.creating_wait);
+        let deadline = self.inner.parts.host_clock.sleep(options.creating_wait);
         tokio::pin!(deadline);
         loop {
             changes.mark_unchanged();

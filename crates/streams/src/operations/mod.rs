@@ -199,7 +199,7 @@ impl Streams {
     /// Waits until the stream's intent is finished, but not for ever.
     async fn settle(&self, name: &StreamName) -> Result<(), Internal> {
         let mut watch = self.inner.registry.subscribe(name);
-        let deadline = self.inner.parts.clock.sleep(SETTLE_WAIT_MAX);
+        let deadline = self.inner.parts.host_clock.sleep(SETTLE_WAIT_MAX);
         tokio::pin!(deadline);
         loop {
             let stream = self.inner.registry.get(name).await?;

@@ -162,7 +162,7 @@ impl Streams {
     /// the stream takes no records any more.
     async fn rerouted(&self, name: &StreamName) -> Result<Option<Arc<Stream>>, Internal> {
         let mut watch = self.inner.registry.subscribe(name);
-        let deadline = self.inner.parts.clock.sleep(RESHARD_WAIT_MAX);
+        let deadline = self.inner.parts.host_clock.sleep(RESHARD_WAIT_MAX);
         tokio::pin!(deadline);
         self.inner.registry.forget(name);
         loop {

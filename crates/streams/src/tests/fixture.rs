@@ -95,6 +95,7 @@ impl Fixture {
             keys: keys.clone(),
             store: Arc::clone(&store),
             clock: clock.clone(),
+            host_clock: millstream_env::HostClock::real(),
             random: Random::system(),
             tasks: tasks.clone(),
         };

@@ -6,5 +6,6 @@ pub mod iam;
 pub mod kinesis;
 pub mod lambda;
 pub mod logs;
+pub mod millstream;
 pub mod monitoring;
 pub mod sts;

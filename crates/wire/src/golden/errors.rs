@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use super::{REQUEST_ID, Samples, Visitor, settle, transcript};
 use crate::protocol::{Encoding, encode_error};
-use crate::{ApiError, CommonError, Operation, Protocol, Service, iam, kinesis, lambda, logs, monitoring, sts};
+use crate::{
+    ApiError, CommonError, Operation, Protocol, Service, iam, kinesis, lambda, logs, millstream, monitoring, sts,
+};
 
 #[derive(Default)]
 struct Errors {
@@ -77,6 +79,7 @@ fn error_transcripts() {
     sts::op::visit(&mut errors);
     logs::op::visit(&mut errors);
     monitoring::op::visit(&mut errors);
+    millstream::op::visit(&mut errors);
     let mut text = String::new();
     for ((service, encoding, name), lines) in errors.answers {
         writeln!(text, "# {service} {encoding} {name}\n{}", lines.join("\n")).expect("writing to a string succeeds");

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use crate::error::Samples;
 use crate::protocol::{Encoding, Request, decode_value, encode};
 use crate::typed::Typed;
-use crate::{Operation, Protocol, Service, iam, kinesis, lambda, logs, monitoring, sts};
+use crate::{Operation, Protocol, Service, iam, kinesis, lambda, logs, millstream, monitoring, sts};
 use from_json::from_json;
 use transcript::{Case, Transcript};
 
@@ -135,4 +135,9 @@ fn logs_transcripts() {
 #[test]
 fn monitoring_transcripts() {
     run("monitoring", monitoring::op::visit);
+}
+
+#[test]
+fn millstream_transcripts() {
+    run("millstream", millstream::op::visit);
 }

@@ -167,7 +167,7 @@ impl World {
                 self.now = self.now.plus(Duration::from_hours(u64::from(self.random.below(30))));
                 self.time.set(self.now);
             }
-            18 if self.random.below(10) == 0 => self.time.set(self.now.minus(Duration::from_secs(5))),
+            18 if self.random.below(10) == 0 => _ = self.time.set(self.now.minus(Duration::from_secs(5))),
             19..=20 => self.read_one(life, context),
             21 if self.random.below(5) == 0 => life.engine(&self.random).tell(Event::Roll),
             22 | 23 => _ = life.engine(&self.random).rewrite_deadest(self.clock.now()),

@@ -97,7 +97,13 @@ impl Coordinator {
             role_arn: work.role_arn.clone(),
             destination: work.settings.on_failure.as_ref().and_then(|arn| arn.parse::<Arn>().ok()),
             signals: Arc::clone(&self.signals),
-            meters: Meters::default(),
+            meters: Meters::new(
+                &self.shared.metrics,
+                &self.key.scope,
+                &self.uuid,
+                &work.function,
+                work.settings.event_count_metrics == Some(true),
+            ),
         });
         for shard in ready {
             let machine = self.machine(&work, settings.clone(), shard);

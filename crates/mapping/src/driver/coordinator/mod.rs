@@ -19,6 +19,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_env::activity::{Kind, Party, Standing, Subject, Unseen};
 use millstream_env::{BoxFuture, Tasks};
 use millstream_types::{Arn, ShardId};
 use tokio::sync::{mpsc, watch};
@@ -58,6 +59,8 @@ pub(super) struct Coordinator {
     result_before: ProcessingResult,
     retry: Timer,
     result_write: Timer,
+    /// At work from the start on, so that the service can rest once the coordinator is made.
+    party: Option<Party>,
 }
 
 type Timer = Option<BoxFuture<'static, ()>>;
@@ -67,6 +70,15 @@ type Timer = Option<BoxFuture<'static, ()>>;
 enum Flow {
     Continue,
     End,
+}
+
+/// What a coordinator was woken by.
+enum WakeUp {
+    Shutdown,
+    ResultWrite,
+    Signals(Flags),
+    Report(Report),
+    Look,
 }
 
 /// Something failed that may work later.
@@ -88,6 +100,8 @@ impl Coordinator {
         let result_before = signals.result();
         // Before the first look, so that no change is missed.
         let changes = shared.source.watch(&stream);
+        let subject = Subject { kind: Kind::Mapping, id: Arc::clone(&uuid), part: None };
+        let party = shared.clock.activity().register(subject);
         Self {
             shared,
             key,
@@ -102,27 +116,46 @@ impl Coordinator {
             result_before,
             retry: None,
             result_write: None,
+            party: Some(party),
         }
     }
 
     /// Runs until the mapping is deleted or `tasks` is cancelled.
     pub(super) async fn run(mut self, tasks: Tasks) {
+        let party = self.party.take().expect("a coordinator runs once");
         let mut flow = Flow::Continue;
         while flow == Flow::Continue {
-            let signals = Arc::clone(&self.signals);
-            flow = tokio::select! {
-                biased;
-                () = tasks.cancelled() => break,
-                () = elapsed(&mut self.result_write) => self.write_result().await,
-                flags = signals.raised() => self.on_signals(flags, &tasks).await,
-                Some(report) = self.reports.1.recv() => self.on_report(report, &tasks).await,
-                () = self.changes.changed() => self.look(&tasks).await,
-                () = elapsed(&mut self.retry) => self.look(&tasks).await,
+            let unseen = self.unseen();
+            flow = match party.park(Standing::Idle, Some(unseen), self.next_wake_up(&tasks)).await {
+                WakeUp::Shutdown => break,
+                WakeUp::ResultWrite => self.write_result().await,
+                WakeUp::Signals(flags) => self.on_signals(flags, &tasks).await,
+                WakeUp::Report(report) => self.on_report(report, &tasks).await,
+                WakeUp::Look => self.look(&tasks).await,
             };
         }
         if flow == Flow::Continue {
             self.shut_down().await;
         }
+    }
+
+    /// Waits for whatever comes first, and does nothing about it.
+    async fn next_wake_up(&mut self, tasks: &Tasks) -> WakeUp {
+        tokio::select! {
+            biased;
+            () = tasks.cancelled() => WakeUp::Shutdown,
+            () = elapsed(&mut self.result_write) => WakeUp::ResultWrite,
+            flags = self.signals.raised() => WakeUp::Signals(flags),
+            Some(report) = self.reports.1.recv() => WakeUp::Report(report),
+            () = self.changes.changed() => WakeUp::Look,
+            () = elapsed(&mut self.retry) => WakeUp::Look,
+        }
+    }
+
+    /// Whether there is something that the coordinator will work on, once it runs.
+    fn unseen(&self) -> Unseen {
+        let (signals, reports) = (Arc::clone(&self.signals), self.reports.0.clone());
+        Box::new(move || signals.is_raised() || reports.capacity() < reports.max_capacity())
     }
 
     async fn on_signals(&mut self, flags: Flags, tasks: &Tasks) -> Flow {

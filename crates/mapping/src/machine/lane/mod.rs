@@ -309,6 +309,10 @@ impl Lane {
         }
     }
 
+    pub(super) fn state(&self) -> LaneState {
+        self.state.name()
+    }
+
     pub(super) fn permit(&mut self) {
         self.permit = true;
     }

@@ -13,7 +13,7 @@ use crate::result::ProcessingResult;
 
 impl Lane {
     /// The invocation in flight ended.
-    pub(in crate::machine) fn invoked(&mut self, step: &mut Step<'_>, report: InvokeReport) {
+    pub(in crate::machine) fn invoked(&mut self, step: &mut Step<'_>, report: &InvokeReport) {
         assert!(matches!(self.state, State::Invoking), "an invocation ended that was never begun");
         let request_id = report.request_id.clone();
         let failed = |is_function_error| FailedInvocation {

@@ -46,9 +46,14 @@ pub(crate) struct ListedShard {
 
 impl Connection {
     pub(crate) fn kinesis(&self, clock: &HostClock) -> anyhow::Result<Kinesis> {
+        Ok(Kinesis(self.client(clock)?))
+    }
+
+    /// A client that signs as the caller.
+    pub(crate) fn client(&self, clock: &HostClock) -> anyhow::Result<Client> {
         let mut credentials = Credentials::new(&self.access_key_id, &self.secret_access_key);
         credentials.session_token.clone_from(&self.session_token);
-        Ok(Kinesis(Client::new(&self.endpoint, credentials, self.region.as_str(), clock.clone())?))
+        Ok(Client::new(&self.endpoint, credentials, self.region.as_str(), clock.clone())?)
     }
 }
 
