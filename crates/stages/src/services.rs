@@ -69,12 +69,17 @@ pub fn memory_log() -> MemoryLog {
     MemoryLog::new(memory::Options::default(), ServiceClock::real(), HostClock::real())
 }
 
-async fn queues_and_topics(
-    store: &SharedStore,
-    clock: &ServiceClock,
-    random: &Random,
-    tasks: &Tasks,
-) -> anyhow::Result<(Queues, Topics)> {
+/// What the destinations of failed batches need.
+struct Ground<'a> {
+    store: &'a SharedStore,
+    iam: &'a Iam,
+    clock: &'a ServiceClock,
+    random: &'a Random,
+    tasks: &'a Tasks,
+}
+
+async fn destinations(ground: Ground<'_>) -> anyhow::Result<(Queues, Topics, Buckets)> {
+    let Ground { store, iam, clock, random, tasks } = ground;
     let parts = millstream_destinations::sqs::Parts {
         catalog: Arc::clone(store),
         blobs: Arc::new(MemoryBlobs::new()),
@@ -92,7 +97,16 @@ async fn queues_and_topics(
         random: random.clone(),
         endpoint: "http://localhost:4566".to_owned(),
     });
-    Ok((queues, topics))
+    let buckets = Buckets::open(s3::Parts {
+        catalog: Arc::clone(store),
+        blobs: Arc::new(MemoryBlobs::new()),
+        iam: iam.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        tasks: tasks.clone(),
+    })
+    .await?;
+    Ok((queues, topics, buckets))
 }
 
 impl World {
@@ -122,16 +136,8 @@ impl World {
             tasks: tasks.clone(),
         };
         let logs = Logs::open(parts, millstream_telemetry::Options::default()).await?;
-        let buckets = Buckets::open(s3::Parts {
-            catalog: Arc::clone(&store),
-            blobs: Arc::new(MemoryBlobs::new()),
-            iam: iam.clone(),
-            clock: service_clock.clone(),
-            random: random.clone(),
-            tasks: tasks.clone(),
-        })
-        .await?;
-        let (queues, topics) = queues_and_topics(&store, &service_clock, &random, &tasks).await?;
+        let ground = Ground { store: &store, iam: &iam, clock: &service_clock, random: &random, tasks: &tasks };
+        let (queues, topics, buckets) = destinations(ground).await?;
         // Functions take the whole folder over: it must be one of their own.
         let code = tempfile::tempdir()?;
         let metrics = millstream_telemetry::Metrics::new(service_clock.clone());
