@@ -69,13 +69,26 @@ pub fn memory_log() -> MemoryLog {
     MemoryLog::new(memory::Options::default(), ServiceClock::real(), HostClock::real())
 }
 
-/// What the destinations of failed batches need.
+/// What every service needs.
+#[derive(Clone, Copy)]
 struct Ground<'a> {
     store: &'a SharedStore,
     iam: &'a Iam,
     clock: &'a ServiceClock,
     random: &'a Random,
     tasks: &'a Tasks,
+}
+
+async fn logs(ground: Ground<'_>) -> anyhow::Result<Logs> {
+    let parts = millstream_telemetry::Parts {
+        store: Arc::clone(ground.store),
+        storage: millstream_telemetry::Storage::Memory,
+        clock: ground.clock.clone(),
+        host_clock: HostClock::real(),
+        random: ground.random.clone(),
+        tasks: ground.tasks.clone(),
+    };
+    Ok(Logs::open(parts, millstream_telemetry::Options::default()).await?)
 }
 
 async fn destinations(ground: Ground<'_>) -> anyhow::Result<(Queues, Topics, Buckets)> {
@@ -127,16 +140,8 @@ impl World {
             tasks: tasks.clone(),
         };
         let streams = Streams::open(parts, millstream_streams::Options::default()).await?;
-        let parts = millstream_telemetry::Parts {
-            store: Arc::clone(&store),
-            storage: millstream_telemetry::Storage::Memory,
-            clock: service_clock.clone(),
-            host_clock: host_clock.clone(),
-            random: random.clone(),
-            tasks: tasks.clone(),
-        };
-        let logs = Logs::open(parts, millstream_telemetry::Options::default()).await?;
         let ground = Ground { store: &store, iam: &iam, clock: &service_clock, random: &random, tasks: &tasks };
+        let logs = logs(ground).await?;
         let (queues, topics, buckets) = destinations(ground).await?;
         // Functions take the whole folder over: it must be one of their own.
         let code = tempfile::tempdir()?;
