@@ -35,6 +35,7 @@ class Invocation:
     began: float
     ended: float | None = None
     failed: bool = False
+    answer: object = None
 
     @property
     def records(self):
@@ -99,7 +100,7 @@ class Director:
         with self.lock:
             self.all.append(invocation)
         try:
-            answer = self.decide(invocation)
+            answer = invocation.answer = self.decide(invocation)
             act, body = "return", answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         except Fail as failure:
             act, body = "raise", str(failure).encode()
