@@ -14,7 +14,8 @@ LINE = re.compile(
     r"http=(?P<http>\S+) status=(?P<status>\d+) user_agent=\"(?P<user_agent>[^\"]*)\""
 )
 CLIENTS = (("aws-cli/", "AWS CLI"), ("Boto3/", "boto3"), ("aws-sdk-js/", "JavaScript v3"), ("aws-sdk-rust/", "Rust"))
-PROTOCOLS = {"Json10": "JSON", "Json11": "JSON", "Cbor": "CBOR", "RestJson": "REST-JSON", "Query": "query"}
+PROTOCOLS = {"Json10": "JSON", "Json11": "JSON", "Cbor": "CBOR", "RestJson": "REST-JSON", "Query": "query",
+             "RpcCbor": "RPC CBOR", "RestXml": "REST-XML"}
 
 
 def note(log_text):

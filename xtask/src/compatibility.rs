@@ -26,6 +26,9 @@ struct Service {
     title: String,
     text: Vec<String>,
     operations: BTreeMap<String, String>,
+    /// All operations of a service whose types are not generated.
+    #[serde(default)]
+    served: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,11 +72,14 @@ fn table(root: &Path) -> Result<String> {
     let mut text = "# Compatibility\n\n".to_owned();
     text += "<!-- Made by `cargo xtask test`; the texts are in `xtask/compatibility/notes.json`. -->\n\n";
     writeln!(text, "{}", notes.introduction.join("\n"))?;
-    for (name, service) in ["kinesis", "lambda", "iam", "sts", "logs", "millstream"]
+    for (name, service) in ["kinesis", "lambda", "sqs", "sns", "s3", "iam", "sts", "logs", "monitoring", "millstream"]
         .iter()
         .filter_map(|n| notes.services.get_key_value(*n))
     {
-        let operations = &generated.get(name).with_context(|| format!("no operations of {name}"))?.operations;
+        let operations = generated.get(name).map_or(&service.served, |generated| &generated.operations);
+        if operations.is_empty() {
+            bail!("no operations of {name}");
+        }
         writeln!(text, "\n## {}\n", service.title)?;
         if !service.text.is_empty() {
             writeln!(text, "{}\n", service.text.join("\n"))?;

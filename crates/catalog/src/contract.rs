@@ -8,8 +8,8 @@ use millstream_env::BoxFuture;
 
 use crate::Watch;
 
-/// Longest key.
-pub const KEY_BYTES_MAX: usize = 1024;
+/// Longest key: that of an S3 object has 1024 bytes itself.
+pub const KEY_BYTES_MAX: usize = 1280;
 /// Largest value.
 pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 /// A page of a listing holds no more items than this, whatever its caller asks for.

@@ -3,5 +3,10 @@
 //! - [`contract`]: what event source mappings ask of a destination.
 
 pub mod contract;
+pub mod external;
+mod permissions;
+pub mod s3;
+#[cfg(test)]
+mod testing;
 
 pub use contract::{Deliver, Delivery, DeliveryError, Nowhere, SharedDeliver};

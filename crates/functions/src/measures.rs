@@ -135,3 +135,96 @@ impl Drop for Running {
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().expect("no code panics while holding this lock")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+    use millstream_runtime::{FailureKind, Outcome as RuntimeOutcome};
+    use millstream_wire::monitoring::{Dimension, GetMetricStatisticsInput, Statistic};
+
+    use super::*;
+    use crate::invoke::{Invocation, Invoke};
+    use crate::testing::{World, context, create_request};
+
+    fn totals(world: &World, dimensions: &[(&str, &str)]) -> BTreeMap<&'static str, (f64, f64)> {
+        let now = world.functions.shared.service_clock.now();
+        let found = ["Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"].map(|name| {
+            let input = GetMetricStatisticsInput {
+                namespace: NAMESPACE.to_owned(),
+                metric_name: name.to_owned(),
+                dimensions: Some(
+                    dimensions.iter().map(|(n, v)| Dimension { name: (*n).into(), value: (*v).into() }).collect(),
+                ),
+                start_time: now.minus(Duration::from_hours(1)),
+                end_time: now.plus(Duration::from_hours(1)),
+                period: 7200,
+                statistics: Some(vec![Statistic::SampleCount, Statistic::Sum]),
+                ..Default::default()
+            };
+            let output = world.functions.shared.measures.metrics.get_metric_statistics(&context(), input).unwrap();
+            let point = output.datapoints.unwrap().pop();
+            let numbers = point.map_or((0.0, 0.0), |point| (point.sample_count.unwrap(), point.sum.unwrap()));
+            (name, numbers)
+        });
+        found.into()
+    }
+
+    async fn invoke(world: &World, qualifier: Option<&str>) {
+        let invocation = Invocation {
+            scope: context().scope,
+            function_name: "f".to_owned(),
+            qualifier: qualifier.map(str::to_owned),
+            payload: Bytes::from_static(b"{}"),
+            client_context: None,
+        };
+        Invoke::invoke(&world.functions, invocation).await;
+    }
+
+    #[tokio::test]
+    async fn invocations_are_counted_as_lambda_does() {
+        let world = World::new().await;
+        world.functions.create_function(&context(), create_request("f")).await.unwrap();
+        let error = RuntimeOutcome::FunctionError { kind: FailureKind::Handler, payload: Bytes::new() };
+        let ok = || RuntimeOutcome::Ok(Bytes::from_static(b"1"));
+        let throttled = RuntimeOutcome::Throttled { reason: "ConcurrentInvocationLimitExceeded" };
+        let gone = RuntimeOutcome::Unavailable(String::new());
+        world.script.prepare([ok(), error, throttled, gone, ok()]);
+        for _ in 0..4 {
+            invoke(&world, None).await;
+        }
+        invoke(&world, Some("$LATEST")).await;
+        invoke(&world, Some("7")).await;
+        let function = ("FunctionName", "f");
+        let all = BTreeMap::from([
+            ("Invocations", (3.0, 3.0)),
+            ("Errors", (3.0, 1.0)),
+            ("Throttles", (4.0, 1.0)),
+            ("Duration", (3.0, 3.0)),
+            ("ConcurrentExecutions", (3.0, 3.0)),
+        ]);
+        assert_eq!(totals(&world, &[function]), all);
+        assert_eq!(totals(&world, &[]), all);
+        assert_eq!(totals(&world, &[function, ("Resource", "f")])["Invocations"], (2.0, 2.0));
+        assert_eq!(totals(&world, &[function, ("Resource", "f:$LATEST")])["Invocations"], (1.0, 1.0));
+        assert_eq!(totals(&world, &[function, ("Resource", "f:7")])["Throttles"], (0.0, 0.0));
+        assert!(lock(&world.functions.shared.measures.state).running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn concurrent_executions_are_those_that_run() {
+        let world = World::new().await;
+        let (scope, target) = (context().scope, Target { name: "f".to_owned(), qualifier: None });
+        let measures = &world.functions.shared.measures;
+        let at = world.functions.shared.service_clock.now();
+        let first = measures.begin(&scope, &target, at);
+        let second = measures.begin(&scope, &target, at);
+        drop(measures.begin(&scope, &target, at));
+        assert_eq!((first.concurrent, second.concurrent), (1, 2));
+        drop(first);
+        let third = measures.begin(&scope, &target, at);
+        assert_eq!(third.concurrent, 2);
+        assert_eq!(measures.begin(&scope, &Target { name: "g".to_owned(), ..target }, at).concurrent, 1);
+    }
+}

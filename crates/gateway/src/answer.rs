@@ -14,6 +14,7 @@ use millstream_env::Random;
 use crate::listener::ResponseBody;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const S3_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const ID_2: HeaderName = HeaderName::from_static("x-amz-id-2");
 /// What pages may read of an answer (recorded answers of Kinesis).
 const EXPOSED: HeaderValue =
@@ -85,12 +86,13 @@ impl Answer {
         self.headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     }
 
-    pub(crate) fn set_request_id(&mut self, request_id: &str) {
+    /// S3 has a header of its own for it.
+    pub(crate) fn set_request_id(&mut self, request_id: &str, of_s3: bool) {
         let value = HeaderValue::from_str(request_id).expect("request ids are UUIDs of our own");
-        self.headers.insert(REQUEST_ID, value);
+        self.headers.insert(if of_s3 { S3_REQUEST_ID } else { REQUEST_ID }, value);
     }
 
-    /// The second id of Kinesis: base64 of 72 bytes, as recorded.
+    /// The second id of Kinesis and S3: base64 of 72 bytes, as recorded.
     pub(crate) fn set_id_2(&mut self, random: &Random) {
         let text = base64_simd::STANDARD.encode_to_string(random.bytes::<72>());
         self.headers.insert(ID_2, HeaderValue::from_str(&text).expect("base64 is a header value"));

@@ -26,7 +26,7 @@ pub(crate) async fn authenticate(
     request: &Parts,
     body_sha256: &[u8; 32],
     services: &[&str],
-) -> Result<Authenticated, CommonError> {
+) -> Result<Authenticated, AuthError> {
     let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
     let parts = RequestParts {
         method: request.method.as_str(),
@@ -36,11 +36,12 @@ pub(crate) async fn authenticate(
         body_sha256,
         services,
     };
-    let authenticated = authenticator.authenticate(&parts, clock.now()).await.map_err(refusal)?;
+    let authenticated = authenticator.authenticate(&parts, clock.now()).await?;
     match admission {
-        Admission::Environment(environment) if !is_of(&authenticated, environment) => {
-            Err(CommonError::UnrecognizedClient)
-        }
+        Admission::Environment(environment) if !is_of(&authenticated, environment) => Err(AuthError {
+            kind: AuthErrorKind::UnknownKey,
+            message: "The security token included in the request is invalid.".to_owned(),
+        }),
         _ => Ok(authenticated),
     }
 }
@@ -51,12 +52,15 @@ fn is_of(authenticated: &Authenticated, wanted: &Arc<str>) -> bool {
     authenticated.verified && bound
 }
 
-fn refusal(error: AuthError) -> CommonError {
+/// A refusal as the protocols with generated types have it.
+pub(crate) fn refusal(error: AuthError) -> CommonError {
     match error.kind {
         AuthErrorKind::Missing => CommonError::MissingAuthenticationToken,
         AuthErrorKind::Incomplete => CommonError::IncompleteSignature(error.message),
         AuthErrorKind::UnknownKey => CommonError::UnrecognizedClient,
-        AuthErrorKind::InvalidSignature => CommonError::InvalidSignature(error.message),
+        AuthErrorKind::InvalidSignature | AuthErrorKind::WrongScope | AuthErrorKind::NotCurrent => {
+            CommonError::InvalidSignature(error.message)
+        }
         AuthErrorKind::Expired => CommonError::ExpiredToken,
         AuthErrorKind::Unavailable => CommonError::InternalFailure(error.message),
     }

@@ -6,6 +6,8 @@
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 
+use crate::pipeline::is_old_signature;
+
 /// Whom a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -18,6 +20,7 @@ pub(crate) enum Target {
     Monitoring,
     /// Millstream's own operations.
     Millstream,
+    S3,
     /// A form whose `Version` decides between IAM, STS and CloudWatch.
     Form,
     /// Millstream's own plain pages: health, metrics, downloads.
@@ -30,6 +33,9 @@ pub(crate) const TARGET_HEADER: &str = "x-amz-target";
 /// Decides by the head alone.
 pub(crate) fn identify(request: &Parts) -> Target {
     let path = request.uri.path();
+    if is_for_s3(request) {
+        return Target::S3;
+    }
     if is_own(path) {
         return Target::Own;
     }
@@ -58,6 +64,15 @@ pub(crate) fn identify(request: &Parts) -> Target {
         _ if is_form(request) => Target::Form,
         _ => Target::Kinesis,
     }
+}
+
+/// Signed for S3, whose buckets may have any name that is a path of ours. A request with a target is not S3's.
+fn is_for_s3(request: &Parts) -> bool {
+    if request.headers.contains_key(TARGET_HEADER) {
+        return false;
+    }
+    let by_header = request.headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS "));
+    by_header || scope_service(request) == Some("s3") || request.uri.query().is_some_and(is_old_signature)
 }
 
 fn is_own(path: &str) -> bool {
@@ -121,6 +136,12 @@ mod tests {
         check("/service/GraniteServiceVersion20100801/operation/ListMetrics", &[], Target::Monitoring);
         check("/", &[("x-amz-target", "Millstream.GetClock")], Target::Millstream);
         check("/2015-03-31/functions", &[], Target::Lambda);
+        // Names of buckets.
+        for path in ["/2015-03-31/functions", "/health/live", "/metrics", "/"] {
+            check(path, &[("authorization", &signed_for("s3"))], Target::S3);
+            check(&format!("{path}?X-Amz-Credential=A%2F20260102%2Fus-east-1%2Fs3%2Faws4_request"), &[], Target::S3);
+            check(&format!("{path}?AWSAccessKeyId=A&Signature=b&Expires=1"), &[], Target::S3);
+        }
         check("/2015-03-3/functions", &[], Target::Kinesis);
         check("/health/live", &[], Target::Own);
         check("/", &[], Target::Kinesis);

@@ -71,10 +71,11 @@ fn only(headers: &HeaderMap) -> Option<Result<Authority, ()>> {
 
 fn is_ours(options: &Options, host: &str) -> bool {
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if address.parse::<std::net::IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost") {
+    if address.parse::<std::net::IpAddr>().is_ok() {
         return true;
     }
-    options.host_names.iter().any(|name| {
+    // Names below localhost are this machine too, for buckets: nobody can register one (RFC 6761, section 6.3).
+    options.host_names.iter().map(String::as_str).chain(["localhost"]).any(|name| {
         host.len() >= name.len() && host.is_char_boundary(host.len() - name.len()) && {
             let (front, back) = host.split_at(host.len() - name.len());
             back.eq_ignore_ascii_case(name) && (front.is_empty() || front.ends_with('.'))
@@ -119,12 +120,26 @@ mod tests {
 
     #[test]
     fn hosts_are_literals_localhost_or_configured() {
-        let good = ["127.0.0.1:4566", "10.1.2.3", "[::1]:4566", "localhost:4566", "LOCALHOST", "mill.example:1"];
+        let good = [
+            "127.0.0.1:4566",
+            "10.1.2.3",
+            "[::1]:4566",
+            "localhost:4566",
+            "LOCALHOST",
+            "b.localhost:1",
+            "mill.example:1",
+        ];
         for host in good.into_iter().chain(["kinesis.us-east-1.Mill.Example"]) {
             check(&[host], &[], Some(Verdict::Pass));
         }
-        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "notmill.example", "é.example"]
-        {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "evillocalhost",
+            "127.0.0.1.evil.example",
+            "notmill.example",
+            "é.example",
+        ] {
             check(&[host], &[], None);
         }
         check(&[], &[], None);

@@ -1,5 +1,6 @@
 //! The services behind the gateway.
 
+use millstream_destinations::s3::Buckets;
 use millstream_env::ClockControl;
 use millstream_functions::Functions;
 use millstream_iam::Iam;
@@ -18,4 +19,5 @@ pub struct Services {
     pub metrics: Metrics,
     /// The clock of all of them.
     pub clock: ClockControl,
+    pub buckets: Buckets,
 }

@@ -8,6 +8,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use millstream_blobs::MemoryBlobs;
 use millstream_catalog::{MemoryStore, SharedStore};
+use millstream_destinations::s3::{self, Buckets};
 use millstream_env::{BoxFuture, ClockControl, HostClock, Random, ServiceClock, Tasks};
 use millstream_functions::{ExecutionRoles, Executor, Functions};
 use millstream_iam::{AuthMode, Caller, Iam, Principal, RequestContext};
@@ -118,6 +119,16 @@ impl Fixture {
             tasks: tasks.clone(),
         };
         let logs = Logs::open(parts, millstream_telemetry::Options::default()).await.unwrap();
+        let buckets = Buckets::open(s3::Parts {
+            catalog: Arc::clone(&store),
+            blobs: Arc::new(MemoryBlobs::new()),
+            iam: iam.clone(),
+            clock: service_clock.clone(),
+            random: random.clone(),
+            tasks: tasks.clone(),
+        })
+        .await
+        .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let metrics = millstream_telemetry::Metrics::new(service_clock.clone());
         let functions = Functions::start(millstream_functions::Options {
@@ -152,7 +163,7 @@ impl Fixture {
         let clock = ClockControl::new(service_clock, host_clock.clone());
         let troubles = Arc::<Mutex<Vec<String>>>::default();
         let gateway = Gateway::new(Parts {
-            services: Services { iam: iam.clone(), streams, functions, mappings, logs, metrics, clock },
+            services: Services { iam: iam.clone(), streams, functions, mappings, logs, metrics, clock, buckets },
             origin: origin::Options::default(),
             clock: host_clock,
             random,

@@ -21,4 +21,4 @@ pub use caller::*;
 pub use iam::{Iam, IssueError, OpenError, SessionCredentials, check_resource_policy};
 pub use policy::{ConditionContext, Decision, Denial, DenialReason, MalformedPolicy, PolicyKind};
 pub use roles::{RoleChange, RoleWatch};
-pub use sigv4::{AuthError, AuthErrorKind, AuthMode, Authenticated, Authenticator, RequestParts};
+pub use sigv4::{AuthError, AuthErrorKind, AuthMode, Authenticated, Authenticator, ChunkSigner, RequestParts};

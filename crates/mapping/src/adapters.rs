@@ -38,6 +38,7 @@ fn shard_info(shard: &millstream_streams::Shard) -> ShardInfo {
         id: shard.id(),
         key: shard.key(),
         created_seconds: shard.created().seconds(),
+        hash_key_range: shard.hash_key_range(),
         parents: shard.parents().collect(),
     }
 }

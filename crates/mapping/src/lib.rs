@@ -10,12 +10,10 @@
 //! - `driver`: carries the machine's commands out; keeps positions, follows shards, watches permissions.
 //! - `operations`: what the API's operations do.
 //! - [`contract`]: what mappings need from streams, functions and identities, and `adapters` to the real ones.
-//! - `record`, `store`: what is kept in the catalog.
+//! - [`operator`]: what operators see and do, and AWS has no call for.
+//! - `record`, `store`, `failed`: what is kept in the catalog. `failure_record`: what destinations get.
 //! - [`result`]: the texts of `LastProcessingResult`, all in one place.
 //! - [`topology`]: which shards of a stream may be worked on: parents before children.
-//!
-//! Not here yet: filters, bisecting, retry and age limits, partial failures, parallelization, tumbling windows,
-//! destinations and enhanced fan-out. Create and update refuse them unless they are given AWS's default.
 
 mod adapters;
 pub mod contract;

@@ -13,7 +13,7 @@ use millstream_functions::{FunctionErrorKind, Invocation, Invoke, InvokeReport, 
 use millstream_iam::{Caller, Principal, RequestContext};
 use millstream_log::memory::Options as LogOptions;
 use millstream_log::{Entry, MemoryLog, ShardConfig, ShardKey, SharedLog};
-use millstream_types::{Arn, Payload, Scope, ShardId, ShardIndex};
+use millstream_types::{Arn, HashKeyRange, Payload, Scope, ShardId, ShardIndex};
 use millstream_wire::lambda::{
     CreateEventSourceMappingRequest, EventSourceMappingConfiguration, EventSourcePosition, GetEventSourceMappingRequest,
 };
@@ -111,7 +111,8 @@ impl World {
         self.log.create(key, config).await.unwrap();
         let id = |index| ShardId(ShardIndex::new(index).unwrap());
         let parents = parents.iter().copied().map(id).collect();
-        ShardInfo { id: id(shard), key, created_seconds: START.seconds(), parents }
+        let hash_key_range = HashKeyRange::whole();
+        ShardInfo { id: id(shard), key, created_seconds: START.seconds(), hash_key_range, parents }
     }
 
     /// Seals `parent` and replaces it by two children.

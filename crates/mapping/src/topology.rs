@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use millstream_log::ShardKey;
-use millstream_types::ShardId;
+use millstream_types::{HashKeyRange, ShardId};
 
 /// What a mapping must know about a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct ShardInfo {
     pub key: ShardKey,
     /// When the shard was created, seconds since the epoch: a part of its sequence numbers.
     pub created_seconds: u64,
+    /// Partition keys that belong into it.
+    pub hash_key_range: HashKeyRange,
     /// The shard that was split, or the two that were merged; none for the first shards of a stream.
     pub parents: Vec<ShardId>,
 }
@@ -40,6 +42,7 @@ mod tests {
             id: id(index),
             key: ShardKey { stream: 1, shard: index },
             created_seconds: 0,
+            hash_key_range: HashKeyRange::whole(),
             parents: parents.iter().copied().map(id).collect(),
         }
     }

@@ -12,6 +12,7 @@ use hyper::body::Body;
 use millstream_blobs::MemoryBlobs;
 use millstream_catalog::{MemoryStore, SharedStore};
 use millstream_client::Credentials;
+use millstream_destinations::s3::{self, Buckets};
 use millstream_env::{BoxFuture, ClockControl, HostClock, Random, RealDisk, ServiceClock, Tasks};
 use millstream_functions::{ExecutionRoles, Executor, Functions};
 use millstream_gateway::body::Budget;
@@ -94,6 +95,15 @@ impl World {
             tasks: tasks.clone(),
         };
         let logs = Logs::open(parts, millstream_telemetry::Options::default()).await?;
+        let buckets = Buckets::open(s3::Parts {
+            catalog: Arc::clone(&store),
+            blobs: Arc::new(MemoryBlobs::new()),
+            iam: iam.clone(),
+            clock: service_clock.clone(),
+            random: random.clone(),
+            tasks: tasks.clone(),
+        })
+        .await?;
         // Functions take the whole folder over: it must be one of their own.
         let code = tempfile::tempdir()?;
         let metrics = millstream_telemetry::Metrics::new(service_clock.clone());
@@ -135,6 +145,7 @@ impl World {
                 logs,
                 metrics,
                 clock,
+                buckets,
             },
             origin: origin::Options::default(),
             clock: host_clock.clone(),

@@ -43,6 +43,11 @@ pub struct HashKeyRange {
 }
 
 impl HashKeyRange {
+    /// Every key there is.
+    pub const fn whole() -> Self {
+        Self { start: HashKey(0), end: HashKey(u128::MAX) }
+    }
+
     pub fn contains(&self, key: HashKey) -> bool {
         self.start <= key && key <= self.end
     }

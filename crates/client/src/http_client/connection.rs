@@ -7,12 +7,11 @@ use http::{Request, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::{Answer, Error};
-
-/// Largest answer taken.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+use crate::Trust;
 
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -30,12 +29,25 @@ pub(super) enum Exchange {
 }
 
 impl Connection {
-    pub(super) async fn open(endpoint: &Uri) -> Result<Self, Error> {
+    /// Connects; with `trust`, over TLS.
+    pub(super) async fn open(endpoint: &Uri, trust: Option<&Trust>) -> Result<Self, Error> {
         let host = endpoint.host().unwrap_or_default().trim_matches(['[', ']']);
-        let stream = TcpStream::connect((host, endpoint.port_u16().unwrap_or(80))).await;
-        let stream = stream.map_err(|source| Error::Connect { endpoint: endpoint.to_string(), source })?;
+        let port = endpoint.port_u16().unwrap_or(if trust.is_some() { 443 } else { 80 });
+        let failed = |source| Error::Connect { endpoint: endpoint.to_string(), source };
+        let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
         // Small requests would otherwise wait for the answer to an earlier segment.
         let _only_slower = stream.set_nodelay(true);
+        match trust {
+            None => Self::on(stream).await,
+            // In a box, because its state is large and most connections have none.
+            Some(trust) => {
+                let secured = async { Self::on(trust.secure(stream, host).await.map_err(failed)?).await };
+                Box::pin(secured).await
+            }
+        }
+    }
+
+    async fn on<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> Result<Self, Error> {
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (sender, driver) = handshake.map_err(|error| Error::Connection(error.to_string()))?;
         Ok(Self { sender, driver: Box::pin(driver) })
@@ -48,9 +60,9 @@ impl Connection {
     }
 
     /// Sends a request and reads its answer.
-    pub(super) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Exchange {
+    pub(super) async fn exchange(&mut self, request: Request<Full<Bytes>>, answer_bytes_max: usize) -> Exchange {
         let Self { sender, driver } = self;
-        let exchange = send(sender, request);
+        let exchange = send(sender, request, answer_bytes_max);
         tokio::pin!(exchange);
         tokio::select! {
             biased;
@@ -65,7 +77,11 @@ impl Connection {
     }
 }
 
-async fn send(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Exchange {
+async fn send(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+    answer_bytes_max: usize,
+) -> Exchange {
     if sender.ready().await.is_err() {
         return Exchange::NotSent(request);
     }
@@ -79,7 +95,7 @@ async fn send(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes
         }
     };
     let (parts, body) = response.into_parts();
-    match Limited::new(body, ANSWER_BYTES_MAX).collect().await {
+    match Limited::new(body, answer_bytes_max).collect().await {
         Ok(body) => {
             let answer = Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() };
             Exchange::Answered(answer, true)

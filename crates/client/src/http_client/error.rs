@@ -9,7 +9,7 @@ use crate::sigv4::SignError;
 /// A call did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{0} is not an http:// endpoint")]
+    #[error("{0} is not an endpoint such as http://HOST:PORT")]
     Endpoint(String),
     #[error(transparent)]
     Sign(#[from] SignError),

@@ -19,11 +19,13 @@ use serde_json::Value;
 use self::connection::{Connection, Exchange};
 pub use self::error::Error;
 use self::error::service_error;
-use crate::Credentials;
 use crate::sigv4::{Signer, encoding, sha256};
+use crate::{Credentials, Trust};
 
 /// Connections kept while nothing is asked.
 const IDLE_CONNECTIONS_MAX: usize = 16;
+/// Largest answer taken.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Longest wait for one answer: a synchronous invocation may take 15 minutes.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(16);
 
@@ -31,15 +33,18 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(16);
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    region: Arc<str>,
     timeout: Duration,
+    answer_bytes_max: usize,
 }
 
 struct Inner {
     endpoint: Uri,
     authority: HeaderValue,
     credentials: Credentials,
-    region: String,
     clock: HostClock,
+    /// There for an endpoint with TLS.
+    trust: Option<Trust>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -56,22 +61,72 @@ impl Client {
     pub fn new(
         endpoint: &str,
         credentials: Credentials,
-        region: impl Into<String>,
+        region: impl Into<Arc<str>>,
         clock: HostClock,
+    ) -> Result<Self, Error> {
+        Self::over(endpoint, credentials, region, clock, None)
+    }
+
+    /// A client of an `endpoint` that may also be `https://host`, believing its certificate by `trust`.
+    pub fn with_trust(
+        endpoint: &str,
+        credentials: Credentials,
+        region: impl Into<Arc<str>>,
+        clock: HostClock,
+        trust: Trust,
+    ) -> Result<Self, Error> {
+        Self::over(endpoint, credentials, region, clock, Some(trust))
+    }
+
+    fn over(
+        endpoint: &str,
+        credentials: Credentials,
+        region: impl Into<Arc<str>>,
+        clock: HostClock,
+        trust: Option<Trust>,
     ) -> Result<Self, Error> {
         let invalid = || Error::Endpoint(endpoint.to_owned());
         let uri: Uri = endpoint.parse().map_err(|_| invalid())?;
-        let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(invalid)?;
+        let trust = match uri.scheme_str() {
+            Some("http") => None,
+            Some("https") => Some(trust.ok_or_else(invalid)?),
+            _ => return Err(invalid()),
+        };
+        let authority = uri.authority().filter(|_| uri.path() == "/" && uri.query().is_none()).ok_or_else(invalid)?;
+        if authority.as_str().contains('@') {
+            return Err(invalid());
+        }
         let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| invalid())?;
-        let region = region.into();
-        let inner = Inner { endpoint: uri, authority, credentials, region, clock, idle: Mutex::default() };
-        Ok(Self { inner: Arc::new(inner), timeout: ANSWER_TIMEOUT })
+        let inner = Inner { endpoint: uri, authority, credentials, clock, trust, idle: Mutex::default() };
+        Ok(Self {
+            inner: Arc::new(inner),
+            region: region.into(),
+            timeout: ANSWER_TIMEOUT,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+        })
     }
 
     /// A client on the same connections that waits at most `timeout` for an answer (16 minutes unless set).
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self { inner: Arc::clone(&self.inner), timeout }
+        Self { timeout, ..self.clone() }
+    }
+
+    /// A client on the same connections that takes answers up to that size (64 MiB unless set).
+    #[must_use]
+    pub fn with_answer_bytes_max(&self, answer_bytes_max: usize) -> Self {
+        Self { answer_bytes_max, ..self.clone() }
+    }
+
+    /// A client on the same connections that signs for another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        Self { region: region.into(), ..self.clone() }
+    }
+
+    /// `scheme://host[:port]`
+    pub fn endpoint(&self) -> String {
+        self.inner.endpoint.to_string().trim_end_matches('/').to_owned()
     }
 
     /// Calls an operation of an awsJson1.1 service. An empty answer is `null`.
@@ -118,13 +173,13 @@ impl Client {
         headers: &[(&'static str, &str)],
         body: Bytes,
     ) -> Result<Answer, Error> {
-        let Inner { endpoint, authority, credentials, region, clock, .. } = &*self.inner;
+        let Inner { endpoint, authority, credentials, clock, .. } = &*self.inner;
         let mut request = Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let mut request = request.header(HOST, authority).body(Full::new(body.clone()))?;
-        let signer = Signer { credentials, region, service };
+        let signer = Signer { credentials, region: &self.region, service };
         signer.sign(method.as_str(), target, request.headers_mut(), &sha256(&body), clock.now())?;
         let exchange = self.exchange(request);
         let timed_out = Error::Timeout { seconds: self.timeout.as_secs() };
@@ -142,7 +197,7 @@ impl Client {
                 Exchange::Failed(error) => return Err(error),
             }
         }
-        let connection = Connection::open(&self.inner.endpoint).await?;
+        let connection = Connection::open(&self.inner.endpoint, self.inner.trust.as_ref()).await?;
         match self.exchange_on(connection, request).await {
             Exchange::Answered(answer, _) => Ok(answer),
             Exchange::NotSent(_) => Err(Error::Connection("closed before the request was sent".to_owned())),
@@ -152,7 +207,7 @@ impl Client {
 
     /// Keeps the connection when it stays open.
     async fn exchange_on(&self, mut connection: Connection, request: Request<Full<Bytes>>) -> Exchange {
-        let outcome = connection.exchange(request).await;
+        let outcome = connection.exchange(request, self.answer_bytes_max).await;
         if let Exchange::Answered(_, true) = &outcome {
             self.keep(connection);
         }
@@ -180,11 +235,11 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { endpoint, credentials, region, .. } = &*self.inner;
+        let Inner { endpoint, credentials, .. } = &*self.inner;
         f.debug_struct("Client")
             .field("endpoint", endpoint)
             .field("credentials", credentials)
-            .field("region", region)
+            .field("region", &self.region)
             .finish_non_exhaustive()
     }
 }

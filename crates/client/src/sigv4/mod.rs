@@ -6,7 +6,7 @@
 //! - [`date`]: the forms of dates.
 //! - [`signer`]: puts a signature on a request, as a header or in its query.
 //!
-//! Verification is the server's business and lives in the crate `iam`, on top of these. Chunked uploads and `SigV4A` are not
+//! Verification is the server's business and lives in the crate `iam`, on top of these. `SigV4A` is not
 //! supported.
 
 pub mod canonical;
@@ -25,6 +25,14 @@ pub use signer::{SignError, Signer};
 pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// The payload hash of a request whose body is not covered by its signature.
 pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+
+/// The payload hashes of requests whose body comes in chunks, signed each or not, with trailers or without (S3 API
+/// reference, "Signature calculations for the Authorization header: transferring payload in multiple chunks").
+pub const CHUNKED_PAYLOADS: [&str; 3] = [
+    "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+];
 
 /// The SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {

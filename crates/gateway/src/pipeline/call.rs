@@ -1,5 +1,6 @@
 //! What all protocols share: the body, the caller, his permissions, the call.
 
+use std::fmt::Debug;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use millstream_wire::{ApiError, CommonError, Value};
 
 use super::Shared;
 use crate::answer::Answer;
-use crate::authenticate::{Admission, authenticate, context};
+use crate::authenticate::{Admission, authenticate, context, refusal};
 use crate::body::{ReceiveError, Received, receive};
 use crate::operation::{Entry, Need, Table};
 
@@ -57,7 +58,8 @@ impl Call<'_> {
         let parts = &self.shared.parts;
         let authenticator = parts.services.iam.authenticator();
         let services = [service];
-        let caller = authenticate(authenticator, &self.admission, &parts.clock, &self.head, sha256, &services).await?;
+        let caller = authenticate(authenticator, &self.admission, &parts.clock, &self.head, sha256, &services).await;
+        let caller = caller.map_err(refusal)?;
         Ok(context(caller, &self.head, &self.request_id))
     }
 
@@ -103,7 +105,7 @@ impl Call<'_> {
     }
 
     /// One line for each answered call, under the target `requests`: `--log info,requests=debug` shows them.
-    pub(super) fn log_request(&self, service: &str, operation: &str, encoding: Encoding, answer: &Answer) {
+    pub(super) fn log_request(&self, service: &str, operation: &str, encoding: impl Debug, answer: &Answer) {
         let header = |name| self.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         tracing::debug!(
             target: "requests",

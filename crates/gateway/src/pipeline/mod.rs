@@ -3,7 +3,7 @@
 //! - [`json`]: Kinesis, Logs and Millstream's own service (awsJson, and CBOR for Kinesis), in the recorded order of checks.
 //! - [`records`]: the data path of Kinesis. [`subscribe`]: its event stream.
 //! - [`rest`]: Lambda. [`query`]: IAM and STS. [`several`]: CloudWatch, by whichever of its protocols.
-//! - [`own`]: health, metrics, downloads.
+//! - [`s3`]: buckets. [`own`]: health, metrics, downloads.
 //! - [`call`]: what all protocols share: the caller, his permissions, the call.
 
 mod call;
@@ -12,6 +12,7 @@ mod own;
 mod query;
 mod records;
 mod rest;
+mod s3;
 mod several;
 mod subscribe;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use crate::origin::{self, Verdict};
 use crate::routes::Tables;
 use crate::services::Services;
 use call::Call;
+pub(crate) use s3::is_old_signature;
 
 /// Tells how things behind the gateway are.
 pub trait Health: Send + Sync + Debug {
@@ -116,10 +118,10 @@ impl Gateway {
             }
             Verdict::PassCors if head.method == Method::OPTIONS => ("other", Answer::preflight(&head)),
             Verdict::Pass | Verdict::PassCors => {
-                let is_kinesis = target == Target::Kinesis;
+                let has_id_2 = matches!(target, Target::Kinesis | Target::S3);
                 let call = Call { shared, admission: self.admission.clone(), head, request_id: request_id.clone() };
                 let (service, mut answer) = self.dispatch(&call, target, body).await;
-                if is_kinesis {
+                if has_id_2 {
                     answer.set_id_2(&parts.random);
                 }
                 (service, answer)
@@ -128,7 +130,7 @@ impl Gateway {
         if verdict == Verdict::PassCors {
             answer.readable_by_pages();
         }
-        answer.set_request_id(&request_id);
+        answer.set_request_id(&request_id, target == Target::S3);
         let duration = parts.clock.monotonic().saturating_sub(started);
         parts.metrics.answered(service, answer.status.as_u16(), duration);
         answer.into_response()
@@ -149,6 +151,7 @@ impl Gateway {
             Target::Millstream => ("millstream", json::serve(call, &tables.millstream, body).await),
             Target::Lambda => ("lambda", rest::serve(call, &tables.lambda, body).await),
             Target::Iam => ("iam", query::serve(call, Some(&tables.iam), body).await),
+            Target::S3 => ("s3", Box::pin(s3::serve(call, body)).await),
             Target::Sts => ("sts", query::serve(call, Some(&tables.sts), body).await),
             Target::Monitoring => ("monitoring", several::serve(call, &tables.monitoring, body).await),
             Target::Form => ("other", query::serve(call, None, body).await),

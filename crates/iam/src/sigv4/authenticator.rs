@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use millstream_catalog::SharedStore;
-use millstream_client::sigv4::CanonicalParts;
 use millstream_client::sigv4::encoding::PathForm;
 use millstream_client::sigv4::key::string_to_sign;
+use millstream_client::sigv4::{CanonicalParts, SigningKey};
 use millstream_types::{AccountId, Region, Timestamp};
 
 use super::RequestParts;
 use super::cache::SigningKeyCache;
 use super::checks::{check_dates, check_scope, check_signed_headers, payload_hash, same_signature};
+use super::chunks::ChunkSigner;
 use super::error::{AuthError, AuthErrorKind};
 use super::presented::Presented;
 use crate::caller::{Caller, Principal};
@@ -26,7 +27,7 @@ pub enum AuthMode {
 }
 
 /// Who calls, and where the signature is scoped to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Authenticated {
     pub caller: Caller,
     pub region: Region,
@@ -34,6 +35,8 @@ pub struct Authenticated {
     pub service: String,
     /// The signature was checked; `false` for foreign keys in [`AuthMode::Open`].
     pub verified: bool,
+    /// Checks the chunks of a body for S3, when the signature was checked.
+    pub chunks: Option<ChunkSigner>,
 }
 
 /// Verifies signatures. A cheap handle; clones share the cache of signing keys.
@@ -70,7 +73,7 @@ impl Authenticator {
         let service = presented.scope.service.clone();
         let Some(kind) = self.shared.ring.kind_of(&presented.access_key_id) else {
             let caller = self.foreign_caller(presented.access_key_id)?;
-            return Ok(Authenticated { caller, region, service, verified: false });
+            return Ok(Authenticated { caller, region, service, verified: false, chunks: None });
         };
         check_dates(&presented, now)?;
         let key = match kind {
@@ -78,9 +81,13 @@ impl Authenticator {
             KeyKind::LongTerm => self.long_term_key(&presented).await?,
         };
         self.require_environment(&key.principal)?;
-        self.verify(parts, &presented, &key.secret)?;
+        let signing_key = self.verify(parts, &presented, &key.secret)?;
+        let chunks = (service == "s3").then(|| {
+            let Presented { amz_date, scope, signature, .. } = presented.clone();
+            ChunkSigner::new(signing_key, amz_date, scope, signature)
+        });
         let caller = Caller { account: key.account, access_key_id: presented.access_key_id, principal: key.principal };
-        Ok(Authenticated { caller, region, service, verified: true })
+        Ok(Authenticated { caller, region, service, verified: true, chunks })
     }
 
     /// A key that Millstream did not issue: by convention 12 digits name an account.
@@ -129,7 +136,7 @@ impl Authenticator {
         parts: &RequestParts<'_>,
         presented: &Presented,
         secret: &str,
-    ) -> Result<(), AuthError> {
+    ) -> Result<SigningKey, AuthError> {
         check_signed_headers(presented, parts.headers)?;
         let payload_hash = payload_hash(parts, presented)?;
         let canonical = CanonicalParts {
@@ -144,6 +151,6 @@ impl Authenticator {
         };
         let key = self.shared.signing_keys.get(&presented.access_key_id, &presented.scope, secret);
         let expected = key.sign(&string_to_sign(&presented.amz_date, &presented.scope, &canonical.hash()));
-        if same_signature(&expected, &presented.signature) { Ok(()) } else { Err(AuthError::mismatch()) }
+        if same_signature(&expected, &presented.signature) { Ok(key) } else { Err(AuthError::mismatch()) }
     }
 }

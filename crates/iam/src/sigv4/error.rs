@@ -9,8 +9,12 @@ pub enum AuthErrorKind {
     Incomplete,
     /// The key is unknown or revoked, or the session token does not belong to it.
     UnknownKey,
-    /// The signature is wrong, not valid at this time, or scoped to something else.
+    /// The signature is wrong, or covers too little.
     InvalidSignature,
+    /// The signature is scoped to something else.
+    WrongScope,
+    /// The signature was made too long ago, or later than now.
+    NotCurrent,
     /// The session has ended.
     Expired,
     /// The catalog could not be read; the message is for the log, not for the caller.

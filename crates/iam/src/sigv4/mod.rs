@@ -4,14 +4,16 @@
 //! - `presented`: reads the two forms a signature comes in (header, query) into one.
 //! - `checks`: scope, dates and the headers that must be signed.
 //! - `authenticator`: decides who the caller is.
+//! - [`ChunkSigner`]: the signatures of chunks, each of which covers the one before.
 //! - `error`: refusals.
 //!
-//! Only the look-up of a stored long-term key waits for the catalog; everything else is computation. Chunked uploads and
-//! the asymmetric variant (`SigV4A`) are refused.
+//! Only the look-up of a stored long-term key waits for the catalog; everything else is computation. The asymmetric
+//! variant (`SigV4A`) is refused.
 
 mod authenticator;
 mod cache;
 mod checks;
+mod chunks;
 mod error;
 mod presented;
 #[cfg(test)]
@@ -20,6 +22,7 @@ mod tests;
 use http::HeaderMap;
 
 pub use authenticator::{AuthMode, Authenticated, Authenticator};
+pub use chunks::ChunkSigner;
 pub use error::{AuthError, AuthErrorKind};
 pub use presented::Presented;
 

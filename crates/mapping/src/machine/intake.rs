@@ -36,6 +36,14 @@ impl Intake {
         self.records.push_back(Waiting { record, event_bytes });
     }
 
+    /// Takes back what has this position, at the end.
+    pub(super) fn withdraw(&mut self, position: Position) {
+        while self.records.back().is_some_and(|waiting| waiting.record.position == position) {
+            let waiting = self.records.pop_back().expect("just seen");
+            self.size = self.size.without(waiting.event_bytes);
+        }
+    }
+
     /// Forgets records that have left the stream.
     pub(super) fn expire(&mut self, horizon: Position) {
         while self.records.front().is_some_and(|w| w.record.position < horizon) {

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! - [`reader`]: where the shard is read, for all lanes and for those that have fallen behind.
-//! - [`route`]: which lane takes a record.
+//! - [`aggregated`]: records that hold records; [`route`]: which lane takes a record.
 //! - [`lane`]: a row of batches with their retries, one file for each family of transitions; [`table`] has them all.
 //! - [`intake`], [`window`], [`tumbling`]: what was read and waits, and for how long.
 //! - [`response`]: what a function's answer says.
@@ -22,6 +22,7 @@
 //! Progress is computed, never counted: for each lane the lowest position that is in a batch, in the intake or unread. It
 //! can therefore not pass a record whose outcome is open.
 
+mod aggregated;
 pub mod backoff;
 mod batch;
 mod failed;
@@ -43,6 +44,7 @@ mod window;
 use millstream_env::Timestamp;
 use millstream_log::{Position, ReadBatch, ReadFrom, Record};
 
+pub(crate) use aggregated::take_apart;
 pub use batch::Batch;
 pub use failed::{DiscardReason, FailedBatch, FailedInvocation};
 pub use history::{BatchEntry, BatchOutcome, Decision};
@@ -242,9 +244,11 @@ impl ShardMachine {
     }
 
     fn on_shard_read(&mut self, now: Timestamp, batch: ReadBatch, commands: &mut Vec<Command>) {
-        let (polled, is_only_lane) = (batch.records.len(), self.lanes.len() == 1);
-        let mut filtered_out = 0;
-        for record in batch.records {
+        let (is_empty, is_only_lane) = (batch.records.is_empty(), self.lanes.len() == 1);
+        let (mut polled, mut filtered_out) = (0, 0);
+        let apart = self.rules.settings.taken_apart;
+        for record in batch.records.into_iter().flat_map(|record| take_apart(record, apart)) {
+            polled += 1;
             if self.passes(&record) {
                 let lane = self.lane_of(&record);
                 self.lanes[lane].offer(record, now, &self.rules, is_only_lane);
@@ -252,14 +256,15 @@ impl ShardMachine {
                 filtered_out += 1;
             }
         }
-        self.reader.shard_read(now, batch.next, polled == 0, batch.behind.is_none(), batch.ended);
+        self.reader.shard_read(now, batch.next, is_empty, batch.behind.is_none(), batch.ended);
         commands.push(Command::Polled { records: polled, filtered_out });
     }
 
     fn on_lane_read(&mut self, now: Timestamp, index: usize, batch: ReadBatch) {
         let Some(joins) = self.reader.position() else { return };
         let stands_still = batch.records.is_empty() && !self.lanes[index].is_before(batch.next) && batch.next < joins;
-        let records = batch.records.into_iter();
+        let apart = self.rules.settings.taken_apart;
+        let records = batch.records.into_iter().flat_map(|record| take_apart(record, apart));
         let own: Vec<Record> = records.filter(|r| self.lane_of(r) == index && self.passes(r)).collect();
         self.lanes[index].catch_up(own, batch.next, joins, now, &self.rules);
         if stands_still {
@@ -301,6 +306,8 @@ impl ShardMachine {
             self.each_lane(now, commands, |lane, step| {
                 if may_begin || lane.has_permit() {
                     lane.begin(step);
+                } else {
+                    lane.rest(step);
                 }
             });
         }

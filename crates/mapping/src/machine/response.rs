@@ -42,15 +42,22 @@ struct Body {
     state: Option<WindowState>,
 }
 
+impl Body {
+    /// `None` for an answer without members: an empty body, a text, a list.
+    fn read(payload: &[u8]) -> Option<Self> {
+        // A derived reader would take a list for the members in their order.
+        let is_object = payload.trim_ascii_start().first() == Some(&b'{');
+        if is_object { serde_json::from_slice(payload).ok() } else { None }
+    }
+}
+
 impl Answer {
     /// Reads `payload`, the function's response to `records`. What the settings do not ask for is not looked at.
     pub(super) fn read(payload: &[u8], records: &[Record], settings: &Settings, format: &EventFormat) -> Self {
         if !settings.partial_failures && settings.tumbling_window.is_none() {
             return Self { verdict: Verdict::Success, state: None };
         }
-        // An empty body, a list, a text: an answer without members.
-        let body = serde_json::from_slice::<Body>(payload).ok();
-        let (failures, state) = body.map_or((Value::Null, None), |body| (body.failures, body.state));
+        let (failures, state) = Body::read(payload).map_or((Value::Null, None), |body| (body.failures, body.state));
         let state = state.filter(|state| state.text().len() <= CARRIED_STATE_BYTES_MAX);
         if settings.tumbling_window.is_some() && state.is_none() {
             return Self { verdict: Verdict::NoState, state };
@@ -86,6 +93,6 @@ fn position_of(failure: &Value, records: &[Record], format: &EventFormat) -> Opt
 /// Whether an invocation with `records` succeeded with all of them.
 pub(crate) fn is_success(outcome: &Outcome, records: &[Record], partial_failures: bool, format: &EventFormat) -> bool {
     let Outcome::Ok(payload) = outcome else { return false };
-    let failures = serde_json::from_slice::<Body>(payload).map_or(Value::Null, |body| body.failures);
+    let failures = Body::read(payload).map_or(Value::Null, |body| body.failures);
     !partial_failures || partial(&failures, records, format) == Verdict::Success
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_types::HashKeyRange;
+
 use crate::filter::Filters;
 
 /// The settings of a shard machine. A changed mapping gets new machines.
@@ -24,6 +26,8 @@ pub struct Settings {
     pub partial_failures: bool,
     /// Length of the windows that a state is carried through; `None` without.
     pub tumbling_window: Option<Duration>,
+    /// Where the event source is a consumer: the keys of the shard. Records that hold records are taken apart.
+    pub taken_apart: Option<HashKeyRange>,
     /// Records that match none of them are final without being sent.
     pub filters: Arc<Filters>,
 }

@@ -67,7 +67,12 @@ pub const TRANSITIONS: &[Transition] = &[
         "a batch is full, its batching window is over, or it is the next part of a split one; or a tumbling window is \
          over: its last invocation",
     ),
-    row(LaneState::Idle, Cause::NotYet, LaneState::Waiting, "the batch failed and its back-off is not over"),
+    row(
+        LaneState::Idle,
+        Cause::NotYet,
+        LaneState::Waiting,
+        "the batch failed and its back-off is not over, or the mapping is paused or suspended",
+    ),
     row(
         LaneState::Idle,
         Cause::TooOld,

@@ -11,8 +11,9 @@ use millstream_types::{Scope, ShardId};
 use super::status::stream_of;
 use super::{OperatorError, find};
 use crate::event::{EVENT_BYTES_MAX, EventFormat, EventSize, ShardIdentity};
+use crate::machine::take_apart;
 use crate::mappings::{Mappings, Shared};
-use crate::names::FunctionReference;
+use crate::names::{EventSource, FunctionReference};
 use crate::record::{FailedRecord, MappingKey, MappingRecord, failed_of};
 use crate::topology::ShardInfo;
 
@@ -111,6 +112,9 @@ impl Mappings {
         let FunctionReference { name, qualifier } = &record.function;
         let role = self.shared.targets.execution_role(&key.scope, name, qualifier.as_deref()).await?;
         let role = role.ok_or_else(|| OperatorError::Conflict("The function does not exist.".to_owned()))?;
+        let is_consumer = matches!(EventSource::parse(&record.event_source_arn), EventSource::Consumer(_));
+        let apart = is_consumer.then_some(shard.hash_key_range);
+        let records: Vec<Record> = records.into_iter().flat_map(|record| take_apart(record, apart)).collect();
         let identity = ShardIdentity { id: shard.id, created_seconds: shard.created_seconds };
         let region = key.scope.region.to_string();
         let format = EventFormat::new(identity, &record.event_source_arn, &region, &role);
@@ -167,15 +171,14 @@ async fn read_again(shared: &Shared, shard: &ShardInfo, batch: &FailedRecord) ->
     let mut records = Vec::with_capacity(batch.records);
     let mut cursor = Position(batch.first);
     let last = Position(batch.last);
-    while cursor <= last && records.len() < batch.records {
+    let mut is_behind = false;
+    while cursor <= last && !is_behind {
         let limit = ReadLimit { records: READ_RECORDS, bytes: READ_BYTES };
         let read = Arc::clone(&shared.log).read(shard.key, ReadFrom::Position(cursor), limit).await;
         let read = read.map_err(|error| OperatorError::Unavailable(error.to_string()))?;
         let stands_still = read.records.is_empty() && read.next <= cursor;
+        is_behind = stands_still || read.records.last().is_some_and(|record| record.position >= last);
         records.extend(read.records.into_iter().filter(|record| batch.holds(record.position)));
-        if stands_still {
-            break;
-        }
         cursor = read.next;
     }
     // The same positions of a stream that was created anew hold other records.

@@ -86,3 +86,21 @@ fn gaps(failed: &FailedBatch) -> Vec<(u64, u64)> {
     let pairs = positions.clone().zip(positions.skip(1));
     pairs.filter(|(a, b)| a + 1 < *b).map(|(a, b)| (a + 1, b - 1)).take(GAPS_MAX).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{decode, encode};
+
+    #[test]
+    fn the_sample_of_this_format_loads_and_round_trips() {
+        let sample = include_bytes!("../../samples/failed-v1.json");
+        let record: FailedRecord = decode("sample", sample).unwrap();
+        assert_eq!((record.v, record.records, record.invoke_count), (FORMAT, 3, 4));
+        assert_eq!(record.reason, DiscardReason::RetryAttemptsExhausted);
+        assert_eq!(record.delivery, DeliveryState::Failed { reason: "the queue does not exist".to_owned() });
+        let held: Vec<u64> = (38..48).filter(|position| record.holds(Position(*position))).collect();
+        assert_eq!(held, [40, 43, 45]);
+        assert_eq!(encode(&record), sample.trim_ascii_end(), "written as it was, byte by byte");
+    }
+}

@@ -130,7 +130,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The patterns as the filter language takes them: a filter without a pattern lets everything pass, as AWS has it.
+    /// The patterns as the filter language takes them: a filter without a pattern has the empty one, which it refuses.
     pub(crate) fn filter_patterns(&self) -> Vec<String> {
         self.filters.iter().map(|pattern| pattern.clone().unwrap_or_else(|| "{}".to_owned())).collect()
     }
@@ -196,5 +196,29 @@ mod tests {
         );
         assert_eq!(record.starting_position, StartingPosition::AtTimestamp { ms: 1_545_084_650_000 });
         assert_eq!(decode::<MappingRecord>("again", &encode(&record)).unwrap(), record);
+    }
+
+    #[test]
+    fn the_sample_with_every_setting_loads_and_round_trips() {
+        let sample = include_bytes!("../../samples/mapping-v1-all-settings.json");
+        let record: MappingRecord = decode("sample", sample).unwrap();
+        let settings = Settings {
+            batch_size: 500,
+            maximum_batching_window_in_seconds: 30,
+            parallelization_factor: 4,
+            maximum_retry_attempts: Some(3),
+            maximum_record_age_in_seconds: Some(3600),
+            bisect_batch_on_function_error: true,
+            report_batch_item_failures: true,
+            tumbling_window_in_seconds: 120,
+            filters: vec![Some(r#"{"data": {"kind":["a"]}}"#.to_owned()), Some(r#"{"partitionKey":["1"]}"#.to_owned())],
+            on_failure: Some("arn:aws:sqs:us-east-1:000000000000:failed".to_owned()),
+            event_count_metrics: Some(true),
+        };
+        assert_eq!(record.settings, settings);
+        assert!(record.paused);
+        let shards = vec!["shardId-000000000002".to_owned()];
+        assert_eq!(record.rewind, Some(Rewind { shards, to: RewindTo::Position { position: 17 } }));
+        assert_eq!(encode(&record), sample.trim_ascii_end(), "written as it was, byte by byte");
     }
 }

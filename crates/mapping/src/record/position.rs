@@ -170,4 +170,33 @@ mod tests {
         assert_eq!(&LastBatch::from(&BatchEntry::from(last)), last);
         assert_eq!(decode::<PositionRecord>("again", &encode(&record)).unwrap(), record);
     }
+
+    /// Loads a sample and writes it again: from the record, and by way of the machine's progress.
+    fn round_trip(sample: &[u8]) -> PositionRecord {
+        let record: PositionRecord = decode("sample", sample).unwrap();
+        assert_eq!(encode(&record), sample.trim_ascii_end(), "written as it was, byte by byte");
+        let mut again = PositionRecord { lanes: Vec::new(), failed: Vec::new(), window: None, ..record.clone() };
+        again.set_progress(&record.progress());
+        assert_eq!(again, record);
+        record
+    }
+
+    #[test]
+    fn the_sample_with_lanes_and_failed_batches_round_trips() {
+        let record = round_trip(include_bytes!("../../samples/position-v1-lanes.json"));
+        let progress = record.progress();
+        assert_eq!((record.next(), progress.floor()), (40, Position(40)));
+        let outline = |last, records, failures| FailedOutline { last: Position(last), records, failures };
+        assert_eq!(progress.lanes[1].failed, [outline(45, 3, 2), outline(51, 4, 0)]);
+        assert!(progress.lanes[0].failed.is_empty() && progress.lanes[2].failed.is_empty());
+        let last = record.last.unwrap();
+        assert_eq!((last.lane, last.decision), (1, Decision::Retry));
+    }
+
+    #[test]
+    fn the_sample_with_a_window_keeps_the_bytes_of_its_state() {
+        let window = round_trip(include_bytes!("../../samples/position-v1-window.json")).progress().window.unwrap();
+        assert_eq!(window.start, Timestamp::from_millis(1_764_088_080_000));
+        assert_eq!(window.state.text(), r#"{"sum": 1.50, "keys":["a"]}"#);
+    }
 }

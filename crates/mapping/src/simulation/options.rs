@@ -31,6 +31,7 @@ pub(super) fn random(random: &Random) -> Settings {
         bisect: below(2) == 0,
         partial_failures: below(2) == 0,
         tumbling_window,
+        taken_apart: None,
         filters: Arc::new(Filters::parse(&patterns).expect("valid patterns")),
     }
 }

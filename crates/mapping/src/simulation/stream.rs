@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_env::Timestamp;
 use millstream_log::{Position, ReadBatch, ReadFrom, ReadLimit, Record, ShardKey};
-use millstream_types::{ShardId, ShardIndex};
+use millstream_types::{HashKeyRange, ShardId, ShardIndex};
 
 use crate::topology::ShardInfo;
 
@@ -51,6 +51,7 @@ impl Shard {
             id: id(index),
             key: ShardKey { stream: 1, shard: index },
             created_seconds: 1_600_000_000,
+            hash_key_range: HashKeyRange::whole(),
             parents: parents.iter().copied().map(id).collect(),
         };
         Self { info, records: Vec::new(), sealed: false, version: 0, poisoned, next: 0 }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::config::destinations::CREDENTIAL_VARIABLES;
 use crate::config::{Config, Settings, refuse_unknown_variables};
 use crate::logging;
 use crate::server::Server;
@@ -52,8 +53,9 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The variables that stand for a flag of `serve`.
+/// The variables that stand for a flag of `serve`, and those of secrets.
 fn known_variables() -> Vec<String> {
     let command = Arguments::augment_args(clap::Command::new("serve"));
-    command.get_arguments().filter_map(|flag| Some(flag.get_env()?.to_str()?.to_owned())).collect()
+    let flags = command.get_arguments().filter_map(|flag| Some(flag.get_env()?.to_str()?.to_owned()));
+    flags.chain(CREDENTIAL_VARIABLES.map(str::to_owned)).collect()
 }

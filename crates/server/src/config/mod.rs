@@ -1,5 +1,6 @@
 //! What a server is told: settings from flags, environment and file, and the checked whole.
 
+pub(crate) mod destinations;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -8,6 +9,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use millstream_destinations::external;
 use millstream_env::Timestamp;
 
 use crate::server::storage::LogLimits;
@@ -35,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) run_dir: Option<PathBuf>,
     pub(crate) allow_origins: Vec<String>,
     pub(crate) host_names: Vec<String>,
+    /// Services outside that take failed batches.
+    pub(crate) external: external::Options,
 }
 
 /// Where everything is kept.
@@ -97,6 +101,9 @@ impl Config {
             run_dir: settings.run_dir,
             allow_origins: settings.allow_origin,
             host_names: settings.host_name,
+            external: destinations::external(&settings.destination, settings.destination_ca.as_deref(), &|name| {
+                std::env::var(name).ok()
+            })?,
         })
     }
 
@@ -115,6 +122,7 @@ impl Config {
             run_dir: None,
             allow_origins: Vec::new(),
             host_names: Vec::new(),
+            external: external::Options::default(),
         }
     }
 }

@@ -11,6 +11,8 @@ use clap::{Args, ValueEnum};
 use millstream_env::Timestamp;
 use serde::Deserialize;
 
+use super::destinations::Destination;
+
 /// The settings of `serve`. The keys of the file are the long flags; a flag goes before its variable, that before the file.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -55,6 +57,16 @@ pub(crate) struct Settings {
     /// A name under which clients reach this server, besides localhost and IP addresses; may be repeated
     #[arg(long, value_name = "NAME", env = "MILLSTREAM_HOST_NAME", value_delimiter = ',')]
     pub(crate) host_name: Vec<String>,
+
+    /// A service outside for failed batches, such as `s3=https://minio.example:9000`; may be repeated, for `sqs`, `sns` and `s3`.
+    /// The environment has its credentials, as `MILLSTREAM_DESTINATION_ACCESS_KEY_ID`, `MILLSTREAM_DESTINATION_SECRET_ACCESS_KEY`
+    /// and perhaps `MILLSTREAM_DESTINATION_SESSION_TOKEN`, or as `AWS_ACCESS_KEY_ID` and so on
+    #[arg(long, value_name = "SERVICE=URL", env = "MILLSTREAM_DESTINATION", value_delimiter = ',')]
+    pub(crate) destination: Vec<Destination>,
+
+    /// A file of PEM certificates that such services are also trusted by
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_DESTINATION_CA")]
+    pub(crate) destination_ca: Option<PathBuf>,
 
     /// Whether shards and operations take only as much a second as at AWS, or as much as this machine can [default: off]
     #[arg(long, env = "MILLSTREAM_SHARD_LIMITS")]
@@ -116,6 +128,8 @@ impl Settings {
             allow_open_network: self.allow_open_network.or(file.allow_open_network),
             allow_origin: either(self.allow_origin, file.allow_origin),
             host_name: either(self.host_name, file.host_name),
+            destination: if self.destination.is_empty() { file.destination } else { self.destination },
+            destination_ca: self.destination_ca.or(file.destination_ca),
             shard_limits: self.shard_limits.or(file.shard_limits),
             clock: self.clock.or(file.clock),
             clock_start: self.clock_start.or(file.clock_start),

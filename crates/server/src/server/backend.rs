@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use millstream_destinations::external::External;
+use millstream_destinations::s3::{self, Buckets};
 use millstream_env::{ClockControl, ServiceClock, Tasks};
 use millstream_functions::Functions;
 use millstream_gateway::Services;
@@ -67,6 +69,8 @@ impl Backend {
         .await?;
         let streams = open_streams(config, outside, storage, &stages).await.context("streams cannot be opened")?;
         let logs = open_logs(outside, storage, &stages).await.context("log groups cannot be opened")?;
+        let buckets = open_buckets(outside, storage, &stages, &iam).await.context("buckets cannot be opened")?;
+        check_external(config, outside, &iam).await?;
         let writer = logs.writer(Arc::new(Identities(iam.clone())));
         let code_directory = place.run_directory.join("code");
         let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
@@ -88,7 +92,7 @@ impl Backend {
         .await?;
         let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions, &metrics);
         let clock = ClockControl::new(outside.service_clock.clone(), outside.host_clock.clone());
-        let services = Services { iam, streams, functions, mappings, logs, metrics, clock };
+        let services = Services { iam, streams, functions, mappings, logs, metrics, clock, buckets };
         Ok(Self { services, runtime, stages })
     }
 
@@ -136,6 +140,25 @@ async fn open_logs(outside: &Outside, storage: &Storage, stages: &Stages) -> any
         tasks: stages.storage.clone(),
     };
     Ok(Logs::open(parts, millstream_telemetry::Options::default()).await?)
+}
+
+async fn open_buckets(outside: &Outside, storage: &Storage, stages: &Stages, iam: &Iam) -> anyhow::Result<Buckets> {
+    let parts = s3::Parts {
+        catalog: Arc::clone(&storage.catalog),
+        blobs: Arc::clone(&storage.objects),
+        iam: iam.clone(),
+        clock: outside.service_clock.clone(),
+        random: outside.random.clone(),
+        tasks: stages.storage.clone(),
+    };
+    Ok(Buckets::open(parts).await?)
+}
+
+/// Finds out at the start whether services outside can be called at all.
+async fn check_external(config: &Config, outside: &Outside, iam: &Iam) -> anyhow::Result<()> {
+    let (options, iam, clock) = (config.external.clone(), iam.clone(), outside.host_clock.clone());
+    let opened = outside.tasks.blocking(move || External::new(&options, iam, &clock).map(drop)).await?;
+    opened.context("the services of --destination cannot be used")
 }
 
 async fn start_runtime(

@@ -43,5 +43,8 @@ pub(super) fn tell(config: &Config, endpoint: &str, runtime: &Runtime) {
     for origin in &config.allow_origins {
         tracing::info!(origin, "web pages of this origin may call");
     }
+    for (service, endpoint) in config.external.endpoints() {
+        tracing::info!(service, endpoint, "failed batches for destinations of this service are sent outside");
+    }
     tracing::info!(endpoint, "ready");
 }

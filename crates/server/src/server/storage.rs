@@ -25,6 +25,8 @@ pub(crate) struct Storage {
     pub(crate) code: SharedBlobs,
     /// Long events of asynchronous invocations.
     pub(crate) events: SharedBlobs,
+    /// Contents of S3 objects.
+    pub(crate) objects: SharedBlobs,
     /// Events of log groups.
     pub(crate) logs: millstream_telemetry::Storage,
     durable: Option<Durable>,
@@ -148,6 +150,7 @@ impl Storage {
             keys: MasterKeys::in_memory(random),
             code: Arc::new(MemoryBlobs::new()),
             events: Arc::new(MemoryBlobs::new()),
+            objects: Arc::new(MemoryBlobs::new()),
             logs: millstream_telemetry::Storage::Memory,
             durable: None,
         }
@@ -171,6 +174,7 @@ impl Storage {
             keys,
             code: blobs("code")?,
             events: blobs("events")?,
+            objects: blobs("objects")?,
             logs: millstream_telemetry::Storage::Disk { disk: Arc::clone(&disk), folder: path.join("logs") },
             catalog: Arc::<RedbStore>::clone(&catalog) as SharedStore,
             durable: Some(Durable { catalog, log, _folder: folder }),

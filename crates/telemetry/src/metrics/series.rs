@@ -13,8 +13,8 @@ pub const MINUTES_KEPT: u64 = 180;
 /// Hours for which data is kept at all.
 pub const HOURS_KEPT: u64 = 24;
 /// Steps (of one or five minutes) with data that all series keep together. A series that needs one more gives up its
-/// oldest.
-pub const STEPS_MAX: usize = 500_000;
+/// oldest. A step takes some 100 bytes, at worst 700.
+pub const STEPS_MAX: usize = 200_000;
 
 const MINUTE_MS: u64 = 60_000;
 /// Length of a merged step.

@@ -12,8 +12,10 @@ use millstream_types::Scope;
 use super::Unit;
 use super::series::{HOURS_KEPT, Series};
 
-/// Most series at a time.
-pub const SERIES_MAX: usize = 4096;
+/// Most series at a time: a function has 15, a mapping up to 8.
+pub const SERIES_MAX: usize = 32_768;
+/// As many of them may be there when a user adds one, so that users leave room for what Millstream records.
+pub(super) const USER_SERIES_MAX: usize = SERIES_MAX / 2;
 /// Between two searches for series without data.
 const SWEEP_PAUSE_MS: u64 = 60_000;
 
@@ -43,9 +45,9 @@ impl Key {
     }
 }
 
-/// There are [`SERIES_MAX`] series already.
+/// There are as many series as may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there are {SERIES_MAX} metrics with data already")]
+#[error("there are too many metrics with data already")]
 pub(super) struct TooManySeries;
 
 /// All metrics. Clones share them.
@@ -79,13 +81,14 @@ impl Metrics {
         dimensions: &[(&str, &str)],
         unit: Unit,
     ) -> Series {
-        self.obtain(Key::new(scope, namespace, name, dimensions, unit)).unwrap_or_else(|TooManySeries| {
+        self.obtain(Key::new(scope, namespace, name, dimensions, unit), SERIES_MAX).unwrap_or_else(|TooManySeries| {
             tracing::debug!(namespace, name, "a metric is not kept: there are too many");
             Series::new(Arc::default())
         })
     }
 
-    pub(super) fn obtain(&self, key: Key) -> Result<Series, TooManySeries> {
+    /// The series of that key, which is made as long as there are fewer than `limit` of them.
+    pub(super) fn obtain(&self, key: Key, limit: usize) -> Result<Series, TooManySeries> {
         if let Some(known) = self.inner.series.read().expect("no code panics while holding this lock").get(&key) {
             return Ok(known.clone());
         }
@@ -94,7 +97,7 @@ impl Metrics {
         if let Some(known) = all.get(&key) {
             return Ok(known.clone());
         }
-        if all.len() >= SERIES_MAX {
+        if all.len() >= limit {
             return Err(TooManySeries);
         }
         Ok(all.entry(key).or_insert(Series::new(Arc::clone(&self.inner.steps))).clone())
@@ -116,6 +119,12 @@ impl Metrics {
             .filter(|(_, series)| !is_old(series, now))
             .map(|(key, series)| (key.clone(), series.clone()))
             .collect()
+    }
+
+    /// Steps of all series together.
+    #[cfg(test)]
+    pub(super) fn steps(&self) -> usize {
+        self.inner.steps.load(Ordering::Relaxed)
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -17,6 +17,7 @@ use crate::driver::meters::Meters;
 use crate::driver::worker::{Assignment, Lines, Order, REQUESTS_MAX, Report, Worker};
 use crate::event::{EventFormat, ShardIdentity};
 use crate::machine::{self, Progress, ShardMachine, Start};
+use crate::names::EventSource;
 use crate::record::{MappingRecord, StartingPosition};
 use crate::store;
 use crate::topology::{self, ShardInfo};
@@ -106,7 +107,9 @@ impl Coordinator {
             ),
         });
         for shard in ready {
-            let machine = self.machine(&work, settings.clone(), shard);
+            let is_consumer = matches!(EventSource::parse(&work.event_source_arn), EventSource::Consumer(_));
+            let taken_apart = is_consumer.then_some(shard.hash_key_range);
+            let machine = self.machine(&work, machine::Settings { taken_apart, ..settings.clone() }, shard);
             self.start_worker(machine, &assignment, shard, tasks);
         }
     }

@@ -45,6 +45,8 @@ impl Work {
             bisect: self.settings.bisect_batch_on_function_error,
             partial_failures: self.settings.report_batch_item_failures,
             tumbling_window: Some(seconds(self.settings.tumbling_window_in_seconds)).filter(|window| !window.is_zero()),
+            // Each shard has its own.
+            taken_apart: None,
             filters: Arc::new(filters),
         }
     }

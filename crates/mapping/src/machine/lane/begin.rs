@@ -23,6 +23,17 @@ impl Lane {
         }
     }
 
+    /// Nothing new may begin: a batch that is to be tried again waits where an operator can skip it.
+    pub(in crate::machine) fn rest(&mut self, step: &Step<'_>) {
+        if !matches!(self.state, State::Idle) {
+            return;
+        }
+        if let Some(piece) = self.pieces.front() {
+            let until = piece.not_before().unwrap_or(step.now);
+            self.enter(State::Waiting { until }, Cause::NotYet);
+        }
+    }
+
     fn begin_front(&mut self, step: &mut Step<'_>) {
         if self.give_up_too_old(step, Cause::TooOld) {
             return;

@@ -32,6 +32,7 @@ use super::table::{Cause, LaneState};
 use super::tumbling::TumblingWindow;
 use super::window::BatchingWindow;
 use crate::event::EventFormat;
+use crate::result::ProcessingResult;
 use piece::Piece;
 
 /// What is the same for all lanes of a shard.
@@ -173,6 +174,8 @@ impl Lane {
         if is_only_lane || self.room(&rules.settings, 2).is_some() {
             self.push(record, now, rules);
         } else {
+            // All of an aggregated record or nothing: it is read again from its beginning.
+            self.intake.withdraw(record.position);
             self.behind = Some(record.position);
         }
     }
@@ -355,6 +358,9 @@ impl Lane {
         let entry = piece.entry(self.index, reason.outcome(), reason.decision(), None, step.now);
         step.commands.push(Command::History(entry));
         self.discard_told(step, reason, cause);
+        if reason == DiscardReason::TooLarge {
+            step.commands.push(Command::Result(ProcessingResult::RecordTooLarge));
+        }
     }
 
     /// The same when the history has its line already.

@@ -13,7 +13,7 @@ use super::metric_key;
 use crate::metrics::Unit;
 use crate::metrics::distribution::Distribution;
 use crate::metrics::series::{HOURS_KEPT, StatisticSet};
-use crate::metrics::store::{Key, Metrics};
+use crate::metrics::store::{Key, Metrics, USER_SERIES_MAX};
 
 /// Data in one request (API reference).
 const DATA_MAX: usize = 1000;
@@ -51,7 +51,8 @@ impl Metrics {
             |(index, datum): (usize, &MetricDatum)| checked(&context.scope, &input.namespace, index + 1, datum, now);
         let data = data.iter().enumerate().map(check).collect::<Result<Vec<_>, _>>()?;
         // All series before the first value, so that a refusal leaves nothing behind.
-        let series = data.iter().map(|datum| self.obtain(datum.key.clone())).collect::<Result<Vec<_>, _>>();
+        let series =
+            data.iter().map(|datum| self.obtain(datum.key.clone(), USER_SERIES_MAX)).collect::<Result<Vec<_>, _>>();
         let series = series.map_err(|full| Error::from(CommonError::Throttling(full.to_string())))?;
         for (datum, series) in data.iter().zip(series) {
             for (set, distribution) in &datum.sets {

@@ -1,3 +1,5 @@
+mod settings;
+
 use std::time::Duration;
 
 use millstream_wire::lambda::EventSourcePosition::{AtTimestamp, Latest, TrimHorizon};
@@ -7,8 +9,8 @@ use millstream_wire::lambda::error::{
 };
 use millstream_wire::lambda::{
     CreateEventSourceMappingRequest, DeleteEventSourceMappingRequest, DestinationConfig,
-    EventSourceMappingMetricsConfig, Filter, FilterCriteria, FunctionResponseType, GetEventSourceMappingRequest,
-    ListEventSourceMappingsRequest, OnFailure, OnSuccess, UpdateEventSourceMappingRequest,
+    EventSourceMappingMetricsConfig, FilterCriteria, GetEventSourceMappingRequest, ListEventSourceMappingsRequest,
+    OnFailure, OnSuccess, UpdateEventSourceMappingRequest,
 };
 
 use crate::testing::{STREAM, World, context, request};
@@ -125,37 +127,12 @@ fn with(change: impl FnOnce(&mut CreateEventSourceMappingRequest)) -> CreateEven
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_without_effect_are_refused_by_name() {
+async fn members_of_other_event_sources_are_refused_by_name() {
     let world = World::new(1).await;
-    let arn = || Some("arn:aws:sqs:us-west-2:123456789012:q".to_owned());
-    let filter = Filter { pattern: Some("{}".to_owned()) };
-    let destination = DestinationConfig { on_failure: Some(OnFailure { destination: arn() }), on_success: None };
-    for (name, input) in [
-        ("ParallelizationFactor", with(|i| i.parallelization_factor = Some(2))),
-        ("BisectBatchOnFunctionError", with(|i| i.bisect_batch_on_function_error = Some(true))),
-        ("MaximumRetryAttempts", with(|i| i.maximum_retry_attempts = Some(0))),
-        ("MaximumRecordAgeInSeconds", with(|i| i.maximum_record_age_in_seconds = Some(60))),
-        ("TumblingWindowInSeconds", with(|i| i.tumbling_window_in_seconds = Some(1))),
-        (
-            "FunctionResponseTypes",
-            with(|i| i.function_response_types = Some(vec![FunctionResponseType::ReportBatchItemFailures])),
-        ),
-        ("FilterCriteria", with(|i| i.filter_criteria = Some(FilterCriteria { filters: Some(vec![filter]) }))),
-        ("DestinationConfig.OnFailure", with(|i| i.destination_config = Some(destination))),
-        ("KMSKeyArn", with(|i| i.kms_key_arn = arn())),
-    ] {
-        let text = refusal(&world, input).await;
-        assert!(text.starts_with(&format!("{name} is not supported by Millstream yet.")), "{text}");
-    }
-    let age = with(|i| i.maximum_record_age_in_seconds = Some(59));
-    assert_eq!(
-        refusal(&world, age).await,
-        "MaximumRecordAgeInSeconds must be either -1 (forever) or between 60 and 604800 (inclusive)"
-    );
     let queues = with(|i| i.queues = Some(vec!["q".to_owned()]));
     assert_eq!(refusal(&world, queues).await, "Unsupported Queues parameter for given event source mapping type.");
-    let consumer = with(|i| i.event_source_arn = Some(format!("{STREAM}/consumer/c:1545084650")));
-    assert!(refusal(&world, consumer).await.contains("not supported by Millstream yet"));
+    let topics = with(|i| i.topics = Some(vec!["t".to_owned()]));
+    assert_eq!(refusal(&world, topics).await, "Unsupported Topics parameter for given event source mapping type.");
 }
 
 #[tokio::test(start_paused = true)]

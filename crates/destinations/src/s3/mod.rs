@@ -1,0 +1,101 @@
+//! The built-in S3: buckets and objects, small but honest. It knows no HTTP; the gateway speaks that.
+//!
+//! - [`Buckets`]: the handle. Its operations: `buckets` (make, delete, list), `objects` (put, read, delete, copy),
+//!   `listing`, `uploads` (objects in parts), and [`Buckets::put_for`], by which failed batches arrive.
+//! - `record`: what is kept in the catalog, and under which keys. `content`: what is kept as blobs.
+//! - [`conditions`], [`checksum`], [`names`], [`limits`]: rules without I/O.
+//! - `sweep`: what a crash left, looked for once at the start.
+//!
+//! **How it stays right.** An object is one key of the catalog; its content is one blob, or one for each part, that no other
+//! object refers to, because each blob ends in random bytes of its own. Content is durable before the record that refers to
+//! it, and removed after the record that referred to it; a reader who finds it gone reads the record again. A bucket is
+//! marked while it is looked whether it is empty, and whoever puts an object looks at the bucket once more afterwards: so
+//! no acknowledged object goes with its bucket.
+//!
+//! Not there: versions, access control lists, bucket policies, tags, encryption, lifecycles, notifications, other storage
+//! classes. A bucket serves requests signed for any region.
+
+mod buckets;
+pub mod checksum;
+pub mod conditions;
+mod content;
+mod delivery;
+mod error;
+pub mod limits;
+mod listing;
+pub mod names;
+mod objects;
+mod record;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod uploads;
+
+use std::sync::Arc;
+
+use millstream_blobs::SharedBlobs;
+use millstream_catalog::SharedStore;
+use millstream_env::{Random, ServiceClock, Tasks};
+use millstream_iam::Iam;
+
+pub use buckets::ListedBucket;
+pub use content::Content;
+pub use error::Error;
+pub use listing::{ListQuery, ListedObject, Listing};
+pub use names::{BucketName, ObjectKey};
+pub use objects::{Found, Put, Stored};
+pub use record::{BucketRecord, Metadata, ObjectRecord, PartRecord, UploadRecord};
+pub use uploads::{CompletedPart, NewUpload};
+
+use content::Contents;
+
+/// What buckets are kept in and with.
+#[derive(Debug)]
+pub struct Parts {
+    pub catalog: SharedStore,
+    /// A store of its own: blobs that nothing here refers to are removed.
+    pub blobs: SharedBlobs,
+    /// Asked what execution roles may do.
+    pub iam: Iam,
+    pub clock: ServiceClock,
+    pub random: Random,
+    pub tasks: Tasks,
+}
+
+/// All buckets of a server. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Buckets {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    catalog: SharedStore,
+    contents: Contents,
+    iam: Iam,
+    clock: ServiceClock,
+    random: Random,
+}
+
+impl Buckets {
+    /// The buckets that are kept there. What a crash left behind is removed while calls are served already.
+    pub async fn open(parts: Parts) -> Result<Self, Error> {
+        let Parts { catalog, blobs, iam, clock, random, tasks } = parts;
+        let contents = Contents::new(blobs, random.clone(), tasks.clone());
+        let buckets = Self { shared: Arc::new(Shared { catalog, contents, iam, clock, random }) };
+        buckets.finish_interrupted().await?;
+        buckets.sweep_later(&tasks).await?;
+        Ok(buckets)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.shared.clock.now().millis()
+    }
+
+    /// `length` random hexadecimal digits, at most 64.
+    fn random_id(&self, length: usize) -> String {
+        let mut id = millstream_client::sigv4::hex(&self.shared.random.bytes::<32>());
+        id.truncate(length);
+        id
+    }
+}

@@ -1,0 +1,355 @@
+//! Buckets over memory, with races forced by many tasks at once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use millstream_blobs::{BlobStore as _, MemoryBlobs};
+use millstream_catalog::MemoryStore;
+use millstream_types::AccountId;
+use proptest::prelude::*;
+
+use super::checksum::{Algorithm, Checksum, Kind};
+use super::conditions::{ReadConditions, WriteConditions};
+use super::limits::PUT_BYTES_MAX;
+use super::*;
+use crate::contract::DeliveryError;
+use crate::testing::{ROLE, iam_with_role};
+
+const POLICY: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["s3:PutObject","s3:ListBucket"],
+    "Resource":["arn:aws:s3:::mill","arn:aws:s3:::mill/*","arn:aws:s3:::unknown","arn:aws:s3:::unknown/*"]}}"#;
+
+struct Fixture {
+    buckets: Buckets,
+    blobs: Arc<MemoryBlobs>,
+    catalog: SharedStore,
+    account: AccountId,
+    mill: BucketName,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let (blobs, catalog): (_, SharedStore) = (Arc::new(MemoryBlobs::new()), Arc::new(MemoryStore::new()));
+        let buckets = open(&blobs, &catalog).await;
+        let (account, mill): (AccountId, BucketName) = ("123456789012".parse().unwrap(), "mill".parse().unwrap());
+        buckets.create_bucket(&account, &mill, &"us-west-2".parse().unwrap()).await.unwrap();
+        Self { buckets, blobs, catalog, account, mill }
+    }
+
+    /// The same after a crash.
+    async fn again(self) -> Self {
+        let buckets = open(&self.blobs, &self.catalog).await;
+        Self { buckets, ..self }
+    }
+
+    async fn put(&self, key: &str, content: &str) -> Result<Stored, Error> {
+        let put = Put { content: Bytes::copy_from_slice(content.as_bytes()), ..Put::default() };
+        self.buckets.put_object(&self.account, &self.mill, &key.parse()?, put).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, Error> {
+        let (key, conditions) = (key.parse()?, ReadConditions::default());
+        let found = self.buckets.get_object(&self.account, &self.mill, &key, &conditions, None).await?;
+        found.content.whole().await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        self.buckets.delete_object(&self.account, &self.mill, &key.parse()?, &WriteConditions::default()).await
+    }
+
+    async fn blob_count(&self) -> usize {
+        self.blobs.list().await.unwrap().len()
+    }
+
+    async fn list(&self, query: &ListQuery) -> Listing {
+        self.buckets.list_objects(&self.account, &self.mill, query).await.unwrap()
+    }
+}
+
+async fn open(blobs: &Arc<MemoryBlobs>, catalog: &SharedStore) -> Buckets {
+    let parts = Parts {
+        catalog: Arc::clone(catalog),
+        blobs: Arc::clone(blobs) as SharedBlobs,
+        iam: iam_with_role(POLICY).await,
+        clock: ServiceClock::real(),
+        random: Random::system(),
+        tasks: Tasks::new(),
+    };
+    Buckets::open(parts).await.unwrap()
+}
+
+#[tokio::test]
+async fn equal_contents_are_kept_and_removed_one_by_one() {
+    let fixture = Fixture::new().await;
+    for key in ["a", "b"] {
+        fixture.put(key, "same").await.unwrap();
+    }
+    fixture.delete("a").await.unwrap();
+    assert_eq!(fixture.get("b").await.unwrap(), "same");
+    fixture.put("b", "other").await.unwrap();
+    assert_eq!((fixture.get("b").await.unwrap(), fixture.blob_count().await), ("other".into(), 1));
+    assert_eq!(fixture.get("a").await, Err(Error::NoSuchKey("a".to_owned())));
+    fixture.put("b", "").await.unwrap();
+    assert_eq!((fixture.get("b").await.unwrap(), fixture.blob_count().await), (Bytes::new(), 0));
+}
+
+#[tokio::test]
+async fn refused_puts_leave_nothing() {
+    let fixture = Fixture::new().await;
+    let key: ObjectKey = "k".parse().unwrap();
+    let put = |put: Put| fixture.buckets.put_object(&fixture.account, &fixture.mill, &key, put);
+    let content = Bytes::from_static(b"grain");
+    let wrong = Some(Checksum::of(Algorithm::Sha1, b"other"));
+    let result = put(Put { content: content.clone(), checksum: wrong, ..Put::default() }).await;
+    assert_eq!(result, Err(Error::BadChecksum(Algorithm::Sha1)));
+    let result = put(Put { content: content.clone(), md5: Some([0; 16]), ..Put::default() }).await;
+    assert_eq!(result, Err(Error::BadContentMd5));
+    let conditions = WriteConditions { if_match: Some("x".to_owned()), if_none_match: false };
+    let result = put(Put { content, conditions, ..Put::default() }).await;
+    assert_eq!(result, Err(Error::NoSuchKey("k".to_owned())));
+    let bytes = PUT_BYTES_MAX + 1;
+    let content = Bytes::from(vec![0; usize::try_from(bytes).unwrap()]);
+    let result = put(Put { content, ..Put::default() }).await;
+    assert_eq!(result, Err(Error::EntityTooLarge { bytes, bytes_max: PUT_BYTES_MAX }));
+    assert_eq!(fixture.blob_count().await, 0);
+    assert_eq!(fixture.get("k").await, Err(Error::NoSuchKey("k".to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_of_one_key_leave_one_content_and_readers_see_whole_ones() {
+    let fixture = Arc::new(Fixture::new().await);
+    fixture.put("k", "0").await.unwrap();
+    let tasks = Tasks::new();
+    let work: Vec<_> = (0..24)
+        .map(|n| {
+            let fixture = Arc::clone(&fixture);
+            tasks.spawn(async move {
+                if n % 2 == 0 {
+                    match fixture.put("k", &"x".repeat(n)).await {
+                        Ok(_) | Err(Error::SlowDown) => {}
+                        Err(error) => panic!("{error:?}"),
+                    }
+                } else {
+                    let content = fixture.get("k").await.unwrap();
+                    assert!(content == "0" || content.iter().all(|byte| *byte == b'x'));
+                }
+            })
+        })
+        .collect();
+    for done in join_all(work).await {
+        done.unwrap();
+    }
+    assert_eq!(fixture.blob_count().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_acknowledged_object_goes_with_its_bucket() {
+    for _ in 0..200 {
+        let fixture = Arc::new(Fixture::new().await);
+        let tasks = Tasks::new();
+        let (writer, deleter) = (Arc::clone(&fixture), Arc::clone(&fixture));
+        let put = tasks.spawn(async move { writer.put("k", "grain").await });
+        let deleted = tasks.spawn(async move { deleter.buckets.delete_bucket(&deleter.account, &deleter.mill).await });
+        match (put.await.unwrap(), deleted.await.unwrap()) {
+            (Ok(_), Err(Error::BucketNotEmpty(_))) => assert_eq!(fixture.get("k").await.unwrap(), "grain"),
+            (Err(Error::NoSuchBucket(_) | Error::OperationAborted), Ok(()) | Err(Error::BucketNotEmpty(_))) => {
+                assert_eq!(fixture.blob_count().await, 0);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_made_anew_is_empty() {
+    let fixture = Fixture::new().await;
+    fixture.put("k", "grain").await.unwrap();
+    let refused = fixture.buckets.delete_bucket(&fixture.account, &fixture.mill).await;
+    assert_eq!(refused, Err(Error::BucketNotEmpty("mill".to_owned())));
+    fixture.delete("k").await.unwrap();
+    fixture.buckets.delete_bucket(&fixture.account, &fixture.mill).await.unwrap();
+    assert_eq!(fixture.put("k", "x").await, Err(Error::NoSuchBucket("mill".to_owned())));
+    fixture.buckets.create_bucket(&fixture.account, &fixture.mill, &"us-west-2".parse().unwrap()).await.unwrap();
+    assert_eq!(fixture.list(&ListQuery { lines_max: 10, ..ListQuery::default() }).await, Listing::default());
+}
+
+#[tokio::test]
+async fn what_a_crash_left_is_finished() {
+    use super::record::{BucketRecord, Record as _};
+    use millstream_catalog::Expect;
+    let fixture = Fixture::new().await;
+    fixture.put("k", "grain").await.unwrap();
+    let key = BucketRecord::key(&fixture.mill);
+    for is_empty in [false, true] {
+        // Marked for deletion, and then the process ended.
+        let (revision, record) = fixture.buckets.find(&fixture.mill).await.unwrap().unwrap();
+        let marked = BucketRecord { deleting: true, ..record };
+        fixture.catalog.put(&key, Expect::Revision(revision), marked.encode()).await.unwrap();
+        assert_eq!(fixture.put("other", "x").await, Err(Error::OperationAborted));
+        fixture.buckets.finish_interrupted().await.unwrap();
+        if is_empty {
+            assert_eq!(fixture.buckets.find(&fixture.mill).await, Ok(None));
+        } else {
+            assert_eq!(fixture.get("k").await.unwrap(), "grain");
+            fixture.delete("k").await.unwrap();
+        }
+    }
+    assert_eq!(fixture.blob_count().await, 0);
+}
+
+#[tokio::test]
+async fn only_what_nothing_refers_to_is_swept() {
+    let fixture = Fixture::new().await;
+    fixture.put("k", "grain").await.unwrap();
+    let (key, content) = ("parts".parse::<ObjectKey>().unwrap(), Bytes::from_static(b"part"));
+    let id = fixture.buckets.create_upload(&fixture.account, &fixture.mill, &key, NewUpload::default()).await.unwrap();
+    let upload = (&fixture.mill, &key, &id[..]);
+    fixture.buckets.upload_part(&fixture.account, upload, 1, content, None, None).await.unwrap();
+    let orphan = fixture.blobs.put(Bytes::from_static(b"nobody's")).await.unwrap();
+    let fixture = fixture.again().await;
+    let at_start: HashSet<_> = fixture.blobs.list().await.unwrap().into_iter().collect();
+    // May find nothing any more: the same is done by a task of its own.
+    fixture.buckets.sweep(at_start).await.unwrap();
+    let left = fixture.blobs.list().await.unwrap();
+    assert!(left.len() == 2 && !left.contains(&orphan));
+    assert_eq!(fixture.get("k").await.unwrap(), "grain");
+}
+
+#[tokio::test]
+async fn parts_become_an_object_once() {
+    let fixture = Fixture::new().await;
+    let key: ObjectKey = "k".parse().unwrap();
+    for (algorithm, kind) in [(Algorithm::Crc32, Kind::Composite), (Algorithm::Crc64Nvme, Kind::FullObject)] {
+        let new = NewUpload { checksum: Some((algorithm, kind)), ..NewUpload::default() };
+        let id = fixture.buckets.create_upload(&fixture.account, &fixture.mill, &key, new).await.unwrap();
+        let upload = (&fixture.mill, &key, &id[..]);
+        let contents = [vec![1; 5 * 1024 * 1024], vec![2; 10]];
+        let mut parts = Vec::new();
+        for (number, content) in (1..).zip(&contents) {
+            let content = Bytes::copy_from_slice(content);
+            for content in [Bytes::from_static(b"replaced"), content] {
+                let stored =
+                    fixture.buckets.upload_part(&fixture.account, upload, number, content, None, None).await.unwrap();
+                parts.push(CompletedPart { number, etag: stored.etag, checksum: stored.checksum });
+            }
+        }
+        let parts = [parts[1].clone(), parts[3].clone()];
+        let complete = || {
+            let conditions = WriteConditions::default();
+            let buckets = fixture.buckets.clone();
+            let (account, parts) = (&fixture.account, &parts);
+            async move { buckets.complete_upload(account, upload, parts, None, &conditions).await }
+        };
+        let stored = complete().await.unwrap();
+        let whole = contents.concat();
+        let expected = match kind {
+            Kind::FullObject => Checksum::of(algorithm, &whole).value,
+            Kind::Composite => {
+                let sums: Vec<u8> = contents.iter().flat_map(|content| algorithm.of(content)).collect();
+                format!("{}-2", Checksum::of(algorithm, &sums).value)
+            }
+        };
+        assert_eq!(stored.checksum.unwrap().value, expected);
+        assert_eq!(fixture.get("k").await.unwrap(), whole);
+        assert!(matches!(complete().await, Err(Error::NoSuchUpload(_))));
+        assert_eq!(fixture.blob_count().await, 2, "replaced parts and the former object are gone");
+    }
+}
+
+#[tokio::test]
+async fn a_completion_that_a_crash_interrupted_is_found_out() {
+    use super::record::{Record as _, UploadRecord};
+    use millstream_catalog::Expect;
+    let fixture = Fixture::new().await;
+    let key: ObjectKey = "k".parse().unwrap();
+    let id = fixture.buckets.create_upload(&fixture.account, &fixture.mill, &key, NewUpload::default()).await.unwrap();
+    let upload = (&fixture.mill, &key, &id[..]);
+    let part = Bytes::from_static(b"part");
+    let stored = fixture.buckets.upload_part(&fixture.account, upload, 1, part, None, None).await.unwrap();
+    let (_, bucket) = fixture.buckets.find(&fixture.mill).await.unwrap().unwrap();
+    let place = format!("{}{id}", bucket.uploads());
+    let found = fixture.catalog.get(&place).await.unwrap().unwrap();
+    let record = UploadRecord::decode(&place, &found.value).unwrap();
+    let marked = UploadRecord { completing: true, ..record };
+    fixture.catalog.put(&place, Expect::Revision(found.revision), marked.encode()).await.unwrap();
+    let aborted = fixture.buckets.abort_upload(&fixture.account, upload).await;
+    assert_eq!(aborted, Err(Error::OperationAborted));
+    let fixture = fixture.again().await;
+    // The object was not made: the upload goes on.
+    let parts = [CompletedPart { number: 1, etag: stored.etag, checksum: None }];
+    let conditions = WriteConditions::default();
+    let upload = (&fixture.mill, &key, &id[..]);
+    fixture.buckets.complete_upload(&fixture.account, upload, &parts, None, &conditions).await.unwrap();
+    assert_eq!(fixture.get("k").await.unwrap(), "part");
+}
+
+#[tokio::test]
+async fn failed_batches_arrive_for_roles_that_may() {
+    let fixture = Fixture::new().await;
+    let put = async |bucket: &str, role: &str| fixture.buckets.put_for(role, bucket, "aws/lambda/x", "{}".into()).await;
+    assert_eq!(put("mill", ROLE).await, Ok(()));
+    assert_eq!(fixture.get("aws/lambda/x").await.unwrap(), "{}");
+    for (bucket, role, reason) in [
+        ("unknown", ROLE, "does not exist"),
+        ("other", ROLE, "s3:PutObject"),
+        ("mill", "arn:aws:iam::123456789012:role/nobody", "cannot assume"),
+        ("No", ROLE, "not valid"),
+    ] {
+        let Err(DeliveryError::Refused(text)) = put(bucket, role).await else { panic!("{bucket} {role}") };
+        assert!(text.contains(reason), "{text}");
+    }
+}
+
+/// What a list must be, made the plain way.
+fn expected(keys: &[String], query: &ListQuery) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for key in keys.iter().filter(|key| key.starts_with(&query.prefix)) {
+        let rest = &key[query.prefix.len()..];
+        let line = match rest.find(&query.delimiter[..]).filter(|_| !query.delimiter.is_empty()) {
+            Some(found) => key[..query.prefix.len() + found + query.delimiter.len()].to_owned(),
+            None => key.clone(),
+        };
+        if lines.last() != Some(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn pages_together_are_the_whole_list(
+        keys in prop::collection::btree_set("[ab/é\u{10ffff}]{1,5}", 0..40),
+        prefix in "[ab/]{0,2}",
+        delimiter in "(/|ab|é|)",
+        lines_max in 1_usize..6,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let fixture = Fixture::new().await;
+            for key in &keys {
+                fixture.put(key, "").await.unwrap();
+            }
+            let keys: Vec<String> = keys.into_iter().collect();
+            let mut query = ListQuery { prefix, delimiter, after: String::new(), lines_max };
+            let mut lines = Vec::new();
+            loop {
+                let listing = fixture.list(&query).await;
+                let mut page: Vec<String> = listing.objects.into_iter().map(|listed| listed.key).collect();
+                page.extend(listing.common_prefixes);
+                page.sort();
+                prop_assert!(page.len() <= lines_max);
+                lines.extend(page);
+                match listing.next {
+                    Some(next) => query.after = next,
+                    None => break,
+                }
+            }
+            prop_assert_eq!(lines, expected(&keys, &query));
+            Ok(())
+        })?;
+    }
+}
