@@ -198,14 +198,14 @@ class Queue:
         self.policy = ("sqs:SendMessage", self.arn)
         self.bodies = []
 
-    def receive(self, wait=0):
-        """What came meanwhile."""
-        answer = self.client.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
+    def receive(self):
+        """What came until now."""
+        answer = self.client.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10)
         for message in answer.get("Messages", []):
             self.bodies.append(message["Body"])
             self.client.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
         return self.bodies
 
     def wait_for(self, count, seconds=30.0):
-        until(lambda: len(self.receive(1)) >= count, seconds, f"{count} failed batches in the queue")
+        until(lambda: len(self.receive()) >= count, seconds, f"{count} failed batches in the queue")
         return [json.loads(body) for body in self.bodies]

@@ -1,11 +1,13 @@
 """What each option of a mapping does to what a function receives."""
 
+import base64
 import collections
 import datetime
 import json
 import threading
 
 import pytest
+from aws_kinesis_agg.aggregator import RecordAggregator
 
 from mappings import LANGUAGES, Fail, Queue, describe, put, relay
 from millstream import until
@@ -329,6 +331,24 @@ def test_a_consumer_as_event_source(server, director):
     kinesis.deregister_stream_consumer(ConsumerARN=consumer)
     until(lambda: describe(server, uuid)["LastProcessingResult"].startswith("PROBLEM: "), what="a visible problem")
     assert describe(server, uuid)["State"] == "Enabled"
+
+
+def test_aggregated_records_are_taken_apart_for_a_consumer_only(server, director):
+    for name in ("plain", "taken-apart"):
+        relay(server, director, name, policies=[("kinesis:DescribeStreamConsumer", "*")])
+    arn = server.stream("s")
+    server.mapping("plain", arn)
+    server.mapping("taken-apart", registered(server, arn, "app"))
+    aggregator = RecordAggregator()
+    for number in range(5):
+        assert aggregator.add_user_record(f"key-{number}", str(number)) is None
+    partition_key, _, data = aggregator.clear_and_get().get_contents()
+    sent = server.client("kinesis").put_record(StreamName="s", PartitionKey=partition_key, Data=data)
+    (whole,) = director.wait_for("plain", 1)
+    assert [base64.b64decode(record["data"]) for record in whole.records] == [data]
+    (apart,) = director.wait_for("taken-apart", 1)
+    assert (apart.numbers, apart.keys) == (list(range(5)), [f"key-{number}" for number in range(5)])
+    assert set(apart.sequence_numbers) == {sent["SequenceNumber"]}
 
 
 def test_where_a_mapping_starts(frozen, director):
