@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_env::BoxFuture;
-use millstream_types::Arn;
+use millstream_types::{Arn, Region};
 
 /// One document for one destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Delivery {
     /// The execution role in whose name it is sent; it needs `sqs:SendMessage`, `sns:Publish`, or `s3:PutObject` and
     /// `s3:ListBucket`.
     pub role_arn: String,
+    /// The region of the event source mapping: the ARN of a bucket names none.
+    pub region: Region,
     /// The body of the message or object: JSON.
     pub document: Bytes,
     /// The key of the object; only S3 looks at it.

@@ -1,7 +1,7 @@
 //! Which service a request is for: all of them share one port.
 //!
 //! The target header and the dated paths of Lambda name the service outright; otherwise the scope of the signature
-//! does. A form that is signed for neither IAM nor STS is told apart by its `Version`, which stands in the body.
+//! does. A form that is signed for none of the query services is told apart by its `Version`, which stands in the body.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
@@ -14,6 +14,7 @@ pub(crate) enum Target {
     /// Kinesis also gets what nothing else claims: its answers to nonsense are the recorded ones.
     Kinesis,
     Logs,
+    Sqs,
     Lambda,
     Iam,
     Sts,
@@ -21,7 +22,8 @@ pub(crate) enum Target {
     /// Millstream's own operations.
     Millstream,
     S3,
-    /// A form whose `Version` decides between IAM, STS and CloudWatch.
+    Sns,
+    /// A form whose `Version` decides between IAM, STS, SNS and CloudWatch.
     Form,
     /// Millstream's own plain pages: health, metrics, downloads.
     Own,
@@ -44,6 +46,7 @@ pub(crate) fn identify(request: &Parts) -> Target {
             target if target.starts_with(b"GraniteServiceVersion20100801") => Target::Monitoring,
             target if target.starts_with(b"Logs_20140328") => Target::Logs,
             target if target.starts_with(b"Millstream.") => Target::Millstream,
+            target if target.starts_with(b"AmazonSQS") => Target::Sqs,
             _ => Target::Kinesis,
         };
     }
@@ -56,11 +59,13 @@ pub(crate) fn identify(request: &Parts) -> Target {
     match scope_service(request) {
         Some("kinesis") => Target::Kinesis,
         Some("logs") => Target::Logs,
+        Some("sqs") => Target::Sqs,
         Some("lambda") => Target::Lambda,
         Some("iam") => Target::Iam,
         Some("sts") => Target::Sts,
         Some("monitoring") => Target::Monitoring,
         Some("millstream") => Target::Millstream,
+        Some("sns") => Target::Sns,
         _ if is_form(request) => Target::Form,
         _ => Target::Kinesis,
     }
@@ -135,6 +140,7 @@ mod tests {
         check("/", &[("x-amz-target", "GraniteServiceVersion20100801.ListMetrics")], Target::Monitoring);
         check("/service/GraniteServiceVersion20100801/operation/ListMetrics", &[], Target::Monitoring);
         check("/", &[("x-amz-target", "Millstream.GetClock")], Target::Millstream);
+        check("/123456789012/queue", &[("x-amz-target", "AmazonSQS.SendMessage")], Target::Sqs);
         check("/2015-03-31/functions", &[], Target::Lambda);
         // Names of buckets.
         for path in ["/2015-03-31/functions", "/health/live", "/metrics", "/"] {
@@ -155,6 +161,10 @@ mod tests {
             ("monitoring", Target::Monitoring),
             ("lambda", Target::Lambda),
             ("sqs", Target::Kinesis),
+            ("lambda", Target::Lambda),
+            ("sqs", Target::Sqs),
+            ("sns", Target::Sns),
+            ("s4", Target::Kinesis),
         ] {
             check("/", &[("authorization", &signed_for(service))], target);
         }

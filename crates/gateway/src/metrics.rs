@@ -11,8 +11,8 @@ use millstream_wire::kinesis::MetricsName;
 const BUCKETS: [f64; 8] = [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
 
 /// What is counted per service, in the order of this table.
-pub(crate) const SERVICES: [&str; 9] =
-    ["kinesis", "lambda", "s3", "iam", "sts", "logs", "monitoring", "millstream", "other"];
+pub(crate) const SERVICES: [&str; 11] =
+    ["kinesis", "lambda", "sqs", "sns", "s3", "iam", "sts", "logs", "monitoring", "millstream", "other"];
 
 /// A number that something behind the gateway tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

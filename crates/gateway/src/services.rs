@@ -1,6 +1,7 @@
 //! The services behind the gateway.
 
 use millstream_destinations::s3::Buckets;
+use millstream_destinations::{Queues, Topics};
 use millstream_env::ClockControl;
 use millstream_functions::Functions;
 use millstream_iam::Iam;
@@ -20,4 +21,6 @@ pub struct Services {
     /// The clock of all of them.
     pub clock: ClockControl,
     pub buckets: Buckets,
+    pub queues: Queues,
+    pub topics: Topics,
 }

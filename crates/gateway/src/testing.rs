@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use millstream_blobs::MemoryBlobs;
 use millstream_catalog::{MemoryStore, SharedStore};
 use millstream_destinations::s3::{self, Buckets};
+use millstream_destinations::{Queues, Topics};
 use millstream_env::{BoxFuture, ClockControl, HostClock, Random, ServiceClock, Tasks};
 use millstream_functions::{ExecutionRoles, Executor, Functions};
 use millstream_iam::{AuthMode, Caller, Iam, Principal, RequestContext};
@@ -143,7 +144,7 @@ impl Fixture {
             service_clock: service_clock.clone(),
             host_clock: host_clock.clone(),
             random: random.clone(),
-            tasks,
+            tasks: tasks.clone(),
         })
         .await
         .unwrap();
@@ -160,10 +161,22 @@ impl Fixture {
             host_clock: host_clock.clone(),
             random: random.clone(),
         });
+        let (queues, topics) = queues_and_topics(&store, &service_clock, &random, tasks).await;
         let clock = ClockControl::new(service_clock, host_clock.clone());
         let troubles = Arc::<Mutex<Vec<String>>>::default();
         let gateway = Gateway::new(Parts {
-            services: Services { iam: iam.clone(), streams, functions, mappings, logs, metrics, clock, buckets },
+            services: Services {
+                iam: iam.clone(),
+                streams,
+                functions,
+                mappings,
+                logs,
+                metrics,
+                clock,
+                queues,
+                topics,
+                buckets,
+            },
             origin: origin::Options::default(),
             clock: host_clock,
             random,
@@ -226,6 +239,32 @@ impl Fixture {
             }
         }
     }
+}
+
+async fn queues_and_topics(
+    store: &SharedStore,
+    clock: &ServiceClock,
+    random: &Random,
+    tasks: Tasks,
+) -> (Queues, Topics) {
+    let parts = millstream_destinations::sqs::Parts {
+        catalog: Arc::clone(store),
+        blobs: Arc::new(MemoryBlobs::new()),
+        clock: clock.clone(),
+        host_clock: HostClock::real(),
+        random: random.clone(),
+        tasks: tasks.clone(),
+        requests: tasks,
+    };
+    let queues = Queues::open(parts).await.unwrap();
+    let topics = Topics::new(millstream_destinations::sns::Parts {
+        catalog: Arc::clone(store),
+        queues: queues.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        endpoint: "http://localhost:4566".to_owned(),
+    });
+    (queues, topics)
 }
 
 /// Reports what it was told.

@@ -18,7 +18,7 @@ mod roles;
 pub mod sigv4;
 
 pub use caller::*;
-pub use iam::{Iam, IssueError, OpenError, SessionCredentials, check_resource_policy};
+pub use iam::{Iam, IssueError, OpenError, SessionCredentials, check_resource_policy, resource_policy_admits_service};
 pub use policy::{ConditionContext, Decision, Denial, DenialReason, MalformedPolicy, PolicyKind};
 pub use roles::{RoleChange, RoleWatch};
 pub use sigv4::{AuthError, AuthErrorKind, AuthMode, Authenticated, Authenticator, ChunkSigner, RequestParts};

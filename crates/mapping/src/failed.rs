@@ -124,3 +124,49 @@ impl FailedBatches {
         self.since_counted.lock().expect("no code panics while holding this lock")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use millstream_catalog::MemoryStore;
+    use millstream_types::ShardIndex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_make_room() {
+        let failed = FailedBatches::new(Arc::new(MemoryStore::new()));
+        let sample: FailedRecord = decode("sample", include_bytes!("../samples/failed-v1.json")).unwrap();
+        let shard = ShardId(ShardIndex::new(0).unwrap());
+        let kept = (FAILED_MAX + 3 * SLACK) as u64;
+        for at_ms in 0..kept {
+            let mut record = sample.clone();
+            record.at_ms = at_ms;
+            failed.keep("one", shard, &record).await.unwrap();
+        }
+        failed.keep("other", shard, &sample).await.unwrap();
+        let keys = failed.keys("one").await.unwrap();
+        assert!((FAILED_MAX..FAILED_MAX + SLACK).contains(&keys.len()), "{}", keys.len());
+        let (first, more) = failed.list("one", None, 2).await.unwrap();
+        assert!(more);
+        assert_eq!(first[0].1.at_ms, kept - keys.len() as u64, "the oldest are gone");
+        assert_eq!(failed.get(keys.last().unwrap()).await.unwrap().unwrap().at_ms, kept - 1);
+        failed.remove_all("one").await.unwrap();
+        assert_eq!(failed.keys("one").await.unwrap(), [""; 0]);
+        assert_eq!(failed.keys("other").await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn keeping_the_same_again_changes_its_line() {
+        let failed = FailedBatches::new(Arc::new(MemoryStore::new()));
+        let mut record: FailedRecord = decode("sample", include_bytes!("../samples/failed-v1.json")).unwrap();
+        let shard = ShardId(ShardIndex::new(0).unwrap());
+        failed.keep("one", shard, &record).await.unwrap();
+        record.delivery = crate::record::DeliveryState::Delivered;
+        failed.keep("one", shard, &record).await.unwrap();
+        let (list, more) = failed.list("one", None, 10).await.unwrap();
+        assert_eq!((list.len(), more), (1, false));
+        assert_eq!(list[0].1, record);
+    }
+}

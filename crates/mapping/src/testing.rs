@@ -1,7 +1,7 @@
 //! A small world for tests of driver and control plane: memory log and catalog, one stream, scripted functions and
 //! permissions, virtual service time. Host time is tokio's, which the tests pause.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use millstream_log::memory::Options as LogOptions;
 use millstream_log::{Entry, MemoryLog, ShardConfig, ShardKey, SharedLog};
 use millstream_types::{Arn, HashKeyRange, Payload, Scope, ShardId, ShardIndex};
 use millstream_wire::lambda::{
-    CreateEventSourceMappingRequest, EventSourceMappingConfiguration, EventSourcePosition, GetEventSourceMappingRequest,
+    CreateEventSourceMappingRequest, EventSourceMappingConfiguration, EventSourcePosition,
+    GetEventSourceMappingRequest, UpdateEventSourceMappingRequest,
 };
 use tokio::sync::watch;
 
@@ -184,6 +185,27 @@ impl World {
         panic!("it does not happen that {what}; delivered: {:?}", self.function.texts());
     }
 
+    /// Waits until `condition` holds, while service time goes on in steps of 100 ms.
+    pub(crate) async fn in_time(&self, what: &str, condition: impl AsyncFn() -> bool) {
+        for _ in 0..5000 {
+            for _ in 0..5 {
+                if condition().await {
+                    return;
+                }
+                self.host_clock.sleep(Duration::from_millis(1)).await;
+            }
+            self.time.advance(Duration::from_millis(100));
+        }
+        panic!("it does not happen in time that {what}; delivered: {:?}", self.function.texts());
+    }
+
+    /// Changes a mapping; does not wait until it is in effect.
+    pub(crate) async fn update(&self, uuid: &str, change: impl FnOnce(&mut UpdateEventSourceMappingRequest)) {
+        let mut input = UpdateEventSourceMappingRequest { uuid: uuid.to_owned(), ..Default::default() };
+        change(&mut input);
+        self.mappings.update_event_source_mapping(&context(), input).await.unwrap();
+    }
+
     /// Lets everything happen that happens within `duration` of host time.
     pub(crate) async fn settle(&self, duration: Duration) {
         self.host_clock.sleep(duration).await;
@@ -273,15 +295,34 @@ impl Source for TestStream {
 }
 
 /// A destination that keeps what it gets, unless it is told to fail.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TestDestination {
     delivered: Mutex<Vec<millstream_destinations::Delivery>>,
     failures: Mutex<u32>,
+    /// What was taken is not answered while it is `true`.
+    held: watch::Sender<bool>,
+}
+
+impl Default for TestDestination {
+    fn default() -> Self {
+        Self { delivered: Mutex::default(), failures: Mutex::default(), held: watch::Sender::new(false) }
+    }
 }
 
 impl TestDestination {
     pub(crate) fn fail(&self, times: u32) {
         *self.failures.lock().unwrap() = times;
+    }
+
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    fn fails(&self) -> bool {
+        let mut failures = self.failures.lock().unwrap();
+        let fails = *failures > 0;
+        *failures = failures.saturating_sub(1);
+        fails
     }
 
     pub(crate) fn delivered(&self) -> Vec<millstream_destinations::Delivery> {
@@ -292,12 +333,11 @@ impl TestDestination {
 impl Deliver for TestDestination {
     fn deliver(&self, delivery: millstream_destinations::Delivery) -> BoxFuture<'_, Result<(), DeliveryError>> {
         Box::pin(async move {
-            let mut failures = self.failures.lock().unwrap();
-            if *failures > 0 {
-                *failures -= 1;
+            if self.fails() {
                 return Err(DeliveryError::Unavailable("injected".to_owned()));
             }
             self.delivered.lock().unwrap().push(delivery);
+            self.held.subscribe().wait_for(|held| !held).await.unwrap();
             Ok(())
         })
     }
@@ -435,10 +475,10 @@ impl Invoke for TestFunction {
 }
 
 fn texts(event: &[u8]) -> Vec<String> {
-    let event: BTreeMap<String, Vec<serde_json::Value>> = serde_json::from_slice(event).unwrap();
+    let event: serde_json::Value = serde_json::from_slice(event).unwrap();
     let text = |record: &serde_json::Value| {
         let data = base64_simd::STANDARD.decode_to_vec(record["kinesis"]["data"].as_str().unwrap()).unwrap();
         String::from_utf8(data).unwrap()
     };
-    event["Records"].iter().map(text).collect()
+    event["Records"].as_array().unwrap().iter().map(text).collect()
 }

@@ -13,6 +13,7 @@ use millstream_blobs::MemoryBlobs;
 use millstream_catalog::{MemoryStore, SharedStore};
 use millstream_client::Credentials;
 use millstream_destinations::s3::{self, Buckets};
+use millstream_destinations::{Queues, Topics};
 use millstream_env::{BoxFuture, ClockControl, HostClock, Random, RealDisk, ServiceClock, Tasks};
 use millstream_functions::{ExecutionRoles, Executor, Functions};
 use millstream_gateway::body::Budget;
@@ -68,6 +69,32 @@ pub fn memory_log() -> MemoryLog {
     MemoryLog::new(memory::Options::default(), ServiceClock::real(), HostClock::real())
 }
 
+async fn queues_and_topics(
+    store: &SharedStore,
+    clock: &ServiceClock,
+    random: &Random,
+    tasks: &Tasks,
+) -> anyhow::Result<(Queues, Topics)> {
+    let parts = millstream_destinations::sqs::Parts {
+        catalog: Arc::clone(store),
+        blobs: Arc::new(MemoryBlobs::new()),
+        clock: clock.clone(),
+        host_clock: HostClock::real(),
+        random: random.clone(),
+        tasks: tasks.clone(),
+        requests: tasks.clone(),
+    };
+    let queues = Queues::open(parts).await?;
+    let topics = Topics::new(millstream_destinations::sns::Parts {
+        catalog: Arc::clone(store),
+        queues: queues.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        endpoint: "http://localhost:4566".to_owned(),
+    });
+    Ok((queues, topics))
+}
+
 impl World {
     pub async fn new(log: SharedLog) -> anyhow::Result<Self> {
         let (service_clock, host_clock) = (ServiceClock::real(), HostClock::real());
@@ -104,6 +131,7 @@ impl World {
             tasks: tasks.clone(),
         })
         .await?;
+        let (queues, topics) = queues_and_topics(&store, &service_clock, &random, &tasks).await?;
         // Functions take the whole folder over: it must be one of their own.
         let code = tempfile::tempdir()?;
         let metrics = millstream_telemetry::Metrics::new(service_clock.clone());
@@ -146,6 +174,8 @@ impl World {
                 metrics,
                 clock,
                 buckets,
+                queues,
+                topics,
             },
             origin: origin::Options::default(),
             clock: host_clock.clone(),

@@ -59,7 +59,13 @@ pub struct Service {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// `X-Amz-Target: <prefix>.<operation>`, JSON body. Kinesis answers CBOR to CBOR as well.
-    Json { version: &'static str, target_prefix: &'static str },
+    Json {
+        version: &'static str,
+        target_prefix: &'static str,
+        /// The service once spoke the query protocol, and its clients still know errors by the codes they had there: those
+        /// that differ from the exceptions' names, by name. Answers carry them in a header.
+        query_codes: Option<&'static [(&'static str, &'static str)]>,
+    },
     /// Method and path name the operation.
     RestJson,
     /// A form with `Action` and `Version`; XML answers.

@@ -20,8 +20,17 @@ pub enum Kind {
     Timestamp,
     Blob(Bounds),
     String(Text),
-    List { member: &'static Shape, length: Bounds },
-    Map { key: &'static Shape, value: &'static Shape, length: Bounds },
+    List {
+        member: &'static Shape,
+        length: Bounds,
+    },
+    Map {
+        key: &'static Shape,
+        value: &'static Shape,
+        length: Bounds,
+        /// What the query protocol calls the two parts of an entry.
+        parts: (&'static str, &'static str),
+    },
     Structure(&'static [Member]),
 }
 
@@ -153,7 +162,14 @@ impl Shape {
     }
 
     pub(crate) const fn map(name: &'static str, key: &'static Self, value: &'static Self, length: Bounds) -> Self {
-        Self::new(name, Kind::Map { key, value, length })
+        Self::new(name, Kind::Map { key, value, length, parts: ("key", "value") })
+    }
+
+    pub(crate) const fn entries_named(mut self, key: &'static str, value: &'static str) -> Self {
+        if let Kind::Map { parts, .. } = &mut self.kind {
+            *parts = (key, value);
+        }
+        self
     }
 
     pub(crate) const fn structure(name: &'static str, members: &'static [Member]) -> Self {

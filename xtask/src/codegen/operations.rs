@@ -26,7 +26,7 @@ pub(super) fn service_module(model: &Model) -> Result<String> {
         "/// How this service is spoken to.\npub static SERVICE: Service = Service {{ name: {:?}, protocol: {}, \
          validation_code: {:?}, throttling_code: {:?}, throttling_status: {status}, operations: op::OPERATIONS }};\n",
         model.service,
-        protocol(&model.metadata)?,
+        protocol(&model.metadata, settings)?,
         text(settings, "validationCode")?,
         text(settings, "throttlingCode")?,
     )?;
@@ -83,12 +83,13 @@ pub(super) fn operations(model: &Model) -> Result<String> {
     Ok(out)
 }
 
-fn protocol(metadata: &Value) -> Result<String> {
+fn protocol(metadata: &Value, settings: &Value) -> Result<String> {
     Ok(match text(metadata, "protocol")? {
         "json" => format!(
-            "Protocol::Json {{ version: {:?}, target_prefix: {:?} }}",
+            "Protocol::Json {{ version: {:?}, target_prefix: {:?}, query_codes: {} }}",
             text(metadata, "jsonVersion")?,
-            text(metadata, "targetPrefix")?
+            text(metadata, "targetPrefix")?,
+            query_codes(metadata, settings)
         ),
         "rest-json" => "Protocol::RestJson".to_owned(),
         "query" => format!(
@@ -104,4 +105,15 @@ fn protocol(metadata: &Value) -> Result<String> {
         ),
         other => bail!("the protocol {other} is not supported"),
     })
+}
+
+/// The codes of a service whose clients once spoke the query protocol (`awsQueryCompatible`), where they differ from the
+/// names of the exceptions. The models do not have them, so the patch file does.
+fn query_codes(metadata: &Value, settings: &Value) -> String {
+    if !metadata["awsQueryCompatible"].is_object() {
+        return "None".to_owned();
+    }
+    let codes = settings["queryErrorCodes"].as_object().into_iter().flatten();
+    let pairs: Vec<(&str, &str)> = codes.filter_map(|(name, code)| Some((name.as_str(), code.as_str()?))).collect();
+    format!("Some(&{pairs:?})")
 }

@@ -37,7 +37,17 @@ fn shape_value(name: &str, shape: &Value) -> Result<String> {
         "string" => string_value(name, shape, &bounds),
         "list" => format!("Shape::list({name:?}, &{}, {bounds})", reference(shape, "member")?),
         "map" => {
-            format!("Shape::map({name:?}, &{}, &{}, {bounds})", reference(shape, "key")?, reference(shape, "value")?)
+            let mut map = format!(
+                "Shape::map({name:?}, &{}, &{}, {bounds})",
+                reference(shape, "key")?,
+                reference(shape, "value")?
+            );
+            let element = |role: &str| shape[role]["locationName"].as_str().unwrap_or(role).to_owned();
+            let elements = (element("key"), element("value"));
+            if elements != ("key".to_owned(), "value".to_owned()) {
+                write!(map, ".entries_named({:?}, {:?})", elements.0, elements.1)?;
+            }
+            map
         }
         "structure" => structure_value(name, shape)?,
         other => bail!("shape {name} is of the unsupported type {other}"),

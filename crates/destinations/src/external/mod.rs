@@ -11,7 +11,6 @@ use std::time::Duration;
 use millstream_client::{Client, Credentials, Trust, calls};
 use millstream_env::HostClock;
 use millstream_iam::Iam;
-use millstream_types::Region;
 
 use crate::contract::{Delivery, DeliveryError};
 use crate::permissions;
@@ -85,9 +84,9 @@ impl External {
         self.client(service).is_some()
     }
 
-    /// Sends once. `region` is that of the event source mapping: the ARN of a bucket names none.
-    pub async fn send(&self, delivery: &Delivery, region: &Region) -> Result<(), DeliveryError> {
-        let Delivery { destination, role_arn, document, object_key } = delivery;
+    /// Sends once.
+    pub async fn send(&self, delivery: &Delivery) -> Result<(), DeliveryError> {
+        let Delivery { destination, role_arn, region, document, object_key } = delivery;
         let service = destination.service.as_str();
         let refused = |text: String| DeliveryError::Refused(text);
         let client = self.client(service).ok_or_else(|| refused(format!("{service} is not outside")))?;

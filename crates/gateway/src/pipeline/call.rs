@@ -71,9 +71,10 @@ impl Call<'_> {
                 conditions.set("iam:PassedToService", "lambda.amazonaws.com");
             }
             let services = &self.shared.parts.services;
-            // Only streams and their consumers have policies of their own so far.
             let policy = match resource.parse() {
                 Ok(arn) if action.starts_with("kinesis:") => services.streams.resource_policy(&arn).await,
+                Ok(arn) if action.starts_with("sqs:") => services.queues.policy(&arn),
+                Ok(arn) if action.starts_with("sns:") => services.topics.policy(&arn).await,
                 _ => None,
             };
             let decision = services

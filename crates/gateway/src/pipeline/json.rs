@@ -1,4 +1,5 @@
-//! Kinesis, Logs and Millstream's own service: a target header, a JSON (or CBOR) body, and the recorded order of checks.
+//! Kinesis, Logs, SQS and Millstream's own service: a target header, a JSON (or CBOR) body, and the recorded order of
+//! checks.
 //!
 //! The order is that of the real front end (`kinesis.md` of the design's references, 1.2): method, body present, content
 //! type, body parses, target known, caller, types, constraints, permissions, and then the operation.
@@ -29,7 +30,7 @@ where
     if call.head.method != Method::POST {
         return bare(StatusCode::FORBIDDEN, NO_OPERATION);
     }
-    let format = format_of(call);
+    let format = format_of(call, table);
     let received = match call.receive(body, KINESIS_BYTES_MAX).await {
         Ok(received) => received,
         Err(CommonError::RequestTooLarge(_)) => return Answer::empty(StatusCode::PAYLOAD_TOO_LARGE).closing(),
@@ -40,7 +41,10 @@ where
         let known = name.is_some_and(|name| table.get(name).is_some() || records::find(table, name).is_some());
         let error = if known { CommonError::Malformed } else { CommonError::UnknownOperation };
         // Without a content type that says JSON, the service answers in CBOR.
-        let encoding = if format == Some(Form::Json) { Encoding::Json11 } else { Encoding::Cbor };
+        let encoding = match format {
+            Some(form @ (Form::Json | Form::Json10)) => form.encoding(),
+            _ => Encoding::Cbor,
+        };
         return call.refusal(table, encoding, &error.into());
     }
     match format {
@@ -55,6 +59,8 @@ where
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Json,
+    /// awsJson 1.0, which SQS speaks.
+    Json10,
     Cbor,
     /// `application/json`: an older protocol, which knows no operations any more.
     Old,
@@ -62,18 +68,27 @@ enum Form {
 
 impl Form {
     fn encoding(self) -> Encoding {
-        if self == Self::Cbor { Encoding::Cbor } else { Encoding::Json11 }
+        match self {
+            Self::Json10 => Encoding::Json10,
+            Self::Cbor => Encoding::Cbor,
+            Self::Json | Self::Old => Encoding::Json11,
+        }
     }
 }
 
-fn format_of(call: &Call<'_>) -> Option<Form> {
+fn format_of(call: &Call<'_>, table: &Table) -> Option<Form> {
     let value = call.head.headers.get(CONTENT_TYPE)?.to_str().ok()?;
     match value.split(';').next().unwrap_or_default().trim() {
         "application/x-amz-json-1.1" => Some(Form::Json),
+        "application/x-amz-json-1.0" if speaks_json_10(table) => Some(Form::Json10),
         "application/x-amz-cbor-1.1" => Some(Form::Cbor),
         "application/json" => Some(Form::Old),
         _ => None,
     }
+}
+
+fn speaks_json_10(table: &Table) -> bool {
+    matches!(table.service.protocol, Protocol::Json { version: "1.0", .. })
 }
 
 fn target<'a>(call: &'a Call<'_>) -> &'a str {

@@ -1,8 +1,9 @@
 //! The way of a request: keep pages out, find the service, receive the body, and hand over to the protocol.
 //!
-//! - [`json`]: Kinesis, Logs and Millstream's own service (awsJson, and CBOR for Kinesis), in the recorded order of checks.
+//! - [`json`]: Kinesis, Logs, SQS and Millstream's own service (awsJson, and CBOR for Kinesis), in the recorded order of
+//!   checks.
 //! - [`records`]: the data path of Kinesis. [`subscribe`]: its event stream.
-//! - [`rest`]: Lambda. [`query`]: IAM and STS. [`several`]: CloudWatch, by whichever of its protocols.
+//! - [`rest`]: Lambda. [`query`]: IAM, STS and SNS. [`several`]: CloudWatch, by whichever of its protocols.
 //! - [`s3`]: buckets. [`own`]: health, metrics, downloads.
 //! - [`call`]: what all protocols share: the caller, his permissions, the call.
 
@@ -149,11 +150,13 @@ impl Gateway {
             Target::Kinesis => ("kinesis", json::serve(call, &tables.kinesis, body).await),
             Target::Logs => ("logs", json::serve(call, &tables.logs, body).await),
             Target::Millstream => ("millstream", json::serve(call, &tables.millstream, body).await),
+            Target::Sqs => ("sqs", json::serve(call, &tables.sqs, body).await),
             Target::Lambda => ("lambda", rest::serve(call, &tables.lambda, body).await),
             Target::Iam => ("iam", query::serve(call, Some(&tables.iam), body).await),
             Target::S3 => ("s3", Box::pin(s3::serve(call, body)).await),
             Target::Sts => ("sts", query::serve(call, Some(&tables.sts), body).await),
             Target::Monitoring => ("monitoring", several::serve(call, &tables.monitoring, body).await),
+            Target::Sns => ("sns", query::serve(call, Some(&tables.sns), body).await),
             Target::Form => ("other", query::serve(call, None, body).await),
         }
     }

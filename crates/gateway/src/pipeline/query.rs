@@ -1,4 +1,4 @@
-//! IAM, STS and older clients of CloudWatch: a form names the operation, XML answers it.
+//! IAM, STS, SNS and older clients of CloudWatch: a form names the operation, XML answers it.
 
 use bytes::Bytes;
 use http::Method;
@@ -50,7 +50,8 @@ fn field<'a>(form: &'a Form<'_>, name: &str) -> &'a str {
 
 fn by_version<'a>(call: &'a Call<'_>, form: &Form<'_>) -> Option<&'a Table> {
     let tables = &call.shared.tables;
-    [&tables.iam, &tables.sts, &tables.monitoring].into_iter().find(|table| match table.service.protocol {
+    let all = [&tables.iam, &tables.sts, &tables.sns, &tables.monitoring];
+    all.into_iter().find(|table| match table.service.protocol {
         Protocol::Query { version, .. } | Protocol::Several { version, .. } => field(form, "Version") == version,
         _ => false,
     })

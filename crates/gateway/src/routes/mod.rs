@@ -6,6 +6,8 @@ pub(crate) mod lambda;
 pub(crate) mod logs;
 pub(crate) mod millstream;
 pub(crate) mod monitoring;
+pub(crate) mod sns;
+pub(crate) mod sqs;
 pub(crate) mod sts;
 
 use crate::operation::Table;
@@ -21,6 +23,8 @@ pub(crate) struct Tables {
     pub(crate) logs: Table,
     pub(crate) monitoring: Table,
     pub(crate) millstream: Table,
+    pub(crate) sqs: Table,
+    pub(crate) sns: Table,
 }
 
 impl Tables {
@@ -33,13 +37,24 @@ impl Tables {
             logs: logs::table(services),
             monitoring: monitoring::table(services),
             millstream: millstream::table(services),
+            sqs: sqs::table(services),
+            sns: sns::table(services),
         }
     }
 
     /// Operations whose types exist but that nothing serves, with their service.
     pub(crate) fn missing(&self) -> Vec<(&'static str, &'static str)> {
-        let tables =
-            [&self.kinesis, &self.lambda, &self.iam, &self.sts, &self.logs, &self.monitoring, &self.millstream];
+        let tables = [
+            &self.kinesis,
+            &self.lambda,
+            &self.sqs,
+            &self.sns,
+            &self.iam,
+            &self.sts,
+            &self.logs,
+            &self.monitoring,
+            &self.millstream,
+        ];
         tables.iter().flat_map(|table| table.missing().into_iter().map(|name| (table.service.name, name))).collect()
     }
 }

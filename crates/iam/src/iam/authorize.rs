@@ -11,7 +11,7 @@ use crate::caller::{Caller, Principal, SessionPolicy};
 use crate::managed;
 use crate::policy::{
     ConditionContext, Decision, Denial, DenialReason, Document, DocumentKind, MalformedPolicy, Policies, PolicyKind,
-    Question, Subject, TrustOutcome, evaluate, evaluate_trust,
+    Question, Subject, TrustOutcome, admits_service, evaluate, evaluate_trust,
 };
 use crate::roles::{ParsedRole, RoleReference, store_key};
 
@@ -68,6 +68,17 @@ impl Iam {
 
     /// Whether the role exists and its policies allow `action` on `resource`. Does not ask who may assume it.
     pub async fn role_allows(&self, role_arn: &str, action: &str, resource: &str) -> Result<bool, StoreError> {
+        self.role_allows_with(role_arn, action, resource, None).await
+    }
+
+    /// As [`Iam::role_allows`], on a resource that has a policy of its own.
+    pub async fn role_allows_with(
+        &self,
+        role_arn: &str,
+        action: &str,
+        resource: &str,
+        resource_policy: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let Some(role) = self.role_by_arn(role_arn).await? else { return Ok(false) };
         let Ok(account) = role.record.account.parse() else { return Ok(false) };
         let caller = Caller {
@@ -85,7 +96,8 @@ impl Iam {
         let context = self.with_facts(&ConditionContext::new(), &caller, Some(&role));
         let question = Question { caller: &caller, action, resource, context: &context };
         let cross_account = is_foreign(resource, &caller.account);
-        Ok(decide(&question, Some(&role), None, cross_account).is_allowed())
+        let Ok(policy) = parse_resource_policy(resource_policy) else { return Ok(false) };
+        Ok(decide(&question, Some(&role), policy.as_ref(), cross_account).is_allowed())
     }
 
     /// The role a caller is a session of, if it still is the same one.
@@ -159,6 +171,18 @@ pub(crate) fn trusts_lambda(role: &ParsedRole) -> bool {
         .with("aws:PrincipalServiceName", LAMBDA);
     let outcome = evaluate_trust(&role.trust, Subject::Service(LAMBDA), "sts:AssumeRole", &context);
     outcome == TrustOutcome::Named
+}
+
+/// Whether the policy on a resource lets a service of AWS (`sns.amazonaws.com`) do something with it in the name of
+/// `source`: what the conditions `aws:SourceArn` and `aws:SourceAccount` are about.
+pub fn resource_policy_admits_service(policy: &str, service: &str, action: &str, resource: &str, source: &Arn) -> bool {
+    let context = ConditionContext::new()
+        .with("aws:SourceArn", source.to_string())
+        .with("aws:SourceAccount", source.account.as_str())
+        .with("aws:PrincipalIsAWSService", "true")
+        .with("aws:PrincipalServiceName", service);
+    Document::parse(policy, DocumentKind::Resource)
+        .is_ok_and(|policy| admits_service(&policy, service, action, resource, &context))
 }
 
 /// Whether `text` can be the policy on a resource. The error is IAM's text.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use millstream_catalog::{SharedStore, StoreError};
 use millstream_env::{HostClock, Random, ServiceClock};
 
-pub use self::authorize::check_resource_policy;
+pub use self::authorize::{check_resource_policy, resource_policy_admits_service};
 pub(crate) use self::sessions::SessionGrant;
 pub use self::sessions::{IssueError, SessionCredentials};
 use crate::keys::KeyRing;

@@ -127,6 +127,22 @@ pub(crate) fn evaluate_trust(
     }
 }
 
+/// Whether a policy on a resource lets a service in: such a caller has no policies of its own.
+pub(crate) fn admits_service(
+    policy: &Document,
+    service: &str,
+    action: &str,
+    resource: &str,
+    context: &ConditionContext,
+) -> bool {
+    let mut finding = Finding::default();
+    let mut unknown = Vec::new();
+    for statement in &policy.statements {
+        weigh(statement, Subject::Service(service), action, &[resource], context, &mut finding, &mut unknown);
+    }
+    !finding.denied && finding.allowed.is_some()
+}
+
 fn search(
     question: &Question<'_>,
     subject: Subject<'_>,

@@ -22,6 +22,6 @@ mod tests;
 pub use context::ConditionContext;
 pub use decision::{Decision, Denial, DenialReason, PolicyKind};
 pub(crate) use document::{Document, DocumentKind};
-pub(crate) use evaluate::{Policies, Question, TrustOutcome, evaluate, evaluate_trust};
+pub(crate) use evaluate::{Policies, Question, TrustOutcome, admits_service, evaluate, evaluate_trust};
 pub use parse::MalformedPolicy;
 pub(crate) use principal::Subject;

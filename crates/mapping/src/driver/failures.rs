@@ -41,6 +41,7 @@ pub(super) async fn discard(
     let delivery = Delivery {
         destination: destination.clone(),
         role_arn: assignment.role_arn.clone(),
+        region: assignment.scope.region.clone(),
         document: Bytes::from(document),
         object_key: failure_record::object_key(&assignment.uuid, shard, failed.at, &shared.random.uuid()),
     };

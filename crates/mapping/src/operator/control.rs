@@ -55,7 +55,8 @@ impl Mappings {
     }
 
     /// Gives up the batches that wait to be tried again, of one shard or of all: they are kept as failed, not sent to the
-    /// destination, and passed over. Returns the first and the last record of each.
+    /// destination, and passed over. Returns the first and the last record of each; the last invocation of a tumbling
+    /// window, which is passed over as well, has none.
     pub async fn skip_batches(
         &self,
         scope: &Scope,
@@ -65,6 +66,7 @@ impl Mappings {
         let (key, record) = find(&self.shared, scope, uuid).await?;
         let infos = stream_of(&self.shared, &record).await?.unwrap_or_default();
         let mut skipped = Vec::new();
+        let mut waiting = 0;
         for (shard, line) in self.lines(&key, shard)? {
             let Some(info) = infos.iter().find(|info| info.id == shard) else { continue };
             let identity = ShardIdentity { id: shard, created_seconds: info.created_seconds };
@@ -74,19 +76,20 @@ impl Mappings {
             }
             let Ok(status) = answered.await else { continue };
             for lane in status.lanes.iter().filter(|lane| lane.state == LaneState::Waiting) {
+                waiting += 1;
                 if let Some((first, last)) = &lane.batch {
                     skipped.push((shard, place(identity, first), place(identity, last)));
                 }
             }
         }
-        if skipped.is_empty() {
+        if waiting == 0 {
             return Err(OperatorError::Conflict(
                 "No batch waits to be tried again, so there is nothing to skip. `millstream mappings show` tells what \
                  each shard is doing."
                     .to_owned(),
             ));
         }
-        tracing::warn!(mapping = %key.uuid, batches = skipped.len(), "an operator has skipped failing batches");
+        tracing::warn!(mapping = %key.uuid, batches = waiting, "an operator has skipped failing batches");
         Ok(skipped)
     }
 

@@ -9,6 +9,8 @@
 mod control;
 mod failed;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use millstream_types::{Scope, ShardId};
 

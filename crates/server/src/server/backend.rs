@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use millstream_destinations::external::External;
 use millstream_destinations::s3::{self, Buckets};
+use millstream_destinations::{Destinations, Places, Queues, SharedDeliver, Topics};
 use millstream_env::{ClockControl, ServiceClock, Tasks};
 use millstream_functions::Functions;
 use millstream_gateway::Services;
@@ -51,12 +52,22 @@ pub(super) struct FunctionPlace {
     pub(super) endpoints: Arc<Endpoints>,
 }
 
+/// How requests come in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entrance<'a> {
+    /// `http://ADDR:PORT`
+    pub(super) endpoint: &'a str,
+    /// Told to stop first of all: what waits for the sake of a request then ends.
+    pub(super) requests: &'a Tasks,
+}
+
 impl Backend {
     pub(super) async fn start(
         config: &Config,
         outside: &Outside,
         storage: &Storage,
         place: FunctionPlace,
+        entrance: Entrance<'_>,
     ) -> anyhow::Result<Self> {
         let stages = Stages::default();
         let iam = Iam::open(
@@ -70,7 +81,15 @@ impl Backend {
         let streams = open_streams(config, outside, storage, &stages).await.context("streams cannot be opened")?;
         let logs = open_logs(outside, storage, &stages).await.context("log groups cannot be opened")?;
         let buckets = open_buckets(outside, storage, &stages, &iam).await.context("buckets cannot be opened")?;
-        check_external(config, outside, &iam).await?;
+        let queues =
+            open_queues(outside, storage, &stages, entrance.requests).await.context("queues cannot be opened")?;
+        let topics = Topics::new(millstream_destinations::sns::Parts {
+            catalog: Arc::clone(&storage.catalog),
+            queues: queues.clone(),
+            clock: outside.service_clock.clone(),
+            random: outside.random.clone(),
+            endpoint: entrance.endpoint.to_owned(),
+        });
         let writer = logs.writer(Arc::new(Identities(iam.clone())));
         let code_directory = place.run_directory.join("code");
         let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
@@ -90,9 +109,17 @@ impl Backend {
             tasks: stages.functions.clone(),
         })
         .await?;
-        let mappings = start_mappings(outside, storage, &stages, &iam, &streams, &functions, &metrics);
+        let places = Places {
+            sqs: Arc::new(queues.clone()),
+            sns: Arc::new(topics.clone()),
+            s3: Some(buckets.clone()),
+            outside: Some(open_external(config, outside, &iam).await?),
+        };
+        let deliver: SharedDeliver = Arc::new(Destinations::new(places, Arc::new(iam.clone())));
+        let around = Around { iam: &iam, streams: &streams, functions: &functions, metrics: &metrics };
+        let mappings = start_mappings(outside, storage, &stages, around, deliver);
         let clock = ClockControl::new(outside.service_clock.clone(), outside.host_clock.clone());
-        let services = Services { iam, streams, functions, mappings, logs, metrics, clock, buckets };
+        let services = Services { iam, streams, functions, mappings, logs, metrics, clock, queues, topics, buckets };
         Ok(Self { services, runtime, stages })
     }
 
@@ -129,6 +156,24 @@ async fn open_streams(
     Ok(Streams::open(parts, options).await?)
 }
 
+async fn open_queues(
+    outside: &Outside,
+    storage: &Storage,
+    stages: &Stages,
+    requests: &Tasks,
+) -> anyhow::Result<Queues> {
+    let parts = millstream_destinations::sqs::Parts {
+        catalog: Arc::clone(&storage.catalog),
+        blobs: Arc::clone(&storage.messages),
+        clock: outside.service_clock.clone(),
+        host_clock: outside.host_clock.clone(),
+        random: outside.random.clone(),
+        tasks: stages.storage.clone(),
+        requests: requests.clone(),
+    };
+    Ok(Queues::open(parts).await?)
+}
+
 async fn open_logs(outside: &Outside, storage: &Storage, stages: &Stages) -> anyhow::Result<Logs> {
     let parts = millstream_telemetry::Parts {
         store: Arc::clone(&storage.catalog),
@@ -155,9 +200,9 @@ async fn open_buckets(outside: &Outside, storage: &Storage, stages: &Stages, iam
 }
 
 /// Finds out at the start whether services outside can be called at all.
-async fn check_external(config: &Config, outside: &Outside, iam: &Iam) -> anyhow::Result<()> {
+async fn open_external(config: &Config, outside: &Outside, iam: &Iam) -> anyhow::Result<External> {
     let (options, iam, clock) = (config.external.clone(), iam.clone(), outside.host_clock.clone());
-    let opened = outside.tasks.blocking(move || External::new(&options, iam, &clock).map(drop)).await?;
+    let opened = outside.tasks.blocking(move || External::new(&options, iam, &clock)).await?;
     opened.context("the services of --destination cannot be used")
 }
 
@@ -186,20 +231,28 @@ async fn start_runtime(
     Ok(Runtime::start(options).await?)
 }
 
+/// What mappings work with.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    iam: &'a Iam,
+    streams: &'a Streams,
+    functions: &'a Functions,
+    metrics: &'a Metrics,
+}
+
 fn start_mappings(
     outside: &Outside,
     storage: &Storage,
     stages: &Stages,
-    iam: &Iam,
-    streams: &Streams,
-    functions: &Functions,
-    metrics: &Metrics,
+    around: Around<'_>,
+    deliver: SharedDeliver,
 ) -> Mappings {
+    let Around { iam, streams, functions, metrics } = around;
     let (mappings, service) = Mappings::new(millstream_mapping::Parts {
         catalog: Arc::clone(&storage.catalog),
         log: Arc::clone(streams.log()),
         invoke: Arc::new(functions.clone()),
-        deliver: Arc::new(millstream_destinations::Nowhere),
+        deliver,
         source: Arc::new(streams.clone()),
         targets: Arc::new(functions.clone()),
         permissions: Arc::new(iam.clone()),

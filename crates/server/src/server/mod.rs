@@ -25,7 +25,7 @@ use millstream_gateway::{Gateway, Metrics, body, origin};
 use millstream_runtime::HostReport;
 
 use crate::config::{Clock, Config};
-use backend::{Backend, FunctionPlace};
+use backend::{Backend, Entrance, FunctionPlace};
 use function_endpoints::Endpoints;
 use run_directory::RunDirectory;
 use storage::Storage;
@@ -82,10 +82,11 @@ impl Server {
         let storage = open_storage(&config, &outside).await?;
         let run_directory = RunDirectory::make(&outside.disk, config.run_dir.as_deref(), &outside.random)?;
         let place = FunctionPlace { run_directory: run_directory.path().to_owned(), endpoints: Arc::clone(&endpoints) };
-        let backend = Backend::start(&config, &outside, &storage, place).await?;
+        let endpoint = format!("http://{}", listening.local_address()?);
+        let entrance = Entrance { endpoint: &endpoint, requests: &requests };
+        let backend = Backend::start(&config, &outside, &storage, place, entrance).await?;
         let gateway = new_gateway(&config, &outside, &storage, &backend);
         endpoints.serve(gateway.clone());
-        let endpoint = format!("http://{}", listening.local_address()?);
         requests.spawn(listening.serve(Arc::new(gateway.clone()), requests.clone()));
         facts::tell(&config, &endpoint, &backend.runtime);
         gateway.set_ready(true);

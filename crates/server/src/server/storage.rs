@@ -27,6 +27,8 @@ pub(crate) struct Storage {
     pub(crate) events: SharedBlobs,
     /// Contents of S3 objects.
     pub(crate) objects: SharedBlobs,
+    /// Long contents of queues' messages.
+    pub(crate) messages: SharedBlobs,
     /// Events of log groups.
     pub(crate) logs: millstream_telemetry::Storage,
     durable: Option<Durable>,
@@ -151,6 +153,7 @@ impl Storage {
             code: Arc::new(MemoryBlobs::new()),
             events: Arc::new(MemoryBlobs::new()),
             objects: Arc::new(MemoryBlobs::new()),
+            messages: Arc::new(MemoryBlobs::new()),
             logs: millstream_telemetry::Storage::Memory,
             durable: None,
         }
@@ -175,6 +178,7 @@ impl Storage {
             code: blobs("code")?,
             events: blobs("events")?,
             objects: blobs("objects")?,
+            messages: blobs("messages")?,
             logs: millstream_telemetry::Storage::Disk { disk: Arc::clone(&disk), folder: path.join("logs") },
             catalog: Arc::<RedbStore>::clone(&catalog) as SharedStore,
             durable: Some(Durable { catalog, log, _folder: folder }),

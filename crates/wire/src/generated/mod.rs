@@ -8,4 +8,6 @@ pub mod lambda;
 pub mod logs;
 pub mod millstream;
 pub mod monitoring;
+pub mod sns;
+pub mod sqs;
 pub mod sts;

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use super::{REQUEST_ID, Samples, Visitor, settle, transcript};
 use crate::protocol::{Encoding, encode_error};
 use crate::{
-    ApiError, CommonError, Operation, Protocol, Service, iam, kinesis, lambda, logs, millstream, monitoring, sts,
+    ApiError, CommonError, Operation, Protocol, Service, iam, kinesis, lambda, logs, millstream, monitoring, sns, sqs,
+    sts,
 };
 
 #[derive(Default)]
@@ -43,6 +44,7 @@ impl Errors {
 fn encodings(service: &Service) -> &'static [Encoding] {
     match service.protocol {
         Protocol::Json { .. } if service.name == "kinesis" => &[Encoding::Json11, Encoding::Cbor],
+        Protocol::Json { version: "1.0", .. } => &[Encoding::Json10],
         Protocol::Json { .. } => &[Encoding::Json11],
         Protocol::RestJson => &[Encoding::RestJson],
         Protocol::Query { .. } => &[Encoding::Query],
@@ -80,6 +82,8 @@ fn error_transcripts() {
     logs::op::visit(&mut errors);
     monitoring::op::visit(&mut errors);
     millstream::op::visit(&mut errors);
+    sqs::op::visit(&mut errors);
+    sns::op::visit(&mut errors);
     let mut text = String::new();
     for ((service, encoding, name), lines) in errors.answers {
         writeln!(text, "# {service} {encoding} {name}\n{}", lines.join("\n")).expect("writing to a string succeeds");

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use crate::error::Samples;
 use crate::protocol::{Encoding, Request, decode_value, encode};
 use crate::typed::Typed;
-use crate::{Operation, Protocol, Service, iam, kinesis, lambda, logs, millstream, monitoring, sts};
+use crate::{Operation, Protocol, Service, iam, kinesis, lambda, logs, millstream, monitoring, sns, sqs, sts};
 use from_json::from_json;
 use transcript::{Case, Transcript};
 
@@ -77,6 +77,7 @@ fn exchange<O: Operation>(service: &Service, case: &Case, protocol: &str) -> Vec
     let encoding = match protocol {
         "json" if matches!(service.protocol, Protocol::Several { .. }) => Encoding::Json10,
         "json" => Encoding::Json11,
+        "json" => json_of(service),
         "cbor" => Encoding::Cbor,
         "rest-json" => Encoding::RestJson,
         "query" => Encoding::Query,
@@ -97,6 +98,13 @@ fn exchange<O: Operation>(service: &Service, case: &Case, protocol: &str) -> Vec
     let output = shape.output.map(|output| from_json(output, &case.output));
     let output = O::Output::from_value(output.unwrap_or_else(|| ().into_value()));
     transcript::answer(&encode::<O>(service, encoding, REQUEST_ID, output), encoding)
+}
+
+fn json_of(service: &Service) -> Encoding {
+    match service.protocol {
+        Protocol::Json { version: "1.0", .. } => Encoding::Json10,
+        _ => Encoding::Json11,
+    }
 }
 
 fn run(name: &str, visit: impl FnOnce(&mut Runner)) {
@@ -140,4 +148,14 @@ fn monitoring_transcripts() {
 #[test]
 fn millstream_transcripts() {
     run("millstream", millstream::op::visit);
+}
+
+#[test]
+fn sqs_transcripts() {
+    run("sqs", sqs::op::visit);
+}
+
+#[test]
+fn sns_transcripts() {
+    run("sns", sns::op::visit);
 }

@@ -164,6 +164,25 @@ fn in_query(service: &Service, error: &CommonError) -> Described {
     }
 }
 
+/// What the header says to clients that know the error by its code of the query protocol.
+pub(super) fn query_error(service: &Service, error: &ApiError) -> Option<String> {
+    let Protocol::Json { query_codes: Some(codes), .. } = service.protocol else { return None };
+    let described = describe(service, Encoding::Query, error);
+    let code = codes.iter().find(|(name, _)| *name == described.code).map_or(described.code, |(_, code)| *code);
+    Some(format!("{code};{}", fault_text(described.fault)))
+}
+
+fn fault_text(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Sender => "Sender",
+        Fault::Receiver => "Receiver",
+    }
+}
+
+pub(super) fn write_query_error(answer: &mut Answer, text: &str) {
+    answer.header(QUERY_ERROR, text);
+}
+
 pub(super) fn write(answer: &mut Answer, service: &Service, encoding: Encoding, request_id: &str, error: &Described) {
     match encoding {
         Encoding::Json10 | Encoding::Json11 => write_json(answer, error, Some(exception_name(service, error.code))),
@@ -233,12 +252,8 @@ fn write_cbor(answer: &mut Answer, error: &Described, code: &str) {
 }
 
 fn write_xml(answer: &mut Answer, service: &Service, request_id: &str, error: &Described) {
-    let kind = match error.fault {
-        Fault::Sender => "Sender",
-        Fault::Receiver => "Receiver",
-    };
     let mut text = format!("<ErrorResponse xmlns=\"{}\"><Error>", xml::namespace(service));
-    xml::text_element(&mut text, "Type", kind);
+    xml::text_element(&mut text, "Type", fault_text(error.fault));
     xml::text_element(&mut text, "Code", error.code);
     xml::text_element(&mut text, "Message", error.message.as_deref().unwrap_or_default());
     text.push_str("</Error>");

@@ -149,6 +149,9 @@ pub fn encode_error(service: &Service, encoding: Encoding, request_id: &str, err
     let described = describe(service, encoding, error);
     let mut answer = Answer::new(described.status, encoding, request_id);
     error_body::write(&mut answer, service, encoding, request_id, &described);
+    if let Some(text) = error_body::query_error(service, error) {
+        error_body::write_query_error(&mut answer, &text);
+    }
     answer.finish()
 }
 

@@ -107,11 +107,11 @@ fn value(shape: &'static Shape, node: &mut Node) -> Result<Option<Value>, Decode
             }
             Some(Value::List(items))
         }
-        Kind::Map { value: entry, .. } => {
+        Kind::Map { value: entry, parts, .. } => {
             let mut entries = Vec::new();
             for mut pair in node.numbered("entry") {
-                let key = pair.children.remove("key").and_then(|node| node.text).unwrap_or_default();
-                let given = match pair.children.get_mut("value") {
+                let key = pair.children.remove(parts.0).and_then(|node| node.text).unwrap_or_default();
+                let given = match pair.children.get_mut(parts.1) {
                     Some(child) => value(entry, child)?,
                     None => None,
                 };

@@ -64,11 +64,11 @@ fn content(out: &mut String, shape: &Shape, value: &Value) {
                 element(out, "member", member, item);
             }
         }
-        (Value::Map(entries), Kind::Map { value: shape, .. }) => {
+        (Value::Map(entries), Kind::Map { value: shape, parts, .. }) => {
             for (key, entry) in entries {
                 out.push_str("<entry>");
-                text_element(out, "key", key);
-                element(out, "value", shape, entry);
+                text_element(out, parts.0, key);
+                element(out, parts.1, shape, entry);
                 out.push_str("</entry>");
             }
         }

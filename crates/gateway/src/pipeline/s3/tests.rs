@@ -185,11 +185,12 @@ async fn one_server_is_the_destination_of_another() {
         let delivery = Delivery {
             destination: format!("arn:aws:s3:::{bucket}").parse().unwrap(),
             role_arn: role.clone(),
+            region: "us-west-2".parse().unwrap(),
             document: "{\"a\":1}".into(),
             object_key: "aws/lambda/x y+z/ä".to_owned(),
         };
         let external = External::new(&options, inside.iam.clone(), &clock).unwrap();
-        external.send(&delivery, &"us-west-2".parse().unwrap()).await
+        external.send(&delivery).await
     };
     assert_eq!(send(credentials.clone(), "mill").await, Ok(()));
     let got = outside.s3("GET", "/mill/aws/lambda/x%20y%2Bz/%C3%A4", &[], b"").await;

@@ -42,6 +42,10 @@ impl Coordinator {
     }
 
     async fn set_positions(&mut self, rewind: &Rewind, stream: &StreamInfo) -> Result<(), Error> {
+        // What the workers did last counts for the shards that are not rewound.
+        if !self.shared.positions.flush().await {
+            return Err(Error::Flush);
+        }
         let kept = self.shared.records.positions(&self.key.uuid).await?;
         self.shared.positions.load(&self.uuid, stream.incarnation, &self.signals, &kept);
         let named: BTreeSet<&str> = rewind.shards.iter().map(String::as_str).collect();

@@ -6,6 +6,7 @@
 mod age;
 mod aggregated;
 mod batching;
+mod bench;
 mod bisect;
 mod control;
 mod discarding;
@@ -13,13 +14,13 @@ mod document;
 mod filters;
 mod lanes;
 mod leaving;
+mod play;
 mod reading;
 mod responses;
 mod restart;
 mod retries;
 mod tumbling;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ use millstream_types::{ShardId, ShardIndex};
 use super::*;
 use crate::event::ShardIdentity;
 use crate::result::ProcessingResult;
+use bench::Bench;
+use play::{play, play_from};
 
 /// A full minute, so that tumbling windows begin with it.
 const START: u64 = 1_700_000_040_000;
@@ -155,77 +158,6 @@ fn number(position: u64) -> String {
     format().shard().sequence_number(&record(position)).to_string()
 }
 
-/// One machine, event by event.
-struct Bench {
-    machine: ShardMachine,
-    /// What is to be durable at once is so at once.
-    keeps_at_once: bool,
-    failed: Vec<Arc<FailedBatch>>,
-    sent: Vec<Arc<Batch>>,
-    history: Vec<BatchEntry>,
-    progress: Option<Progress>,
-}
-
-impl Bench {
-    /// At the beginning of the shard, and started.
-    fn new(settings: Settings) -> Self {
-        Self::started(settings, Start::Kept(Progress::at(Position(0))))
-    }
-
-    fn started(settings: Settings, start: Start) -> Self {
-        let mut bench = Self::unstarted(settings, start);
-        bench.go(0, Event::Start);
-        bench
-    }
-
-    fn unstarted(settings: Settings, start: Start) -> Self {
-        Self {
-            machine: ShardMachine::new(settings, format(), start, at(0)),
-            keeps_at_once: true,
-            failed: Vec::new(),
-            sent: Vec::new(),
-            history: Vec::new(),
-            progress: None,
-        }
-    }
-
-    /// One step, as short text: what tests compare.
-    fn go(&mut self, millis: u64, event: Event) -> String {
-        let mut texts = Vec::new();
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            for command in self.machine.step(at(millis), event) {
-                texts.extend(text(&command));
-                match command {
-                    Command::Keep { progress, ticket } => {
-                        events.extend(ticket.filter(|_| self.keeps_at_once).map(Event::Kept));
-                        self.progress = Some(progress);
-                    }
-                    Command::Discard { failed, .. } => self.failed.push(failed),
-                    Command::Invoke { batch, .. } => self.sent.push(batch),
-                    Command::History(entry) => self.history.push(entry),
-                    _ => {}
-                }
-            }
-        }
-        texts.join(" ")
-    }
-
-    /// Milliseconds from the beginning.
-    fn deadline(&self) -> Option<u64> {
-        self.machine.deadline().map(|moment| moment.millis() - START)
-    }
-
-    /// The last event that was sent.
-    fn event(&self) -> serde_json::Value {
-        serde_json::from_slice(self.sent.last().expect("something was sent").event()).unwrap()
-    }
-
-    fn decisions(&self) -> Vec<Decision> {
-        self.history.iter().map(|entry| entry.decision).collect()
-    }
-}
-
 /// `None` for what only counts.
 fn text(command: &Command) -> Option<String> {
     Some(match command {
@@ -274,100 +206,6 @@ fn span(records: &[Record]) -> String {
         }
         _ => records.iter().map(|record| record.position.0.to_string()).collect::<Vec<_>>().join(","),
     }
-}
-
-/// What happened while a machine ran by itself.
-struct Played {
-    /// `<milliseconds>: <records>` for each invocation.
-    deliveries: Vec<String>,
-    failed: Vec<Arc<FailedBatch>>,
-    history: Vec<BatchEntry>,
-    progress: Progress,
-}
-
-impl Played {
-    /// Records of each invocation.
-    fn batches(&self) -> Vec<&str> {
-        self.deliveries.iter().map(|delivery| delivery.split_once(": ").unwrap().1).collect()
-    }
-
-    /// Records, condition and count of each batch that was given up.
-    fn failures(&self) -> Vec<String> {
-        let text = |f: &Arc<FailedBatch>| format!("{} {} {}", span(&f.records), f.reason.condition(), f.invoke_count);
-        self.failed.iter().map(text).collect()
-    }
-
-    /// How many invocations had the record at `position`.
-    fn deliveries_of(&self, position: u64) -> usize {
-        self.history
-            .iter()
-            .filter(|entry| entry.request_id.is_some() && (entry.first.0..=entry.last.0).contains(&position))
-            .count()
-    }
-}
-
-/// Steps after which a machine that still has something to do is taken for one without end.
-const STEPS_MAX: usize = 10_000;
-
-/// Lets a machine with `settings` run over `stream`, from `from_millis` on, until nothing is left to do. `function` is
-/// told the time and the records, and answers at once; destinations take everything.
-fn play(
-    settings: Settings,
-    stream: &[Record],
-    from_millis: u64,
-    function: impl FnMut(u64, &[Record]) -> Outcome,
-) -> Played {
-    play_from(settings, Progress::at(Position(0)), stream, from_millis, function)
-}
-
-fn play_from(
-    settings: Settings,
-    progress: Progress,
-    stream: &[Record],
-    from_millis: u64,
-    mut function: impl FnMut(u64, &[Record]) -> Outcome,
-) -> Played {
-    let mut now = from_millis;
-    let mut machine = ShardMachine::new(settings, format(), Start::Kept(progress.clone()), at(now));
-    let mut played = Played { deliveries: Vec::new(), failed: Vec::new(), history: Vec::new(), progress };
-    let mut events = VecDeque::from([Event::Start]);
-    for _ in 0..STEPS_MAX {
-        let Some(event) = events.pop_front() else {
-            let Some(deadline) = machine.deadline() else { return played };
-            now = now.max(deadline.millis() - START);
-            events.push_back(time());
-            continue;
-        };
-        for command in machine.step(at(now), event) {
-            match command {
-                Command::Read { from: ReadFrom::Position(from), limit } => events.push_back(serve(stream, from, limit)),
-                Command::Read { from, .. } => panic!("a machine with a position reads from {from:?}"),
-                Command::Invoke { lane, batch } => {
-                    played.deliveries.push(format!("{now}: {}", span(batch.records())));
-                    events.push_back(ended(lane, function(now, batch.records())));
-                }
-                Command::Discard { lane, failed } => {
-                    played.failed.push(failed);
-                    events.push_back(Event::Discarded { lane, delivered: Ok(()) });
-                }
-                Command::Keep { progress, ticket } => {
-                    played.progress = progress;
-                    events.extend(ticket.map(Event::Kept));
-                }
-                Command::History(entry) => played.history.push(entry),
-                Command::Discarded { .. } | Command::Polled { .. } | Command::Result(_) => {}
-                Command::Drained | Command::Stopped => panic!("nobody asked for an end"),
-            }
-        }
-    }
-    panic!("no end after {STEPS_MAX} steps: {:?}", played.deliveries);
-}
-
-fn serve(stream: &[Record], from: Position, limit: millstream_log::ReadLimit) -> Event {
-    let records: Vec<Record> = stream.iter().filter(|r| r.position >= from).take(limit.records).cloned().collect();
-    let next = records.last().map_or(from, |last| Position(last.position.0 + 1));
-    let behind = stream.last().filter(|last| last.position >= next).map(|last| last.arrival);
-    Event::Read(ReadBatch { records, next, behind, ended: false })
 }
 
 fn has(records: &[Record], position: u64) -> bool {

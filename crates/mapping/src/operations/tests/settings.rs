@@ -12,18 +12,18 @@ const TOPIC: &str = "arn:aws:sns:us-west-2:123456789012:t";
 const BUCKET: &str = "arn:aws:s3:::b";
 const PATTERN: &str = r#"{"partitionKey":["1"]}"#;
 
-fn criteria(patterns: &[&str]) -> Option<FilterCriteria> {
+fn criteria(patterns: &[&str]) -> FilterCriteria {
     let filters = patterns.iter().map(|pattern| Filter { pattern: Some((*pattern).to_owned()) });
-    Some(FilterCriteria { filters: Some(filters.collect()) })
+    FilterCriteria { filters: Some(filters.collect()) }
 }
 
-fn destination(arn: &str) -> Option<DestinationConfig> {
+fn destination(arn: &str) -> DestinationConfig {
     let on_failure = OnFailure { destination: Some(arn.to_owned()) };
-    Some(DestinationConfig { on_failure: Some(on_failure), on_success: None })
+    DestinationConfig { on_failure: Some(on_failure), on_success: None }
 }
 
-fn metrics(metrics: &[EventSourceMappingMetric]) -> Option<EventSourceMappingMetricsConfig> {
-    Some(EventSourceMappingMetricsConfig { metrics: Some(metrics.to_vec()) })
+fn metrics(metrics: &[EventSourceMappingMetric]) -> EventSourceMappingMetricsConfig {
+    EventSourceMappingMetricsConfig { metrics: Some(metrics.to_vec()) }
 }
 
 /// Sets the same members of a create and of an update request.
@@ -43,9 +43,9 @@ macro_rules! every_setting {
         $input.maximum_record_age_in_seconds = Some(60);
         $input.bisect_batch_on_function_error = Some(true);
         $input.function_response_types = Some(vec![FunctionResponseType::ReportBatchItemFailures]);
-        $input.filter_criteria = criteria(&[r#"{ "data": {"kind":["a"]}}"#, PATTERN]);
-        $input.destination_config = destination(QUEUE);
-        $input.metrics_config = metrics(&[EventSourceMappingMetric::EventCount]);
+        $input.filter_criteria = Some(criteria(&[r#"{ "data": {"kind":["a"]}}"#, PATTERN]));
+        $input.destination_config = Some(destination(QUEUE));
+        $input.metrics_config = Some(metrics(&[EventSourceMappingMetric::EventCount]));
     };
 }
 
@@ -57,9 +57,9 @@ fn shows_every_setting(document: &EventSourceMappingConfiguration) {
     assert_eq!(document.maximum_record_age_in_seconds, Some(60));
     assert_eq!(document.bisect_batch_on_function_error, Some(true));
     assert_eq!(document.function_response_types, Some(vec![FunctionResponseType::ReportBatchItemFailures]));
-    assert_eq!(document.filter_criteria, criteria(&[r#"{ "data": {"kind":["a"]}}"#, PATTERN]), "as it was given");
-    assert_eq!(document.destination_config, destination(QUEUE));
-    assert_eq!(document.metrics_config, metrics(&[EventSourceMappingMetric::EventCount]));
+    assert_eq!(document.filter_criteria, Some(criteria(&[r#"{ "data": {"kind":["a"]}}"#, PATTERN])), "as it was given");
+    assert_eq!(document.destination_config, Some(destination(QUEUE)));
+    assert_eq!(document.metrics_config, Some(metrics(&[EventSourceMappingMetric::EventCount])));
     assert_eq!(document.tumbling_window_in_seconds, Some(0));
 }
 
@@ -146,15 +146,17 @@ async fn each_setting_changes_alone() {
         .await;
     check(&|i| i.function_response_types = Some(vec![]), &|d| d.function_response_types = Some(vec![])).await;
     check(&|i| i.tumbling_window_in_seconds = Some(900), &|d| d.tumbling_window_in_seconds = Some(900)).await;
-    check(&|i| i.filter_criteria = criteria(&[PATTERN]), &|d| d.filter_criteria = criteria(&[PATTERN])).await;
-    check(&|i| i.destination_config = destination(TOPIC), &|d| d.destination_config = destination(TOPIC)).await;
-    check(&|i| i.metrics_config = metrics(&[]), &|d| d.metrics_config = metrics(&[])).await;
+    check(&|i| i.filter_criteria = Some(criteria(&[PATTERN])), &|d| d.filter_criteria = Some(criteria(&[PATTERN])))
+        .await;
+    check(&|i| i.destination_config = Some(destination(TOPIC)), &|d| d.destination_config = Some(destination(TOPIC)))
+        .await;
+    check(&|i| i.metrics_config = Some(metrics(&[])), &|d| d.metrics_config = Some(metrics(&[]))).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_filters_on_create_leave_the_member_out() {
     let world = World::new(1).await;
-    assert_eq!(world.create(with(|i| i.filter_criteria = criteria(&[]))).await.filter_criteria, None);
+    assert_eq!(world.create(with(|i| i.filter_criteria = Some(criteria(&[])))).await.filter_criteria, None);
     let empty = |i: &mut CreateEventSourceMappingRequest| {
         i.function_name = "g".to_owned();
         i.filter_criteria = Some(FilterCriteria::default());
@@ -166,8 +168,8 @@ async fn no_filters_on_create_leave_the_member_out() {
 async fn filters_and_destination_stay_until_they_are_removed() {
     let world = World::new(1).await;
     let input = with(|i| {
-        i.filter_criteria = criteria(&[PATTERN]);
-        i.destination_config = destination(BUCKET);
+        i.filter_criteria = Some(criteria(&[PATTERN]));
+        i.destination_config = Some(destination(BUCKET));
     });
     let uuid = world.create_enabled(input).await;
     let document = change(&world, &uuid, |i| {
@@ -175,10 +177,13 @@ async fn filters_and_destination_stay_until_they_are_removed() {
         i.destination_config = Some(DestinationConfig::default());
     });
     let document = document.await;
-    assert_eq!((document.filter_criteria, document.destination_config), (criteria(&[PATTERN]), destination(BUCKET)));
+    assert_eq!(
+        (document.filter_criteria, document.destination_config),
+        (Some(criteria(&[PATTERN])), Some(destination(BUCKET)))
+    );
     let document = change(&world, &uuid, |i| i.filter_criteria = Some(FilterCriteria::default())).await;
-    assert_eq!((document.filter_criteria, document.destination_config), (None, destination(BUCKET)));
-    let document = change(&world, &uuid, |i| i.destination_config = destination("")).await;
+    assert_eq!((document.filter_criteria, document.destination_config), (None, Some(destination(BUCKET))));
+    let document = change(&world, &uuid, |i| i.destination_config = Some(destination(""))).await;
     let none = DestinationConfig { on_failure: Some(OnFailure::default()), on_success: None };
     assert_eq!(document.destination_config, Some(none));
 }
@@ -234,16 +239,18 @@ async fn bad_filters_are_refused() {
         r#"{"data":{"a":[{"no-such":1}]}}"#,
         r#"[{"eventName": ["INSERT"=123}]"#,
     ] {
-        let text = refusal(&world, with(|i| i.filter_criteria = criteria(&[PATTERN, pattern]))).await;
+        let text = refusal(&world, with(|i| i.filter_criteria = Some(criteria(&[PATTERN, pattern])))).await;
         assert_eq!(text, "Invalid filter pattern definition.", "{pattern}");
-        let text = change_refusal(&world, &uuid, |i| i.filter_criteria = criteria(&[pattern])).await;
+        let text = change_refusal(&world, &uuid, |i| i.filter_criteria = Some(criteria(&[pattern]))).await;
         assert_eq!(text, "Invalid filter pattern definition.", "{pattern}");
     }
-    assert!(world.create(with(|i| i.filter_criteria = criteria(&[PATTERN; 5]))).await.filter_criteria.is_some());
-    let text = refusal(&world, with(|i| i.filter_criteria = criteria(&[PATTERN; 6]))).await;
+    assert!(world.create(with(|i| i.filter_criteria = Some(criteria(&[PATTERN; 5])))).await.filter_criteria.is_some());
+    let text = refusal(&world, with(|i| i.filter_criteria = Some(criteria(&[PATTERN; 6])))).await;
     assert!(text.contains("(6) exceeds the limit of 5 filters"), "{text}");
     assert!(
-        change_refusal(&world, &uuid, |i| i.filter_criteria = criteria(&[PATTERN; 6])).await.contains("limit of 5")
+        change_refusal(&world, &uuid, |i| i.filter_criteria = Some(criteria(&[PATTERN; 6])))
+            .await
+            .contains("limit of 5")
     );
 }
 
@@ -253,10 +260,10 @@ async fn metrics_of_other_event_sources_are_refused() {
     let uuid = world.create_enabled(with(|i| i.function_name = "g".to_owned())).await;
     for foreign in [EventSourceMappingMetric::ErrorCount, EventSourceMappingMetric::KafkaMetrics] {
         let both = [EventSourceMappingMetric::EventCount, foreign];
-        let text = refusal(&world, with(|i| i.metrics_config = metrics(&both))).await;
+        let text = refusal(&world, with(|i| i.metrics_config = Some(metrics(&both)))).await;
         assert!(text.starts_with("Unsupported MetricsConfig parameter"), "{text}");
         assert!(text.contains(both[1].as_str()), "{text}");
-        change_refusal(&world, &uuid, |i| i.metrics_config = metrics(&both)).await;
+        change_refusal(&world, &uuid, |i| i.metrics_config = Some(metrics(&both))).await;
     }
     assert_eq!(world.create(request(TrimHorizon)).await.metrics_config, None, "shown only when it is set");
 }
@@ -296,9 +303,9 @@ async fn destinations_are_standard_queues_topics_and_buckets() {
     for (name, arn) in [("f", QUEUE), ("g", TOPIC), ("f:1", BUCKET)] {
         let document = world.create(with(|i| {
             i.function_name = name.to_owned();
-            i.destination_config = destination(arn);
+            i.destination_config = Some(destination(arn));
         }));
-        assert_eq!(document.await.destination_config, destination(arn));
+        assert_eq!(document.await.destination_config, Some(destination(arn)));
     }
     let uuid = world.create_enabled(with(|i| i.function_name = "g:1".to_owned())).await;
     for arn in [
@@ -311,9 +318,9 @@ async fn destinations_are_standard_queues_topics_and_buckets() {
         "q",
         "https://sqs.us-west-2.amazonaws.com/123456789012/q",
     ] {
-        let text = refusal(&world, with(|i| i.destination_config = destination(arn))).await;
+        let text = refusal(&world, with(|i| i.destination_config = Some(destination(arn)))).await;
         assert!(text.starts_with("The provided destination config") && text.contains(arn), "{text}");
-        change_refusal(&world, &uuid, |i| i.destination_config = destination(arn)).await;
+        change_refusal(&world, &uuid, |i| i.destination_config = Some(destination(arn))).await;
     }
 }
 
@@ -343,9 +350,9 @@ async fn the_role_must_be_allowed_to_send_to_the_destination() {
     {
         *world.identity.refused.lock().unwrap() = Some(action);
         let words = "The provided execution role does not have permissions to call ";
-        let text = refusal(&world, with(|i| i.destination_config = destination(arn))).await;
+        let text = refusal(&world, with(|i| i.destination_config = Some(destination(arn)))).await;
         assert!(text.starts_with(words) && text.contains(action.split(':').nth(1).unwrap()), "{text}");
-        assert_eq!(change_refusal(&world, &uuid, |i| i.destination_config = destination(arn)).await, text);
+        assert_eq!(change_refusal(&world, &uuid, |i| i.destination_config = Some(destination(arn))).await, text);
         *world.identity.refused.lock().unwrap() = None;
     }
 }

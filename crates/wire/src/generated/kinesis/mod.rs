@@ -16,7 +16,7 @@ pub use types::*;
 /// How this service is spoken to.
 pub static SERVICE: Service = Service {
     name: "kinesis",
-    protocol: Protocol::Json { version: "1.1", target_prefix: "Kinesis_20131202" },
+    protocol: Protocol::Json { version: "1.1", target_prefix: "Kinesis_20131202", query_codes: None },
     validation_code: "ValidationException",
     throttling_code: "ProvisionedThroughputExceededException",
     throttling_status: 400,

@@ -16,7 +16,7 @@ pub use types::*;
 /// How this service is spoken to.
 pub static SERVICE: Service = Service {
     name: "logs",
-    protocol: Protocol::Json { version: "1.1", target_prefix: "Logs_20140328" },
+    protocol: Protocol::Json { version: "1.1", target_prefix: "Logs_20140328", query_codes: None },
     validation_code: "InvalidParameterException",
     throttling_code: "ThrottlingException",
     throttling_status: 400,

@@ -16,7 +16,7 @@ pub use types::*;
 /// How this service is spoken to.
 pub static SERVICE: Service = Service {
     name: "millstream",
-    protocol: Protocol::Json { version: "1.1", target_prefix: "Millstream" },
+    protocol: Protocol::Json { version: "1.1", target_prefix: "Millstream", query_codes: None },
     validation_code: "ValidationException",
     throttling_code: "ThrottlingException",
     throttling_status: 400,

@@ -1,3 +1,7 @@
+mod failures;
+mod retries;
+mod updates;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
