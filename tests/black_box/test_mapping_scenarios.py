@@ -7,6 +7,7 @@ import pytest
 
 from mappings import Fail, Queue, describe, put, relay, update
 from millstream import ACCOUNT, REGION, until
+from test_queues import let_in
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -26,7 +27,7 @@ def ordered(text):
     return json.loads(text, object_pairs_hook=lambda pairs: pairs)
 
 
-def check_document(text, function, stream_arn, sequence_number, condition, count, response, batch_size=1):
+def check_document(text, function, stream_arn, sequence_number, condition, count, response, with_event=False):
     """Exactly the members that were recorded, in the order that was recorded. Returns the document."""
     document = json.loads(text)
     request_id = document["requestContext"]["requestId"]
@@ -45,16 +46,12 @@ def check_document(text, function, stream_arn, sequence_number, condition, count
         "KinesisBatchInfo": {
             "shardId": SHARD, "startSequenceNumber": sequence_number, "endSequenceNumber": sequence_number,
             "approximateArrivalOfFirstRecord": moments[1], "approximateArrivalOfLastRecord": moments[2],
-            "batchSize": batch_size, "streamArn": stream_arn,
+            "batchSize": 1, "streamArn": stream_arn,
         },
+        **({"payload": document["payload"]} if with_event else {}),
     }
-    assert ordered(text) == ordered(json.dumps({**expected, **without(document, expected)}))
+    assert ordered(text) == ordered(json.dumps(expected))
     return document
-
-
-def without(document, expected):
-    """What a bucket gets besides."""
-    return {"payload": document["payload"]} if set(document) - set(expected) == {"payload"} else {}
 
 
 UNHANDLED = {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
@@ -108,6 +105,7 @@ def test_a_topic_gets_what_failed(server, director):
     queue = Queue(server)
     sns = server.client("sns")
     topic = sns.create_topic(Name="failures")["TopicArn"]
+    let_in(queue.client, queue.url, topic)
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)
     director.decide = fail
     relay(server, director, policies=[("sns:Publish", topic)])
@@ -130,7 +128,8 @@ def test_a_bucket_gets_what_failed_with_its_event(server, director):
     (sequence_number,) = put(server, "s", ["poison"])
     (found,) = until(lambda: s3.list_objects_v2(Bucket="failures").get("Contents"), what="an object")
     text = s3.get_object(Bucket="failures", Key=found["Key"])["Body"].read().decode()
-    document = check_document(text, "f", arn, sequence_number, "RetryAttemptsExhausted", 2, UNHANDLED)
+    exhausted = ("RetryAttemptsExhausted", 2, UNHANDLED)
+    document = check_document(text, "f", arn, sequence_number, *exhausted, with_event=True)
     date, time = document["timestamp"][:-5].split("T")
     place = f"aws/lambda/{uuid}/{SHARD}/{date.replace('-', '/')}/{date}T{time.replace(':', '.')}-"
     assert found["Key"].startswith(place) and UUID.fullmatch(found["Key"].removeprefix(place)), found["Key"]
