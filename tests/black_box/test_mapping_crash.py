@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import random
+import threading
 
 import pytest
 
@@ -11,8 +12,8 @@ from mappings import Fail, Queue, relay
 from millstream import Server, until
 from test_crash import Producer, stored
 
-CRASHES = 3
-POISON = 61
+CRASHES = 4
+POISON = 83
 REPORTING = {"FunctionResponseTypes": ["ReportBatchItemFailures"]}
 FILTERS = {"FilterCriteria": {"Filters": [{"Pattern": '{"partitionKey": [{"anything-but": ["key-3"]}]}'}]}}
 
@@ -56,15 +57,16 @@ SETS = {
         {"BatchSize": 10, "ParallelizationFactor": 2, "BisectBatchOnFunctionError": True, "MaximumRetryAttempts": 2},
         raising, True,
     ),
-    "reports": ({"BatchSize": 10, "MaximumRetryAttempts": 2, **REPORTING}, reporting, True),
-    "filters": ({"BatchSize": 40, "MaximumBatchingWindowInSeconds": 1, **FILTERS}, Once(97), False),
+    "reports": ({"BatchSize": 10, "MaximumRetryAttempts": 1, **REPORTING}, reporting, True),
+    "filters": ({"BatchSize": 20, "MaximumBatchingWindowInSeconds": 1, **FILTERS}, Once(97), False),
     "windows": ({"BatchSize": 25, "TumblingWindowInSeconds": 1}, gathering, False),
 }
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_kills_under(name, tmp_path, director):
-    options, director.decide, has_queue = SETS[name]
+    options, decide, has_queue = SETS[name]
+    director.decide = ambush = Ambush(decide, has_queue)
     seed = int(os.environ.get("MILLSTREAM_TEST_SEED") or random.randrange(2**32))
     print(f"MILLSTREAM_TEST_SEED={seed}")
     chance = random.Random(seed)
@@ -77,10 +79,7 @@ def test_kills_under(name, tmp_path, director):
         producer = Producer(server, "s", pause=0.05)
         producer.start()
         for _ in range(CRASHES):
-            records, batches = producer.count() + chance.randrange(20, 80), len(director.all) + chance.randrange(3, 12)
-            until(lambda: producer.count() > records and len(director.all) > batches, what="work before the kill")
-            producer.stopped.wait(chance.random() * 0.1)
-            server.kill()
+            kill(server, director, producer, chance, ambush)
             server.start()
         producer.finish()
         run = Run(director, stored(server, "s"), queue, name)
@@ -90,6 +89,51 @@ def test_kills_under(name, tmp_path, director):
     finally:
         if server.process.poll() is None:
             server.kill()
+
+
+class Ambush:
+    """Catches the function in the middle of an invocation, with the poison if there is any, for the kill."""
+
+    def __init__(self, decide, has_poison):
+        self.decide, self.has_poison = decide, has_poison
+        self.armed, self.caught, self.released = threading.Event(), threading.Event(), threading.Event()
+
+    def __call__(self, invocation):
+        if self.armed.is_set() and (poisoned(invocation) or not self.has_poison):
+            self.armed.clear()
+            self.caught.set()
+            self.released.wait(60)
+            raise Fail("the server is gone")
+        return self.decide(invocation)
+
+    def __enter__(self):
+        self.released.clear()
+        self.caught.clear()
+        self.armed.set()
+        assert self.caught.wait(30), "no invocation"
+
+    def __exit__(self, *_):
+        self.released.set()
+
+
+def kill(server, director, producer, chance, ambush):
+    """After some work: with an invocation in flight, just after one, or at any time."""
+    records = producer.count() + chance.randrange(20, 80)
+    batches = len(director.all) + chance.randrange(3, 12)
+    until(lambda: producer.count() > records and len(director.all) > batches, what="work before the kill")
+    match chance.randrange(3):
+        case 0:
+            with ambush:
+                server.kill()
+            return
+        case 1:
+            ends = lambda: sum(bool(poisoned(i) or not ambush.has_poison) for i in list(director.all) if i.ended)  # noqa: E731
+            known = ends()
+            until(lambda: ends() > known, what="the end of an invocation")
+            producer.stopped.wait(chance.random() * 0.03)
+        case 2:
+            producer.stopped.wait(chance.random() * 0.6)
+    server.kill()
 
 
 class Run:
