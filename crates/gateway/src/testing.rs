@@ -111,25 +111,9 @@ impl Fixture {
             tasks: tasks.clone(),
         };
         let streams = Streams::open(parts, millstream_streams::Options::default()).await.unwrap();
-        let parts = millstream_telemetry::Parts {
-            store: Arc::clone(&store),
-            storage: millstream_telemetry::Storage::Memory,
-            clock: service_clock.clone(),
-            host_clock: host_clock.clone(),
-            random: random.clone(),
-            tasks: tasks.clone(),
-        };
-        let logs = Logs::open(parts, millstream_telemetry::Options::default()).await.unwrap();
-        let buckets = Buckets::open(s3::Parts {
-            catalog: Arc::clone(&store),
-            blobs: Arc::new(MemoryBlobs::new()),
-            iam: iam.clone(),
-            clock: service_clock.clone(),
-            random: random.clone(),
-            tasks: tasks.clone(),
-        })
-        .await
-        .unwrap();
+        let ground = Ground { store: &store, iam: &iam, clock: &service_clock, random: &random, tasks: &tasks };
+        let logs = logs(ground).await;
+        let (queues, topics, buckets) = destinations(ground).await;
         let folder = tempfile::tempdir().unwrap();
         let metrics = millstream_telemetry::Metrics::new(service_clock.clone());
         let functions = Functions::start(millstream_functions::Options {
@@ -161,7 +145,6 @@ impl Fixture {
             host_clock: host_clock.clone(),
             random: random.clone(),
         });
-        let (queues, topics) = queues_and_topics(&store, &service_clock, &random, tasks).await;
         let clock = ClockControl::new(service_clock, host_clock.clone());
         let troubles = Arc::<Mutex<Vec<String>>>::default();
         let gateway = Gateway::new(Parts {
@@ -241,12 +224,30 @@ impl Fixture {
     }
 }
 
-async fn queues_and_topics(
-    store: &SharedStore,
-    clock: &ServiceClock,
-    random: &Random,
-    tasks: Tasks,
-) -> (Queues, Topics) {
+/// What every service needs.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    store: &'a SharedStore,
+    iam: &'a Iam,
+    clock: &'a ServiceClock,
+    random: &'a Random,
+    tasks: &'a Tasks,
+}
+
+async fn logs(ground: Ground<'_>) -> Logs {
+    let parts = millstream_telemetry::Parts {
+        store: Arc::clone(ground.store),
+        storage: millstream_telemetry::Storage::Memory,
+        clock: ground.clock.clone(),
+        host_clock: HostClock::real(),
+        random: ground.random.clone(),
+        tasks: ground.tasks.clone(),
+    };
+    Logs::open(parts, millstream_telemetry::Options::default()).await.unwrap()
+}
+
+async fn destinations(ground: Ground<'_>) -> (Queues, Topics, Buckets) {
+    let Ground { store, iam, clock, random, tasks } = ground;
     let parts = millstream_destinations::sqs::Parts {
         catalog: Arc::clone(store),
         blobs: Arc::new(MemoryBlobs::new()),
@@ -254,7 +255,7 @@ async fn queues_and_topics(
         host_clock: HostClock::real(),
         random: random.clone(),
         tasks: tasks.clone(),
-        requests: tasks,
+        requests: tasks.clone(),
     };
     let queues = Queues::open(parts).await.unwrap();
     let topics = Topics::new(millstream_destinations::sns::Parts {
@@ -264,7 +265,15 @@ async fn queues_and_topics(
         random: random.clone(),
         endpoint: "http://localhost:4566".to_owned(),
     });
-    (queues, topics)
+    let parts = s3::Parts {
+        catalog: Arc::clone(store),
+        blobs: Arc::new(MemoryBlobs::new()),
+        iam: iam.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        tasks: tasks.clone(),
+    };
+    (queues, topics, Buckets::open(parts).await.unwrap())
 }
 
 /// Reports what it was told.

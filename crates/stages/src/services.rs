@@ -69,12 +69,30 @@ pub fn memory_log() -> MemoryLog {
     MemoryLog::new(memory::Options::default(), ServiceClock::real(), HostClock::real())
 }
 
-async fn queues_and_topics(
-    store: &SharedStore,
-    clock: &ServiceClock,
-    random: &Random,
-    tasks: &Tasks,
-) -> anyhow::Result<(Queues, Topics)> {
+/// What every service needs.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    store: &'a SharedStore,
+    iam: &'a Iam,
+    clock: &'a ServiceClock,
+    random: &'a Random,
+    tasks: &'a Tasks,
+}
+
+async fn logs(ground: Ground<'_>) -> anyhow::Result<Logs> {
+    let parts = millstream_telemetry::Parts {
+        store: Arc::clone(ground.store),
+        storage: millstream_telemetry::Storage::Memory,
+        clock: ground.clock.clone(),
+        host_clock: HostClock::real(),
+        random: ground.random.clone(),
+        tasks: ground.tasks.clone(),
+    };
+    Ok(Logs::open(parts, millstream_telemetry::Options::default()).await?)
+}
+
+async fn destinations(ground: Ground<'_>) -> anyhow::Result<(Queues, Topics, Buckets)> {
+    let Ground { store, iam, clock, random, tasks } = ground;
     let parts = millstream_destinations::sqs::Parts {
         catalog: Arc::clone(store),
         blobs: Arc::new(MemoryBlobs::new()),
@@ -92,7 +110,16 @@ async fn queues_and_topics(
         random: random.clone(),
         endpoint: "http://localhost:4566".to_owned(),
     });
-    Ok((queues, topics))
+    let buckets = Buckets::open(s3::Parts {
+        catalog: Arc::clone(store),
+        blobs: Arc::new(MemoryBlobs::new()),
+        iam: iam.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        tasks: tasks.clone(),
+    })
+    .await?;
+    Ok((queues, topics, buckets))
 }
 
 impl World {
@@ -113,25 +140,9 @@ impl World {
             tasks: tasks.clone(),
         };
         let streams = Streams::open(parts, millstream_streams::Options::default()).await?;
-        let parts = millstream_telemetry::Parts {
-            store: Arc::clone(&store),
-            storage: millstream_telemetry::Storage::Memory,
-            clock: service_clock.clone(),
-            host_clock: host_clock.clone(),
-            random: random.clone(),
-            tasks: tasks.clone(),
-        };
-        let logs = Logs::open(parts, millstream_telemetry::Options::default()).await?;
-        let buckets = Buckets::open(s3::Parts {
-            catalog: Arc::clone(&store),
-            blobs: Arc::new(MemoryBlobs::new()),
-            iam: iam.clone(),
-            clock: service_clock.clone(),
-            random: random.clone(),
-            tasks: tasks.clone(),
-        })
-        .await?;
-        let (queues, topics) = queues_and_topics(&store, &service_clock, &random, &tasks).await?;
+        let ground = Ground { store: &store, iam: &iam, clock: &service_clock, random: &random, tasks: &tasks };
+        let logs = logs(ground).await?;
+        let (queues, topics, buckets) = destinations(ground).await?;
         // Functions take the whole folder over: it must be one of their own.
         let code = tempfile::tempdir()?;
         let metrics = millstream_telemetry::Metrics::new(service_clock.clone());

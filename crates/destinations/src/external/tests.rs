@@ -74,6 +74,7 @@ async fn iam() -> Iam {
 fn delivery(arn: &str) -> Delivery {
     Delivery {
         destination: arn.parse().unwrap(),
+        region: "us-west-2".parse().unwrap(),
         role_arn: ROLE.to_owned(),
         document: r#"{"a":"ä&"}"#.into(),
         object_key: "aws/lambda/a b".to_owned(),
@@ -82,7 +83,7 @@ fn delivery(arn: &str) -> Delivery {
 
 async fn send(outside: &Outside, arn: &str) -> Result<(), DeliveryError> {
     let external = External::new(&outside.options(), iam().await, &HostClock::real()).unwrap();
-    external.send(&delivery(arn), &"us-west-2".parse().unwrap()).await
+    external.send(&delivery(arn)).await
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ mod tests {
     fn checksums_are_the_known_ones() {
         // The check values of the CRC catalogue, of the text `123456789`, and of FIPS 180 for `abc`.
         let check = |algorithm: Algorithm, content: &[u8], expected: &str| {
-            let hex: String = algorithm.of(content).iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = algorithm.of(content).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
             assert_eq!(hex, expected, "{algorithm:?}");
         };
         check(Algorithm::Crc32, b"123456789", "cbf43926");

@@ -76,7 +76,6 @@ impl Visitor for Runner {
 fn exchange<O: Operation>(service: &Service, case: &Case, protocol: &str) -> Vec<String> {
     let encoding = match protocol {
         "json" if matches!(service.protocol, Protocol::Several { .. }) => Encoding::Json10,
-        "json" => Encoding::Json11,
         "json" => json_of(service),
         "cbor" => Encoding::Cbor,
         "rest-json" => Encoding::RestJson,

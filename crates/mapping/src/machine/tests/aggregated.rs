@@ -47,7 +47,7 @@ fn a_batch_may_end_within_an_aggregated_record_and_its_position_stays_until_all_
     bench.go(2, ok());
     assert_eq!(bench.progress, None, "a part of it is open");
     bench.go(3, ok());
-    assert_eq!(bench.progress.as_ref().map(|progress| progress.floor()), Some(Position(2)));
+    assert_eq!(bench.progress.as_ref().map(Progress::floor), Some(Position(2)));
     let sent: Vec<Vec<&[u8]>> = bench
         .sent
         .iter()
