@@ -65,9 +65,9 @@ class Invocation:
 class Director:
     """Answers the functions of `functions/relay.*`: each asks what to do, and waits.
 
-    `decide` takes the invocation and returns what the function shall return (bytes go to the runtime as they are, if the
-    function is the compiled one), or raises [Fail]. While it waits, the invocation is in flight: a test needs no sleep
-    to have a slow function.
+    `decide` takes the invocation and returns what the function shall return (bytes go to the runtime as they are, if
+    the function is the compiled one), or raises [Fail]. While it waits, the invocation is in flight: a test needs no
+    sleep to have a slow function.
     """
 
     def __init__(self):

@@ -83,7 +83,7 @@ def test_kills_under(name, tmp_path, director):
             server.start()
         producer.finish()
         run = Run(director, stored(server, "s"), queue, name)
-        until(run.is_done, 60, f"the rest, with {seed=}: {run.missing}")
+        run.wait(seed)
         run.check()
         server.stop()
     finally:
@@ -106,6 +106,10 @@ class Ambush:
             raise Fail("the server is gone")
         return self.decide(invocation)
 
+    def ended(self, director):
+        """How many of the invocations that it looks for have ended."""
+        return sum(bool(poisoned(i) or not self.has_poison) for i in list(director.all) if i.ended)
+
     def __enter__(self):
         self.released.clear()
         self.caught.clear()
@@ -127,9 +131,8 @@ def kill(server, director, producer, chance, ambush):
                 server.kill()
             return
         case 1:
-            ends = lambda: sum(bool(poisoned(i) or not ambush.has_poison) for i in list(director.all) if i.ended)  # noqa: E731
-            known = ends()
-            until(lambda: ends() > known, what="the end of an invocation")
+            known = ambush.ended(director)
+            until(lambda: ambush.ended(director) > known, what="the end of an invocation")
             producer.stopped.wait(chance.random() * 0.03)
         case 2:
             producer.stopped.wait(chance.random() * 0.6)
@@ -146,6 +149,12 @@ class Run:
         self.number_of = {(shard, sequence): n for shard, records in found.items() for n, sequence in records}
         self.order_of = {shard: [n for n, _ in records] for shard, records in found.items()}
         self.missing = None
+
+    def wait(self, seed):
+        try:
+            until(self.is_done, 60, "the rest")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {seed=}, missing: {self.missing}") from None
 
     def is_done(self):
         if self.queue:
@@ -174,7 +183,7 @@ class Run:
         for invocation in self.director.of("f"):
             event = invocation.event
             if event["isFinalInvokeForWindow"]:
-                states[event["shardId"], event["window"]["start"]] = event["state"]["numbers"]
+                states[event["shardId"], event["window"]["start"]] = event["state"].get("numbers", [])
         return [n for numbers in states.values() for n in numbers]
 
     def given_up(self):

@@ -80,9 +80,9 @@ def test_a_new_mapping_has_the_recorded_document_and_takes_ten_records_as_one_ba
     (batch,) = director.wait_for("f", 1)
     assert batch.numbers == list(range(10))
     until(lambda: describe(server, uuid)["LastProcessingResult"] == "OK", what="the result")
-    assert describe(server, uuid) == {
-        **created, "State": "Enabled", "LastProcessingResult": "OK", "LastModified": describe(server, uuid)["LastModified"],
-    }
+    found = describe(server, uuid)
+    assert found.pop("LastModified") >= created.pop("LastModified")
+    assert found == {**created, "State": "Enabled", "LastProcessingResult": "OK"}
 
 
 def test_a_queue_gets_what_failed(server, director):
@@ -290,7 +290,7 @@ def test_two_functions_with_filters_on_one_stream(server, director):
         for number, kind in enumerate(["function_1", "function_2", "function_3", "function_2", "function_1"])
     ]
     put(server, "s", events)
-    put(server, "s", ['{"event_type": "function_1", "number": "last"}', '{"event_type": "function_2", "number": "last"}'])
+    put(server, "s", [json.dumps({"event_type": f"function_{i}", "number": "last"}) for i in (1, 2)])
     for name in ("function_1", "function_2"):
         until(lambda: any("last" in data for data in director.delivered(name)), what="the last record")
         wanted = [event for event in events if name in event]
