@@ -179,7 +179,7 @@ def test_a_reported_record_is_where_a_batch_is_split(server, director):
         **REPORTING,
     )
     (document,) = queue.wait_for(1)
-    until(lambda: "7" in director.delivered("f"), what="the records after the poison")
+    until(lambda: [7] in numbers_of(director), what="the records after the poison")
     assert numbers_of(director) == [[0, 1, 2, 3, 4, 5, 6, 7], [5, 6, 7], [5, 6], [5], [5], [6], [7]]
     assert document["KinesisBatchInfo"]["batchSize"] == 1
 
