@@ -67,3 +67,18 @@ pub enum Decision {
     /// The stream's retention has passed: nothing is left to send.
     Forget,
 }
+
+impl Decision {
+    /// The setting of the mapping that says so, by AWS's name; `None` when it follows from none.
+    pub const fn setting(self) -> Option<&'static str> {
+        match self {
+            Self::Retry | Self::DiscardRetriesExhausted => Some("MaximumRetryAttempts"),
+            Self::Bisect => Some("BisectBatchOnFunctionError"),
+            Self::RetryRest => Some("ReportBatchItemFailures"),
+            Self::DiscardTooOld => Some("MaximumRecordAgeInSeconds"),
+            Self::Checkpoint | Self::RetryNotCounted | Self::DiscardTooLarge | Self::DiscardSkipped | Self::Forget => {
+                None
+            }
+        }
+    }
+}
