@@ -82,3 +82,21 @@ impl Decision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decisions_name_the_setting_that_caused_them() {
+        assert_eq!(Decision::Bisect.setting(), Some("BisectBatchOnFunctionError"));
+        assert_eq!(Decision::RetryRest.setting(), Some("ReportBatchItemFailures"));
+        assert_eq!(Decision::DiscardTooOld.setting(), Some("MaximumRecordAgeInSeconds"));
+        for decision in [Decision::Retry, Decision::DiscardRetriesExhausted] {
+            assert_eq!(decision.setting(), Some("MaximumRetryAttempts"), "{decision:?}");
+        }
+        for decision in [Decision::Checkpoint, Decision::RetryNotCounted, Decision::DiscardSkipped, Decision::Forget] {
+            assert_eq!(decision.setting(), None, "{decision:?}");
+        }
+    }
+}

@@ -24,10 +24,10 @@ const DATA_CHARACTERS_MAX: usize = 200;
     Examples:\n  \
     millstream failed list                     # of all mappings\n  \
     millstream failed list orders\n  \
-    millstream failed show orders 1767168000000-shardId-000000000000-42 --records\n  \
-    millstream failed redrive orders 1767168000000-shardId-000000000000-42\n  \
+    millstream failed show orders 001767168000000-shardId-000000000000-42 --records\n  \
+    millstream failed redrive orders 001767168000000-shardId-000000000000-42\n  \
     millstream failed redrive orders --all     # in the order in which they were given up, to the first that fails\n  \
-    millstream failed forget orders 1767168000000-shardId-000000000000-42"
+    millstream failed forget orders 001767168000000-shardId-000000000000-42"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -154,7 +154,9 @@ fn redriven(id: &str, answer: &Value) -> String {
     for event in answer["Events"].as_array().into_iter().flatten() {
         if text(event, "Outcome") != "SUCCEEDED" {
             let outcome = text(event, "Outcome").to_lowercase().replace('_', " ");
-            words += &format!("  {outcome}: {}\n  request id {}\n", text(event, "Error"), text(event, "RequestId"));
+            // What a function says may hold anything, also what moves a terminal's cursor.
+            let error: String = text(event, "Error").chars().filter(|c| !c.is_control()).collect();
+            words += &format!("  {outcome}: {error}\n  request id {}\n", text(event, "RequestId"));
         }
     }
     words

@@ -86,7 +86,7 @@ enum Action {
         millstream mappings rewind orders --to horizon       # everything that the stream still has\n  \
         millstream mappings rewind orders --to latest        # pass over what is there\n  \
         millstream mappings rewind orders --to 2026-12-24T18:00:00Z --shard shardId-000000000003\n  \
-        millstream mappings rewind orders --to 4959033827149025660855969253836157109592157598913658 --shard shardId-000000000000")]
+        millstream mappings rewind orders --to 49590338271490256608559692538361571095921575989136588898 --shard shardId-000000000000")]
     Rewind {
         #[command(flatten)]
         named: Named,
