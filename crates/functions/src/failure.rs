@@ -5,8 +5,8 @@ use millstream_catalog::StoreError;
 use millstream_wire::CommonError;
 use millstream_wire::lambda::error::{
     CreateFunctionError, DeleteFunctionError, GetAccountSettingsError, GetFunctionConfigurationError, GetFunctionError,
-    InvokeError, ListFunctionsError, ListVersionsByFunctionError, PublishVersionError, UpdateFunctionCodeError,
-    UpdateFunctionConfigurationError,
+    InvokeError, ListFunctionsError, ListTagsError, ListVersionsByFunctionError, PublishVersionError, TagResourceError,
+    UntagResourceError, UpdateFunctionCodeError, UpdateFunctionConfigurationError,
 };
 
 /// A refusal in AWS's words.
@@ -67,8 +67,11 @@ operations! {
     GetFunctionError: [InvalidParameterValue, ResourceNotFound];
     InvokeError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
     ListFunctionsError: [InvalidParameterValue];
+    ListTagsError: [InvalidParameterValue, ResourceNotFound];
     ListVersionsByFunctionError: [InvalidParameterValue, ResourceNotFound];
     PublishVersionError: [InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed];
+    TagResourceError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
+    UntagResourceError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
     UpdateFunctionCodeError: [InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed];
     UpdateFunctionConfigurationError: [InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed];
 }

@@ -7,6 +7,7 @@ mod get_function;
 mod invoke;
 mod list_functions;
 mod resolve;
+mod tags;
 mod update_function;
 mod versions;
 

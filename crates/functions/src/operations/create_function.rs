@@ -13,7 +13,7 @@ use crate::response::Shown;
 use crate::settings::{self, invalid};
 
 /// Most tags of a function.
-const TAGS_MAX: usize = 50;
+pub(super) const TAGS_MAX: usize = 50;
 
 impl Functions {
     pub async fn create_function(

@@ -44,6 +44,28 @@ macro_rules! on_mapping {
     };
 }
 
+/// Operations on the tags of a function or an event source mapping, which its ARN tells.
+macro_rules! on_tags {
+    ($table:ident, $functions:ident, $mappings:ident: $($operation:ident => $method:ident;)*) => {
+        $($table.add::<op::$operation, _, _>(
+            |_, input| vec![Need::new(concat!("lambda:", stringify!($operation)), &input.resource)],
+            {
+                let (functions, mappings) = ($functions.clone(), $mappings.clone());
+                move |context: RequestContext, input| {
+                    let (functions, mappings) = (functions.clone(), mappings.clone());
+                    async move {
+                        if is_mapping(&input.resource) {
+                            mappings.$method(&context, input).await
+                        } else {
+                            functions.$method(&context, input).await
+                        }
+                    }
+                }
+            },
+        );)*
+    };
+}
+
 pub(crate) fn table(services: &Services) -> Table {
     let (functions, mappings) = (&services.functions, &services.mappings);
     let mut table = Table::new(&SERVICE);
@@ -81,6 +103,11 @@ pub(crate) fn table(services: &Services) -> Table {
         GetEventSourceMapping => get_event_source_mapping;
         UpdateEventSourceMapping => update_event_source_mapping;
     }
+    on_tags! { table, functions, mappings:
+        ListTags => list_tags;
+        TagResource => tag_resource;
+        UntagResource => untag_resource;
+    }
     on_nothing! { table:
         CreateEventSourceMapping => mappings.create_event_source_mapping;
         GetAccountSettings => functions.get_account_settings;
@@ -88,6 +115,10 @@ pub(crate) fn table(services: &Services) -> Table {
         ListFunctions => functions.list_functions;
     }
     table
+}
+
+fn is_mapping(arn: &str) -> bool {
+    arn.split(':').nth(5) == Some("event-source-mapping")
 }
 
 fn function_need(context: &RequestContext, action: &str, name: &str, qualifier: Option<&String>) -> Need {

@@ -67,3 +67,36 @@ pub enum Decision {
     /// The stream's retention has passed: nothing is left to send.
     Forget,
 }
+
+impl Decision {
+    /// The setting of the mapping that says so, by AWS's name; `None` when it follows from none.
+    pub const fn setting(self) -> Option<&'static str> {
+        match self {
+            Self::Retry | Self::DiscardRetriesExhausted => Some("MaximumRetryAttempts"),
+            Self::Bisect => Some("BisectBatchOnFunctionError"),
+            Self::RetryRest => Some("ReportBatchItemFailures"),
+            Self::DiscardTooOld => Some("MaximumRecordAgeInSeconds"),
+            Self::Checkpoint | Self::RetryNotCounted | Self::DiscardTooLarge | Self::DiscardSkipped | Self::Forget => {
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decisions_name_the_setting_that_caused_them() {
+        assert_eq!(Decision::Bisect.setting(), Some("BisectBatchOnFunctionError"));
+        assert_eq!(Decision::RetryRest.setting(), Some("ReportBatchItemFailures"));
+        assert_eq!(Decision::DiscardTooOld.setting(), Some("MaximumRecordAgeInSeconds"));
+        for decision in [Decision::Retry, Decision::DiscardRetriesExhausted] {
+            assert_eq!(decision.setting(), Some("MaximumRetryAttempts"), "{decision:?}");
+        }
+        for decision in [Decision::Checkpoint, Decision::RetryNotCounted, Decision::DiscardSkipped, Decision::Forget] {
+            assert_eq!(decision.setting(), None, "{decision:?}");
+        }
+    }
+}

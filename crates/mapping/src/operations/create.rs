@@ -9,6 +9,7 @@ use super::checks::{check_access, check_destination_access, check_only_stream_se
 use super::document::document;
 use super::failure::Failure;
 use super::settings::GivenSettings;
+use super::tags::check_tags;
 use crate::mappings::{Mappings, Shared};
 use crate::names::EventSource;
 use crate::record::{FORMAT, MappingKey, MappingRecord, MappingState, Settings, StartingPosition};
@@ -39,6 +40,8 @@ async fn create(
     check_foreign_settings(&input)?;
     let starting_position = starting_position(&input, shared.clock.now())?;
     let settings = given.over(&Settings::default())?;
+    let tags = input.tags.clone().unwrap_or_default();
+    check_tags(&tags)?;
     let (function, role_arn) = find_function(shared, &context.scope, &input.function_name).await?;
     check_stream(shared, context, &role_arn, &stream_arn).await?;
     check_destination_access(shared, &role_arn, &settings).await?;
@@ -55,7 +58,7 @@ async fn create(
         last_modified_ms: shared.clock.now().millis(),
         last_processing_result: ProcessingResult::NothingYet.text().to_owned(),
         stream_incarnation: None,
-        tags: input.tags.unwrap_or_default(),
+        tags,
         paused: false,
         rewind: None,
     };

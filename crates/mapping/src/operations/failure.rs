@@ -3,7 +3,7 @@
 use millstream_wire::CommonError;
 use millstream_wire::lambda::error::{
     CreateEventSourceMappingError, DeleteEventSourceMappingError, GetEventSourceMappingError,
-    ListEventSourceMappingsError, UpdateEventSourceMappingError,
+    ListEventSourceMappingsError, ListTagsError, TagResourceError, UntagResourceError, UpdateEventSourceMappingError,
 };
 
 use crate::contract::Unavailable;
@@ -77,9 +77,12 @@ macro_rules! reading_operation {
 }
 
 changing_operation!(DeleteEventSourceMappingError, UpdateEventSourceMappingError);
-reading_operation!(GetEventSourceMappingError, ListEventSourceMappingsError);
+reading_operation!(GetEventSourceMappingError, ListEventSourceMappingsError, ListTagsError);
 
-impl From<Failure> for CreateEventSourceMappingError {
+/// Operations that are refused only because of others' changes, not of a state.
+macro_rules! conflicting_operation {
+    ($($error:ident),*) => {$(
+impl From<Failure> for $error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::InvalidParameterValue(text) => Self::InvalidParameterValue(text),
@@ -89,3 +92,7 @@ impl From<Failure> for CreateEventSourceMappingError {
         }
     }
 }
+    )*};
+}
+
+conflicting_operation!(CreateEventSourceMappingError, TagResourceError, UntagResourceError);

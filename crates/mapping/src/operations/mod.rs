@@ -11,6 +11,7 @@ mod failure;
 mod get;
 mod list;
 mod settings;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod update;

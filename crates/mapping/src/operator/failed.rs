@@ -14,11 +14,13 @@ use crate::event::{EVENT_BYTES_MAX, EventFormat, EventSize, ShardIdentity};
 use crate::machine::take_apart;
 use crate::mappings::{Mappings, Shared};
 use crate::names::{EventSource, FunctionReference};
-use crate::record::{FailedRecord, MappingKey, MappingRecord, failed_of};
+use crate::record::{FailedRecord, MappingKey, MappingRecord, failed_of, mappings_of};
 use crate::topology::ShardInfo;
 
 /// Bytes of one read while a failed batch is read again.
 const READ_BYTES: usize = 4 * 1024 * 1024;
+/// Mappings that one page of the failed batches of all of them looks at.
+const MAPPINGS_PER_PAGE: usize = 200;
 /// Records of one read.
 const READ_RECORDS: usize = 10_000;
 
@@ -39,13 +41,30 @@ pub struct FailedPage {
     pub next: Option<String>,
 }
 
+/// A part of the list of failed batches of all mappings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedPageOfAll {
+    /// Each with its mapping's UUID.
+    pub batches: Vec<(String, FailedBatchInfo)>,
+    /// Pass it as `after` for the next ones.
+    pub next: Option<String>,
+}
+
+/// One event of a failed batch that was sent again.
+#[derive(Clone, Debug)]
+pub struct RedriveReport {
+    pub report: InvokeReport,
+    /// The function succeeded with all records of it.
+    pub is_success: bool,
+}
+
 /// What sending a failed batch again gave.
 #[derive(Clone, Debug)]
 pub struct Redriven {
     /// Records that were sent; fewer than the batch had when some have left the stream.
     pub records: usize,
     /// One for each event: a batch that does not fit into one is sent in several.
-    pub reports: Vec<InvokeReport>,
+    pub reports: Vec<RedriveReport>,
     /// The batch was taken off the list: the function succeeded with all of it.
     pub is_done: bool,
 }
@@ -67,6 +86,57 @@ impl Mappings {
         let batches: Vec<FailedBatchInfo> = infos.collect();
         let next = batches.last().filter(|_| more).map(|last| last.id.clone());
         Ok(FailedPage { batches, next })
+    }
+
+    /// The failed batches of all mappings of an account and region, mapping by mapping. `after` is the `next` of an
+    /// earlier page. A page may hold fewer than `limit`, even none, and still have a `next`: at most
+    /// [`MAPPINGS_PER_PAGE`] mappings are looked at.
+    pub async fn failed_batches_of_all(
+        &self,
+        scope: &Scope,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<FailedPageOfAll, OperatorError> {
+        let invalid = || OperatorError::Invalid("The NextToken is not one that an answer gave.".to_owned());
+        let prefix = mappings_of(scope);
+        let mut batches = Vec::new();
+        // A mapping that is half listed, or one that is done with.
+        let (mut done, half) = match after.map(|after| after.split_once('/').ok_or_else(invalid)).transpose()? {
+            None => (None, None),
+            Some((uuid, "")) => (Some(uuid.to_owned()), None),
+            Some((uuid, id)) => (Some(uuid.to_owned()), Some((uuid.to_owned(), id.to_owned()))),
+        };
+        if let Some((uuid, id)) = half {
+            match self.failed_batches(scope, &uuid, Some(&id), limit).await {
+                Ok(page) => {
+                    batches.extend(page.batches.into_iter().map(|batch| (uuid.clone(), batch)));
+                    if let Some(id) = page.next {
+                        return Ok(FailedPageOfAll { batches, next: Some(format!("{uuid}/{id}")) });
+                    }
+                }
+                // It was deleted since.
+                Err(OperatorError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let last = done.as_ref().map(|uuid| format!("{prefix}{uuid}"));
+        let (mappings, more) = self.shared.records.list(&prefix, last.as_deref()).await?;
+        let more = more || mappings.len() > MAPPINGS_PER_PAGE;
+        for (key, _) in mappings.into_iter().take(MAPPINGS_PER_PAGE) {
+            if batches.len() >= limit {
+                return Ok(FailedPageOfAll { batches, next: done.map(|uuid| format!("{uuid}/")) });
+            }
+            let (records, cut) = self.shared.failed.list(&key.uuid, None, limit - batches.len()).await?;
+            let prefix = failed_of(&key.uuid);
+            let infos = records.into_iter().filter_map(|(key, batch)| info(&prefix, &key, batch));
+            batches.extend(infos.map(|info| (key.uuid.clone(), info)));
+            if let Some((_, last)) = batches.last().filter(|_| cut) {
+                let next = Some(format!("{}/{}", key.uuid, last.id));
+                return Ok(FailedPageOfAll { batches, next });
+            }
+            done = Some(key.uuid);
+        }
+        Ok(FailedPageOfAll { batches, next: done.filter(|_| more).map(|uuid| format!("{uuid}/")) })
     }
 
     /// One failed batch, and those of its records that are still in the stream.
@@ -119,7 +189,7 @@ impl Mappings {
         let region = key.scope.region.to_string();
         let format = EventFormat::new(identity, &record.event_source_arn, &region, &role);
         tracing::info!(mapping = %key.uuid, id, records = records.len(), "an operator sends a failed batch again");
-        let mut reports = Vec::new();
+        let mut sent = Vec::new();
         for event in events(&format, &records)? {
             let invocation = Invocation {
                 scope: key.scope.clone(),
@@ -128,17 +198,16 @@ impl Mappings {
                 payload: event,
                 client_context: None,
             };
-            reports.push(self.shared.invoke.invoke(invocation).await);
-        }
-        let succeeded = |report: &InvokeReport| {
+            let report = self.shared.invoke.invoke(invocation).await;
             let is_partial = record.settings.report_batch_item_failures;
-            crate::machine::is_success(&report.outcome, &records, is_partial, &format)
-        };
-        let is_done = reports.iter().all(succeeded);
+            let is_success = crate::machine::is_success(&report.outcome, &records, is_partial, &format);
+            sent.push(RedriveReport { report, is_success });
+        }
+        let is_done = sent.iter().all(|event| event.is_success);
         if is_done {
             self.shared.failed.remove(&format!("{}{}", failed_of(&key.uuid), info.id)).await?;
         }
-        Ok(Redriven { records: records.len(), reports, is_done })
+        Ok(Redriven { records: records.len(), reports: sent, is_done })
     }
 
     async fn find_failed(&self, key: &MappingKey, id: &str) -> Result<FailedBatchInfo, OperatorError> {

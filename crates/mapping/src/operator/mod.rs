@@ -2,12 +2,14 @@
 //!
 //! - [`status`]: how far each shard is, what it waits for, and what blocks it.
 //! - [`control`]: pause, resume, step, skip, rewind.
+//! - [`history`]: what happened to the last batches.
 //! - [`failed`]: the batches that were given up, and sending them again.
 //!
 //! Everything that changes something is logged.
 
 mod control;
 mod failed;
+mod history;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -20,7 +22,8 @@ use crate::record::{MappingKey, MappingRecord};
 use crate::store;
 
 pub use control::RewindTarget;
-pub use failed::{FailedBatchInfo, FailedPage, Redriven};
+pub use failed::{FailedBatchInfo, FailedPage, FailedPageOfAll, RedriveReport, Redriven};
+pub use history::{BatchPage, ListedBatch};
 pub use status::{BlockedBy, LaneReport, MappingStatus, RecordPlace, ShardPhase, ShardReport, ShardReports};
 
 /// Why an operator's request was refused. The texts say what to do next.

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod env;
 mod histogram;
+mod operator;
 mod repair;
 mod serve;
 mod streams;
@@ -32,6 +33,10 @@ pub(crate) enum Command {
     Tail(streams::tail::Arguments),
     /// Show or move the clock of a server, or wait until it has nothing to do
     Clock(clock::Arguments),
+    /// Show event source mappings: how far they are and what blocks them; pause, step, skip, rewind
+    Mappings(operator::mappings::Arguments),
+    /// Show the batches that were given up, and send them again
+    Failed(operator::failed::Arguments),
     /// Measure a server under load
     Bench(bench::Arguments),
     /// Find damaged records in a data folder, and give up what cannot be read
@@ -50,6 +55,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Put(arguments) => streams::put::run(&arguments),
         Command::Tail(arguments) => streams::tail::run(&arguments),
         Command::Clock(arguments) => clock::run(&arguments),
+        Command::Mappings(arguments) => operator::mappings::run(&arguments),
+        Command::Failed(arguments) => operator::failed::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Repair(arguments) => repair::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

@@ -16,7 +16,7 @@ mod get;
 mod load;
 mod pipeline;
 mod put;
-mod report;
+pub(crate) mod report;
 mod shards;
 mod target;
 

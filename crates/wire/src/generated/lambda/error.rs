@@ -460,6 +460,15 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum ListTagsError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum ListVersionsByFunctionError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
@@ -474,6 +483,26 @@ operation_error! {
         FunctionVersionsPerCapacityProviderLimitExceeded(String) = FUNCTION_VERSIONS_PER_CAPACITY_PROVIDER_LIMIT_EXCEEDED_EXCEPTION,
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         PreconditionFailed(String) = PRECONDITION_FAILED_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum TagResourceError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UntagResourceError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,

@@ -96,6 +96,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::LIST_FUNCTIONS_RESPONSE),
     },
     OperationShape {
+        name: "ListTags",
+        method: "GET",
+        uri: "/2017-03-31/tags/{Resource}",
+        status: 200,
+        input: &shapes::LIST_TAGS_REQUEST,
+        output: Some(&shapes::LIST_TAGS_RESPONSE),
+    },
+    OperationShape {
         name: "ListVersionsByFunction",
         method: "GET",
         uri: "/2015-03-31/functions/{FunctionName}/versions",
@@ -110,6 +118,22 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         status: 201,
         input: &shapes::PUBLISH_VERSION_REQUEST,
         output: Some(&shapes::FUNCTION_CONFIGURATION),
+    },
+    OperationShape {
+        name: "TagResource",
+        method: "POST",
+        uri: "/2017-03-31/tags/{Resource}",
+        status: 204,
+        input: &shapes::TAG_RESOURCE_REQUEST,
+        output: None,
+    },
+    OperationShape {
+        name: "UntagResource",
+        method: "DELETE",
+        uri: "/2017-03-31/tags/{Resource}",
+        status: 204,
+        input: &shapes::UNTAG_RESOURCE_REQUEST,
+        output: None,
     },
     OperationShape {
         name: "UpdateEventSourceMapping",
@@ -184,30 +208,33 @@ operation!(
     error::ListEventSourceMappingsError
 );
 operation!(10, ListFunctions, super::ListFunctionsRequest, super::ListFunctionsResponse, error::ListFunctionsError);
+operation!(11, ListTags, super::ListTagsRequest, super::ListTagsResponse, error::ListTagsError);
 operation!(
-    11,
+    12,
     ListVersionsByFunction,
     super::ListVersionsByFunctionRequest,
     super::ListVersionsByFunctionResponse,
     error::ListVersionsByFunctionError
 );
-operation!(12, PublishVersion, super::PublishVersionRequest, super::FunctionConfiguration, error::PublishVersionError);
+operation!(13, PublishVersion, super::PublishVersionRequest, super::FunctionConfiguration, error::PublishVersionError);
+operation!(14, TagResource, super::TagResourceRequest, (), error::TagResourceError);
+operation!(15, UntagResource, super::UntagResourceRequest, (), error::UntagResourceError);
 operation!(
-    13,
+    16,
     UpdateEventSourceMapping,
     super::UpdateEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::UpdateEventSourceMappingError
 );
 operation!(
-    14,
+    17,
     UpdateFunctionCode,
     super::UpdateFunctionCodeRequest,
     super::FunctionConfiguration,
     error::UpdateFunctionCodeError
 );
 operation!(
-    15,
+    18,
     UpdateFunctionConfiguration,
     super::UpdateFunctionConfigurationRequest,
     super::FunctionConfiguration,
@@ -227,8 +254,11 @@ pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<Invoke>(&super::SERVICE);
     visitor.visit::<ListEventSourceMappings>(&super::SERVICE);
     visitor.visit::<ListFunctions>(&super::SERVICE);
+    visitor.visit::<ListTags>(&super::SERVICE);
     visitor.visit::<ListVersionsByFunction>(&super::SERVICE);
     visitor.visit::<PublishVersion>(&super::SERVICE);
+    visitor.visit::<TagResource>(&super::SERVICE);
+    visitor.visit::<UntagResource>(&super::SERVICE);
     visitor.visit::<UpdateEventSourceMapping>(&super::SERVICE);
     visitor.visit::<UpdateFunctionCode>(&super::SERVICE);
     visitor.visit::<UpdateFunctionConfiguration>(&super::SERVICE);

@@ -642,6 +642,11 @@ pub(crate) static LIST_FUNCTIONS_RESPONSE: Shape = Shape::structure(
     &[Member::new("Functions", &FUNCTION_LIST), Member::new("NextMarker", &STRING)],
 );
 
+pub(crate) static LIST_TAGS_REQUEST: Shape =
+    Shape::structure("ListTagsRequest", &[Member::new("Resource", &TAGGABLE_RESOURCE).required().at(Location::Uri)]);
+
+pub(crate) static LIST_TAGS_RESPONSE: Shape = Shape::structure("ListTagsResponse", &[Member::new("Tags", &TAGS)]);
+
 pub(crate) static LIST_VERSIONS_BY_FUNCTION_REQUEST: Shape = Shape::structure(
     "ListVersionsByFunctionRequest",
     &[
@@ -920,7 +925,16 @@ pub(crate) static SYSTEM_LOG_LEVEL: Shape =
 
 pub(crate) static TAG_KEY: Shape = Shape::string("TagKey", Bounds::NONE);
 
+pub(crate) static TAG_KEY_LIST: Shape = Shape::list("TagKeyList", &TAG_KEY, Bounds::NONE);
+
+pub(crate) static TAG_RESOURCE_REQUEST: Shape = Shape::structure(
+    "TagResourceRequest",
+    &[Member::new("Resource", &TAGGABLE_RESOURCE).required().at(Location::Uri), Member::new("Tags", &TAGS).required()],
+);
+
 pub(crate) static TAG_VALUE: Shape = Shape::string("TagValue", Bounds::NONE);
+
+pub(crate) static TAGGABLE_RESOURCE: Shape = Shape::string("TaggableResource", Bounds::new(Some(1), Some(256))).matching(pattern!("arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|capacity-provider:[a-zA-Z0-9-_]+)", "arn:(aws[a-zA-Z-]*):lambda:[a-zA-Z0-9-]{1,64}:[0-9]{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|capacity-provider:[a-zA-Z0-9-_]+)"));
 
 pub(crate) static TAGS: Shape = Shape::map("Tags", &TAG_KEY, &TAG_VALUE, Bounds::NONE);
 
@@ -968,6 +982,14 @@ pub(crate) static URI: Shape = Shape::string("URI", Bounds::new(Some(1), Some(20
 
 pub(crate) static UNRESERVED_CONCURRENT_EXECUTIONS: Shape =
     Shape::integer("UnreservedConcurrentExecutions", Bounds::new(Some(0), None));
+
+pub(crate) static UNTAG_RESOURCE_REQUEST: Shape = Shape::structure(
+    "UntagResourceRequest",
+    &[
+        Member::new("Resource", &TAGGABLE_RESOURCE).required().at(Location::Uri),
+        Member::new("TagKeys", &TAG_KEY_LIST).required().at(Location::Query).named("tagKeys"),
+    ],
+);
 
 pub(crate) static UPDATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::structure(
     "UpdateEventSourceMappingRequest",

@@ -542,6 +542,20 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct ListTagsRequest {
+        resource: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListTagsResponse {
+        tags: Option<BTreeMap<String, String>>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct ListVersionsByFunctionRequest {
         function_name: String,
         marker: Option<String>,
@@ -664,6 +678,14 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct TagResourceRequest {
+        resource: String,
+        tags: BTreeMap<String, String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct TagsError {
         error_code: String,
         message: String,
@@ -687,6 +709,14 @@ structure! {
     #[derive(Default)]
     pub struct TracingConfigResponse {
         mode: Option<TracingMode>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UntagResourceRequest {
+        resource: String,
+        tag_keys: Vec<String>,
     }
 }
 

@@ -21,8 +21,96 @@ enumeration! {
 }
 
 enumeration! {
+    pub enum BatchDecision {
+        Checkpoint = "CHECKPOINT",
+        Retry = "RETRY",
+        RetryNotCounted = "RETRY_NOT_COUNTED",
+        Bisect = "BISECT",
+        RetryRest = "RETRY_REST",
+        DiscardRetriesExhausted = "DISCARD_RETRIES_EXHAUSTED",
+        DiscardTooOld = "DISCARD_TOO_OLD",
+        DiscardTooLarge = "DISCARD_TOO_LARGE",
+        DiscardSkipped = "DISCARD_SKIPPED",
+        Forget = "FORGET",
+    }
+}
+
+enumeration! {
+    pub enum BatchOutcome {
+        Succeeded = "SUCCEEDED",
+        FunctionFailed = "FUNCTION_FAILED",
+        PartlyFailed = "PARTLY_FAILED",
+        NotDelivered = "NOT_DELIVERED",
+        Expired = "EXPIRED",
+        TooLarge = "TOO_LARGE",
+        TooOld = "TOO_OLD",
+        Skipped = "SKIPPED",
+    }
+}
+
+enumeration! {
+    pub enum BlockedBy {
+        FunctionError = "FUNCTION_ERROR",
+        FunctionNotReached = "FUNCTION_NOT_REACHED",
+        Destination = "DESTINATION",
+    }
+}
+
+enumeration! {
     pub enum ClockMode {
         Real = "real",
         Virtual = "virtual",
+    }
+}
+
+enumeration! {
+    pub enum DeliveryState {
+        NoDestination = "NO_DESTINATION",
+        NotDelivered = "NOT_DELIVERED",
+        Delivered = "DELIVERED",
+        Failed = "FAILED",
+    }
+}
+
+enumeration! {
+    pub enum FailedBatchCondition {
+        RetryAttemptsExhausted = "RetryAttemptsExhausted",
+        RecordAgeExceeded = "RecordAgeExceeded",
+        TooLarge = "TooLarge",
+        Skipped = "Skipped",
+    }
+}
+
+enumeration! {
+    pub enum LaneState {
+        Idle = "IDLE",
+        Invoking = "INVOKING",
+        Settling = "SETTLING",
+        Waiting = "WAITING",
+        Discarding = "DISCARDING",
+        Deferred = "DEFERRED",
+    }
+}
+
+enumeration! {
+    pub enum RedriveOutcome {
+        Succeeded = "SUCCEEDED",
+        PartlyFailed = "PARTLY_FAILED",
+        FunctionFailed = "FUNCTION_FAILED",
+        Throttled = "THROTTLED",
+        NotPermitted = "NOT_PERMITTED",
+        FunctionNotFound = "FUNCTION_NOT_FOUND",
+        FunctionNotReady = "FUNCTION_NOT_READY",
+        ServiceError = "SERVICE_ERROR",
+    }
+}
+
+enumeration! {
+    pub enum ShardPhase {
+        WaitingForParents = "WAITING_FOR_PARENTS",
+        Stopped = "STOPPED",
+        Running = "RUNNING",
+        Suspended = "SUSPENDED",
+        Done = "DONE",
     }
 }

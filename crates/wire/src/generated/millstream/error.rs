@@ -11,6 +11,27 @@ const CLOCK_IS_REAL_EXCEPTION: ErrorShape = ErrorShape {
     message_key: MessageKey::Small,
     typed: false,
 };
+const CONFLICT_EXCEPTION: ErrorShape = ErrorShape {
+    code: "ConflictException",
+    status: 400,
+    fault: Fault::Sender,
+    message_key: MessageKey::Small,
+    typed: false,
+};
+const RESOURCE_NOT_FOUND_EXCEPTION: ErrorShape = ErrorShape {
+    code: "ResourceNotFoundException",
+    status: 400,
+    fault: Fault::Sender,
+    message_key: MessageKey::Small,
+    typed: false,
+};
+const SERVICE_UNAVAILABLE_EXCEPTION: ErrorShape = ErrorShape {
+    code: "ServiceUnavailableException",
+    status: 503,
+    fault: Fault::Receiver,
+    message_key: MessageKey::Small,
+    typed: false,
+};
 const VALIDATION_EXCEPTION: ErrorShape = ErrorShape {
     code: "ValidationException",
     status: 400,
@@ -26,6 +47,15 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum DescribeMappingError {
+        Conflict(String) = CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        ServiceUnavailable(String) = SERVICE_UNAVAILABLE_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum DrainError {
         ClockIsReal(String) = CLOCK_IS_REAL_EXCEPTION,
         Validation(String) = VALIDATION_EXCEPTION,
@@ -33,6 +63,96 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum ForgetFailedBatchError {
+        Conflict(String) = CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        ServiceUnavailable(String) = SERVICE_UNAVAILABLE_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum GetClockError {
+    }
+}
+
+operation_error! {
+    pub enum GetFailedBatchError {
+        Conflict(String) = CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        ServiceUnavailable(String) = SERVICE_UNAVAILABLE_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum ListBatchesError {
+        Conflict(String) = CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        ServiceUnavailable(String) = SERVICE_UNAVAILABLE_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum ListFailedBatchesError {
+        Conflict(String) = CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        ServiceUnavailable(String) = SERVICE_UNAVAILABLE_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum PauseMappingError {
+        Conflict(String) = CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        ServiceUnavailable(String) = SERVICE_UNAVAILABLE_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum RedriveFailedBatchError {
+        Conflict(String) = CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        ServiceUnavailable(String) = SERVICE_UNAVAILABLE_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum ResumeMappingError {
+        Conflict(String) = CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        ServiceUnavailable(String) = SERVICE_UNAVAILABLE_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum RewindMappingError {
+        Conflict(String) = CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        ServiceUnavailable(String) = SERVICE_UNAVAILABLE_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum SkipBatchesError {
+        Conflict(String) = CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        ServiceUnavailable(String) = SERVICE_UNAVAILABLE_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum StepMappingError {
+        Conflict(String) = CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        ServiceUnavailable(String) = SERVICE_UNAVAILABLE_EXCEPTION,
+        Validation(String) = VALIDATION_EXCEPTION,
     }
 }

@@ -16,12 +16,28 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::ADVANCE_CLOCK_OUTPUT),
     },
     OperationShape {
+        name: "DescribeMapping",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::DESCRIBE_MAPPING_INPUT,
+        output: Some(&shapes::DESCRIBE_MAPPING_OUTPUT),
+    },
+    OperationShape {
         name: "Drain",
         method: "POST",
         uri: "/",
         status: 200,
         input: &shapes::DRAIN_INPUT,
         output: Some(&shapes::DRAIN_OUTPUT),
+    },
+    OperationShape {
+        name: "ForgetFailedBatch",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::FORGET_FAILED_BATCH_INPUT,
+        output: Some(&shapes::FORGET_FAILED_BATCH_OUTPUT),
     },
     OperationShape {
         name: "GetClock",
@@ -31,15 +47,127 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         input: &shapes::GET_CLOCK_INPUT,
         output: Some(&shapes::GET_CLOCK_OUTPUT),
     },
+    OperationShape {
+        name: "GetFailedBatch",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::GET_FAILED_BATCH_INPUT,
+        output: Some(&shapes::GET_FAILED_BATCH_OUTPUT),
+    },
+    OperationShape {
+        name: "ListBatches",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::LIST_BATCHES_INPUT,
+        output: Some(&shapes::LIST_BATCHES_OUTPUT),
+    },
+    OperationShape {
+        name: "ListFailedBatches",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::LIST_FAILED_BATCHES_INPUT,
+        output: Some(&shapes::LIST_FAILED_BATCHES_OUTPUT),
+    },
+    OperationShape {
+        name: "PauseMapping",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::PAUSE_MAPPING_INPUT,
+        output: Some(&shapes::PAUSE_MAPPING_OUTPUT),
+    },
+    OperationShape {
+        name: "RedriveFailedBatch",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::REDRIVE_FAILED_BATCH_INPUT,
+        output: Some(&shapes::REDRIVE_FAILED_BATCH_OUTPUT),
+    },
+    OperationShape {
+        name: "ResumeMapping",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::RESUME_MAPPING_INPUT,
+        output: Some(&shapes::RESUME_MAPPING_OUTPUT),
+    },
+    OperationShape {
+        name: "RewindMapping",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::REWIND_MAPPING_INPUT,
+        output: Some(&shapes::REWIND_MAPPING_OUTPUT),
+    },
+    OperationShape {
+        name: "SkipBatches",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::SKIP_BATCHES_INPUT,
+        output: Some(&shapes::SKIP_BATCHES_OUTPUT),
+    },
+    OperationShape {
+        name: "StepMapping",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::STEP_MAPPING_INPUT,
+        output: Some(&shapes::STEP_MAPPING_OUTPUT),
+    },
 ];
 
 operation!(0, AdvanceClock, super::AdvanceClockInput, super::AdvanceClockOutput, error::AdvanceClockError);
-operation!(1, Drain, super::DrainInput, super::DrainOutput, error::DrainError);
-operation!(2, GetClock, super::GetClockInput, super::GetClockOutput, error::GetClockError);
+operation!(1, DescribeMapping, super::DescribeMappingInput, super::DescribeMappingOutput, error::DescribeMappingError);
+operation!(2, Drain, super::DrainInput, super::DrainOutput, error::DrainError);
+operation!(
+    3,
+    ForgetFailedBatch,
+    super::ForgetFailedBatchInput,
+    super::ForgetFailedBatchOutput,
+    error::ForgetFailedBatchError
+);
+operation!(4, GetClock, super::GetClockInput, super::GetClockOutput, error::GetClockError);
+operation!(5, GetFailedBatch, super::GetFailedBatchInput, super::GetFailedBatchOutput, error::GetFailedBatchError);
+operation!(6, ListBatches, super::ListBatchesInput, super::ListBatchesOutput, error::ListBatchesError);
+operation!(
+    7,
+    ListFailedBatches,
+    super::ListFailedBatchesInput,
+    super::ListFailedBatchesOutput,
+    error::ListFailedBatchesError
+);
+operation!(8, PauseMapping, super::PauseMappingInput, super::PauseMappingOutput, error::PauseMappingError);
+operation!(
+    9,
+    RedriveFailedBatch,
+    super::RedriveFailedBatchInput,
+    super::RedriveFailedBatchOutput,
+    error::RedriveFailedBatchError
+);
+operation!(10, ResumeMapping, super::ResumeMappingInput, super::ResumeMappingOutput, error::ResumeMappingError);
+operation!(11, RewindMapping, super::RewindMappingInput, super::RewindMappingOutput, error::RewindMappingError);
+operation!(12, SkipBatches, super::SkipBatchesInput, super::SkipBatchesOutput, error::SkipBatchesError);
+operation!(13, StepMapping, super::StepMappingInput, super::StepMappingOutput, error::StepMappingError);
 
 #[cfg(test)]
 pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<AdvanceClock>(&super::SERVICE);
+    visitor.visit::<DescribeMapping>(&super::SERVICE);
     visitor.visit::<Drain>(&super::SERVICE);
+    visitor.visit::<ForgetFailedBatch>(&super::SERVICE);
     visitor.visit::<GetClock>(&super::SERVICE);
+    visitor.visit::<GetFailedBatch>(&super::SERVICE);
+    visitor.visit::<ListBatches>(&super::SERVICE);
+    visitor.visit::<ListFailedBatches>(&super::SERVICE);
+    visitor.visit::<PauseMapping>(&super::SERVICE);
+    visitor.visit::<RedriveFailedBatch>(&super::SERVICE);
+    visitor.visit::<ResumeMapping>(&super::SERVICE);
+    visitor.visit::<RewindMapping>(&super::SERVICE);
+    visitor.visit::<SkipBatches>(&super::SERVICE);
+    visitor.visit::<StepMapping>(&super::SERVICE);
 }

@@ -55,11 +55,89 @@ pub(crate) static ADVANCE_MILLISECONDS: Shape =
 
 pub(crate) static ADVANCE_SECONDS: Shape = Shape::integer("AdvanceSeconds", Bounds::new(Some(0), Some(31_622_400)));
 
+pub(crate) static BATCH: Shape = Shape::structure(
+    "Batch",
+    &[
+        Member::new("Attempt", &NUMBER).required(),
+        Member::new("Decision", &BATCH_DECISION).required(),
+        Member::new("DurationMilliseconds", &POSITION).required(),
+        Member::new("EndTime", &TIMESTAMP).required(),
+        Member::new("EventBytes", &POSITION).required(),
+        Member::new("FirstPosition", &POSITION).required(),
+        Member::new("FirstSequenceNumber", &RECORD_SEQUENCE_NUMBER),
+        Member::new("Lane", &NUMBER).required(),
+        Member::new("LastPosition", &POSITION).required(),
+        Member::new("LastSequenceNumber", &RECORD_SEQUENCE_NUMBER),
+        Member::new("Outcome", &BATCH_OUTCOME).required(),
+        Member::new("RecordCount", &NUMBER).required(),
+        Member::new("RequestId", &INVOCATION_REQUEST_ID),
+        Member::new("Setting", &SETTING_NAME),
+        Member::new("ShardId", &MAPPING_SHARD_ID).required(),
+        Member::new("StartTime", &TIMESTAMP).required(),
+    ],
+);
+
+pub(crate) static BATCH_DECISION: Shape = Shape::string("BatchDecision", Bounds::NONE).one_of(&[
+    "CHECKPOINT",
+    "RETRY",
+    "RETRY_NOT_COUNTED",
+    "BISECT",
+    "RETRY_REST",
+    "DISCARD_RETRIES_EXHAUSTED",
+    "DISCARD_TOO_OLD",
+    "DISCARD_TOO_LARGE",
+    "DISCARD_SKIPPED",
+    "FORGET",
+]);
+
+pub(crate) static BATCH_LIST: Shape = Shape::list("BatchList", &BATCH, Bounds::NONE);
+
+pub(crate) static BATCH_OUTCOME: Shape = Shape::string("BatchOutcome", Bounds::NONE).one_of(&[
+    "SUCCEEDED",
+    "FUNCTION_FAILED",
+    "PARTLY_FAILED",
+    "NOT_DELIVERED",
+    "EXPIRED",
+    "TOO_LARGE",
+    "TOO_OLD",
+    "SKIPPED",
+]);
+
+pub(crate) static BLOCKED_BY: Shape =
+    Shape::string("BlockedBy", Bounds::NONE).one_of(&["FUNCTION_ERROR", "FUNCTION_NOT_REACHED", "DESTINATION"]);
+
 pub(crate) static BOOLEAN: Shape = Shape::boolean("Boolean");
 
 pub(crate) static CLOCK_MODE: Shape = Shape::string("ClockMode", Bounds::NONE).one_of(&["real", "virtual"]);
 
 pub(crate) static COUNT: Shape = Shape::long("Count", Bounds::NONE);
+
+pub(crate) static DELIVERY_STATE: Shape =
+    Shape::string("DeliveryState", Bounds::NONE).one_of(&["NO_DESTINATION", "NOT_DELIVERED", "DELIVERED", "FAILED"]);
+
+pub(crate) static DESCRIBE_MAPPING_INPUT: Shape = Shape::structure(
+    "DescribeMappingInput",
+    &[
+        Member::new("MaxResults", &PAGE_SIZE),
+        Member::new("NextToken", &PAGE_TOKEN),
+        Member::new("UUID", &MAPPING_UUID).required(),
+    ],
+);
+
+pub(crate) static DESCRIBE_MAPPING_OUTPUT: Shape = Shape::structure(
+    "DescribeMappingOutput",
+    &[
+        Member::new("EventSourceArn", &MAPPING_ARN).required(),
+        Member::new("FunctionArn", &MAPPING_FUNCTION_ARN).required(),
+        Member::new("LastProcessingResult", &PROCESSING_RESULT).required(),
+        Member::new("NextToken", &PAGE_TOKEN),
+        Member::new("Paused", &BOOLEAN).required(),
+        Member::new("Rewinding", &BOOLEAN).required(),
+        Member::new("Shards", &SHARD_LIST).required(),
+        Member::new("State", &MAPPING_STATE).required(),
+        Member::new("UUID", &MAPPING_UUID).required(),
+    ],
+);
 
 pub(crate) static DRAIN_INPUT: Shape = Shape::structure(
     "DrainInput",
@@ -80,6 +158,60 @@ pub(crate) static DRAIN_OUTPUT: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static FAILED_BATCH: Shape = Shape::structure(
+    "FailedBatch",
+    &[
+        Member::new("ApproximateArrivalOfFirstRecord", &TIMESTAMP).required(),
+        Member::new("ApproximateArrivalOfLastRecord", &TIMESTAMP).required(),
+        Member::new("ApproximateInvokeCount", &NUMBER).required(),
+        Member::new("Condition", &FAILED_BATCH_CONDITION).required(),
+        Member::new("Delivery", &DELIVERY_STATE).required(),
+        Member::new("DeliveryError", &TEXT),
+        Member::new("EndSequenceNumber", &RECORD_SEQUENCE_NUMBER).required(),
+        Member::new("ExecutedVersion", &FUNCTION_VERSION),
+        Member::new("FailedBatchId", &FAILED_BATCH_ID).required(),
+        Member::new("FailedTime", &TIMESTAMP).required(),
+        Member::new("FunctionError", &BOOLEAN).required(),
+        Member::new("RecordCount", &NUMBER).required(),
+        Member::new("RequestId", &INVOCATION_REQUEST_ID).required(),
+        Member::new("ShardId", &MAPPING_SHARD_ID).required(),
+        Member::new("StartSequenceNumber", &RECORD_SEQUENCE_NUMBER).required(),
+        Member::new("UUID", &MAPPING_UUID).required(),
+    ],
+);
+
+pub(crate) static FAILED_BATCH_CONDITION: Shape = Shape::string("FailedBatchCondition", Bounds::NONE).one_of(&[
+    "RetryAttemptsExhausted",
+    "RecordAgeExceeded",
+    "TooLarge",
+    "Skipped",
+]);
+
+pub(crate) static FAILED_BATCH_ID: Shape = Shape::string("FailedBatchId", Bounds::new(Some(1), Some(256)));
+
+pub(crate) static FAILED_BATCH_LIST: Shape = Shape::list("FailedBatchList", &FAILED_BATCH, Bounds::NONE);
+
+pub(crate) static FAILED_RECORD: Shape = Shape::structure(
+    "FailedRecord",
+    &[
+        Member::new("ApproximateArrivalTimestamp", &TIMESTAMP).required(),
+        Member::new("Data", &RECORD_DATA).required(),
+        Member::new("PartitionKey", &RECORD_PARTITION_KEY).required(),
+        Member::new("SequenceNumber", &RECORD_SEQUENCE_NUMBER).required(),
+    ],
+);
+
+pub(crate) static FAILED_RECORD_LIST: Shape = Shape::list("FailedRecordList", &FAILED_RECORD, Bounds::NONE);
+
+pub(crate) static FORGET_FAILED_BATCH_INPUT: Shape = Shape::structure(
+    "ForgetFailedBatchInput",
+    &[Member::new("FailedBatchId", &FAILED_BATCH_ID).required(), Member::new("UUID", &MAPPING_UUID).required()],
+);
+
+pub(crate) static FORGET_FAILED_BATCH_OUTPUT: Shape = Shape::structure("ForgetFailedBatchOutput", &[]);
+
+pub(crate) static FUNCTION_VERSION: Shape = Shape::string("FunctionVersion", Bounds::NONE);
+
 pub(crate) static GET_CLOCK_INPUT: Shape = Shape::structure("GetClockInput", &[]);
 
 pub(crate) static GET_CLOCK_OUTPUT: Shape = Shape::structure(
@@ -90,6 +222,232 @@ pub(crate) static GET_CLOCK_OUTPUT: Shape = Shape::structure(
         Member::new("Now", &TIMESTAMP).required(),
     ],
 );
+
+pub(crate) static GET_FAILED_BATCH_INPUT: Shape = Shape::structure(
+    "GetFailedBatchInput",
+    &[
+        Member::new("FailedBatchId", &FAILED_BATCH_ID).required(),
+        Member::new("IncludeRecords", &BOOLEAN),
+        Member::new("UUID", &MAPPING_UUID).required(),
+    ],
+);
+
+pub(crate) static GET_FAILED_BATCH_OUTPUT: Shape = Shape::structure(
+    "GetFailedBatchOutput",
+    &[
+        Member::new("AvailableRecordCount", &NUMBER).required(),
+        Member::new("FailedBatch", &FAILED_BATCH).required(),
+        Member::new("Records", &FAILED_RECORD_LIST),
+    ],
+);
+
+pub(crate) static INVOCATION_REQUEST_ID: Shape = Shape::string("InvocationRequestId", Bounds::NONE);
+
+pub(crate) static LANE: Shape = Shape::structure(
+    "Lane",
+    &[
+        Member::new("BlockedBy", &BLOCKED_BY),
+        Member::new("Failures", &NUMBER).required(),
+        Member::new("FirstSequenceNumber", &RECORD_SEQUENCE_NUMBER),
+        Member::new("Lane", &NUMBER).required(),
+        Member::new("LastSequenceNumber", &RECORD_SEQUENCE_NUMBER),
+        Member::new("NextRetryTime", &TIMESTAMP),
+        Member::new("RecordCount", &NUMBER).required(),
+        Member::new("State", &LANE_STATE).required(),
+        Member::new("WaitingRecords", &NUMBER).required(),
+    ],
+);
+
+pub(crate) static LANE_LIST: Shape = Shape::list("LaneList", &LANE, Bounds::NONE);
+
+pub(crate) static LANE_STATE: Shape = Shape::string("LaneState", Bounds::NONE).one_of(&[
+    "IDLE",
+    "INVOKING",
+    "SETTLING",
+    "WAITING",
+    "DISCARDING",
+    "DEFERRED",
+]);
+
+pub(crate) static LIST_BATCHES_INPUT: Shape = Shape::structure(
+    "ListBatchesInput",
+    &[
+        Member::new("MaxResults", &PAGE_SIZE),
+        Member::new("NextToken", &PAGE_TOKEN),
+        Member::new("ShardId", &MAPPING_SHARD_ID),
+        Member::new("UUID", &MAPPING_UUID).required(),
+    ],
+);
+
+pub(crate) static LIST_BATCHES_OUTPUT: Shape = Shape::structure(
+    "ListBatchesOutput",
+    &[Member::new("Batches", &BATCH_LIST).required(), Member::new("NextToken", &PAGE_TOKEN)],
+);
+
+pub(crate) static LIST_FAILED_BATCHES_INPUT: Shape = Shape::structure(
+    "ListFailedBatchesInput",
+    &[Member::new("MaxResults", &PAGE_SIZE), Member::new("NextToken", &PAGE_TOKEN), Member::new("UUID", &MAPPING_UUID)],
+);
+
+pub(crate) static LIST_FAILED_BATCHES_OUTPUT: Shape = Shape::structure(
+    "ListFailedBatchesOutput",
+    &[Member::new("FailedBatches", &FAILED_BATCH_LIST).required(), Member::new("NextToken", &PAGE_TOKEN)],
+);
+
+pub(crate) static MAPPING_ARN: Shape = Shape::string("MappingArn", Bounds::NONE);
+
+pub(crate) static MAPPING_FUNCTION_ARN: Shape = Shape::string("MappingFunctionArn", Bounds::NONE);
+
+pub(crate) static MAPPING_SHARD_ID: Shape = Shape::string("MappingShardId", Bounds::new(Some(1), Some(128)));
+
+pub(crate) static MAPPING_SHARD_ID_LIST: Shape =
+    Shape::list("MappingShardIdList", &MAPPING_SHARD_ID, Bounds::new(Some(1), Some(1_000)));
+
+pub(crate) static MAPPING_STATE: Shape = Shape::string("MappingState", Bounds::NONE);
+
+pub(crate) static MAPPING_UUID: Shape = Shape::string("MappingUUID", Bounds::new(Some(1), Some(36)));
+
+pub(crate) static NUMBER: Shape = Shape::integer("Number", Bounds::NONE);
+
+pub(crate) static PAGE_SIZE: Shape = Shape::integer("PageSize", Bounds::new(Some(1), Some(1_000)));
+
+pub(crate) static PAGE_TOKEN: Shape = Shape::string("PageToken", Bounds::new(Some(1), Some(1_024)));
+
+pub(crate) static PAUSE_MAPPING_INPUT: Shape =
+    Shape::structure("PauseMappingInput", &[Member::new("UUID", &MAPPING_UUID).required()]);
+
+pub(crate) static PAUSE_MAPPING_OUTPUT: Shape = Shape::structure(
+    "PauseMappingOutput",
+    &[Member::new("Paused", &BOOLEAN).required(), Member::new("UUID", &MAPPING_UUID).required()],
+);
+
+pub(crate) static POSITION: Shape = Shape::long("Position", Bounds::NONE);
+
+pub(crate) static PROCESSING_RESULT: Shape = Shape::string("ProcessingResult", Bounds::NONE);
+
+pub(crate) static RECORD_DATA: Shape = Shape::blob("RecordData", Bounds::NONE);
+
+pub(crate) static RECORD_PARTITION_KEY: Shape = Shape::string("RecordPartitionKey", Bounds::NONE);
+
+pub(crate) static RECORD_SEQUENCE_NUMBER: Shape =
+    Shape::string("RecordSequenceNumber", Bounds::new(Some(1), Some(128)));
+
+pub(crate) static REDRIVE_FAILED_BATCH_INPUT: Shape = Shape::structure(
+    "RedriveFailedBatchInput",
+    &[Member::new("FailedBatchId", &FAILED_BATCH_ID).required(), Member::new("UUID", &MAPPING_UUID).required()],
+);
+
+pub(crate) static REDRIVE_FAILED_BATCH_OUTPUT: Shape = Shape::structure(
+    "RedriveFailedBatchOutput",
+    &[
+        Member::new("Done", &BOOLEAN).required(),
+        Member::new("Events", &REDRIVEN_EVENT_LIST).required(),
+        Member::new("RecordCount", &NUMBER).required(),
+    ],
+);
+
+pub(crate) static REDRIVE_OUTCOME: Shape = Shape::string("RedriveOutcome", Bounds::NONE).one_of(&[
+    "SUCCEEDED",
+    "PARTLY_FAILED",
+    "FUNCTION_FAILED",
+    "THROTTLED",
+    "NOT_PERMITTED",
+    "FUNCTION_NOT_FOUND",
+    "FUNCTION_NOT_READY",
+    "SERVICE_ERROR",
+]);
+
+pub(crate) static REDRIVEN_EVENT: Shape = Shape::structure(
+    "RedrivenEvent",
+    &[
+        Member::new("Error", &TEXT),
+        Member::new("ExecutedVersion", &FUNCTION_VERSION),
+        Member::new("Outcome", &REDRIVE_OUTCOME).required(),
+        Member::new("RequestId", &INVOCATION_REQUEST_ID).required(),
+    ],
+);
+
+pub(crate) static REDRIVEN_EVENT_LIST: Shape = Shape::list("RedrivenEventList", &REDRIVEN_EVENT, Bounds::NONE);
+
+pub(crate) static RESUME_MAPPING_INPUT: Shape =
+    Shape::structure("ResumeMappingInput", &[Member::new("UUID", &MAPPING_UUID).required()]);
+
+pub(crate) static RESUME_MAPPING_OUTPUT: Shape = Shape::structure(
+    "ResumeMappingOutput",
+    &[Member::new("Paused", &BOOLEAN).required(), Member::new("UUID", &MAPPING_UUID).required()],
+);
+
+pub(crate) static REWIND_MAPPING_INPUT: Shape = Shape::structure(
+    "RewindMappingInput",
+    &[
+        Member::new("Latest", &BOOLEAN),
+        Member::new("SequenceNumber", &RECORD_SEQUENCE_NUMBER),
+        Member::new("ShardIds", &MAPPING_SHARD_ID_LIST),
+        Member::new("Timestamp", &TIMESTAMP),
+        Member::new("TrimHorizon", &BOOLEAN),
+        Member::new("UUID", &MAPPING_UUID).required(),
+    ],
+);
+
+pub(crate) static REWIND_MAPPING_OUTPUT: Shape = Shape::structure(
+    "RewindMappingOutput",
+    &[Member::new("Rewinding", &BOOLEAN).required(), Member::new("UUID", &MAPPING_UUID).required()],
+);
+
+pub(crate) static SETTING_NAME: Shape = Shape::string("SettingName", Bounds::NONE);
+
+pub(crate) static SHARD: Shape = Shape::structure(
+    "Shard",
+    &[
+        Member::new("ApproximateArrivalTimestamp", &TIMESTAMP),
+        Member::new("LagMilliseconds", &POSITION).required(),
+        Member::new("LagRecords", &POSITION).required(),
+        Member::new("Lanes", &LANE_LIST).required(),
+        Member::new("LastBatch", &BATCH),
+        Member::new("Phase", &SHARD_PHASE).required(),
+        Member::new("SequenceNumber", &RECORD_SEQUENCE_NUMBER),
+        Member::new("ShardId", &MAPPING_SHARD_ID).required(),
+    ],
+);
+
+pub(crate) static SHARD_LIST: Shape = Shape::list("ShardList", &SHARD, Bounds::NONE);
+
+pub(crate) static SHARD_PHASE: Shape = Shape::string("ShardPhase", Bounds::NONE).one_of(&[
+    "WAITING_FOR_PARENTS",
+    "STOPPED",
+    "RUNNING",
+    "SUSPENDED",
+    "DONE",
+]);
+
+pub(crate) static SKIP_BATCHES_INPUT: Shape = Shape::structure(
+    "SkipBatchesInput",
+    &[Member::new("ShardId", &MAPPING_SHARD_ID), Member::new("UUID", &MAPPING_UUID).required()],
+);
+
+pub(crate) static SKIP_BATCHES_OUTPUT: Shape =
+    Shape::structure("SkipBatchesOutput", &[Member::new("Batches", &SKIPPED_BATCH_LIST).required()]);
+
+pub(crate) static SKIPPED_BATCH: Shape = Shape::structure(
+    "SkippedBatch",
+    &[
+        Member::new("FirstSequenceNumber", &RECORD_SEQUENCE_NUMBER).required(),
+        Member::new("LastSequenceNumber", &RECORD_SEQUENCE_NUMBER).required(),
+        Member::new("ShardId", &MAPPING_SHARD_ID).required(),
+    ],
+);
+
+pub(crate) static SKIPPED_BATCH_LIST: Shape = Shape::list("SkippedBatchList", &SKIPPED_BATCH, Bounds::NONE);
+
+pub(crate) static STEP_MAPPING_INPUT: Shape = Shape::structure(
+    "StepMappingInput",
+    &[Member::new("ShardId", &MAPPING_SHARD_ID), Member::new("UUID", &MAPPING_UUID).required()],
+);
+
+pub(crate) static STEP_MAPPING_OUTPUT: Shape =
+    Shape::structure("StepMappingOutput", &[Member::new("ShardCount", &NUMBER).required()]);
+
+pub(crate) static TEXT: Shape = Shape::string("Text", Bounds::NONE);
 
 pub(crate) static TIMEOUT_SECONDS: Shape = Shape::integer("TimeoutSeconds", Bounds::new(Some(1), Some(900)));
 

@@ -1,8 +1,4 @@
-//! Millstream's own operations: what AWS has no call for.
-//!
-//! Their permissions are about resources in the caller's account and Region, such as
-//! `arn:aws:millstream:us-east-1:123456789012:clock`, so that policies can name them like any other. A server has one clock:
-//! whoever may move it in one account moves it for all.
+//! The clock of a server.
 
 use std::time::Duration;
 
@@ -13,11 +9,10 @@ use millstream_iam::RequestContext;
 use millstream_wire::millstream::error::{AdvanceClockError, DrainError, GetClockError};
 use millstream_wire::millstream::{
     Activity, ActivityState, ActivityType, AdvanceClockInput, AdvanceClockOutput, ClockMode, DrainInput, DrainOutput,
-    GetClockOutput, SERVICE, op,
+    GetClockOutput, op,
 };
 
 use crate::operation::{Need, Table};
-use crate::services::Services;
 
 /// How long a call may take when it does not say.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
@@ -31,9 +26,7 @@ const ACTIVITIES_MAX: usize = 100;
 const CLOCK_IS_REAL: &str =
     "The server's clock is the real one, which cannot be moved. Start the server with --clock virtual --ephemeral.";
 
-pub(crate) fn table(services: &Services) -> Table {
-    let clock = &services.clock;
-    let mut table = Table::new(&SERVICE);
+pub(super) fn add(table: &mut Table, clock: &ClockControl) {
     table.add::<op::GetClock, _, _>(|context, _| vec![on_clock(context, "GetClock")], {
         let clock = clock.clone();
         move |_, _| std::future::ready(Ok::<_, GetClockError>(get(&clock)))
@@ -52,7 +45,6 @@ pub(crate) fn table(services: &Services) -> Table {
             async move { drain(&clock, &input).await }
         }
     });
-    table
 }
 
 fn on_clock(context: &RequestContext, operation: &str) -> Need {
