@@ -29,9 +29,23 @@ def collector(poison=None):
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
+    with listening(Handler) as url:
+        yield url, reports
+
+
+@contextlib.contextmanager
+def listening(handler):
+    """Serves `handler` on a free port and gives its URL."""
+    with Listener(("127.0.0.1", 0), handler) as listener:
         threading.Thread(target=listener.serve_forever, daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{listener.server_port}/", reports
+            yield f"http://127.0.0.1:{listener.server_port}/"
         finally:
             listener.shutdown()
+
+
+class Listener(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def handle_error(self, *_):
+        """A function whose server was killed does not wait for its answer."""

@@ -35,6 +35,7 @@ pub(crate) fn environment(root: &Path) -> Vec<(&'static str, PathBuf)> {
         ("MILLSTREAM_TEST_RUST_CLIENT", rust_target(root).join("debug/rust-client")),
         ("MILLSTREAM_TEST_RUST_FAN_OUT", rust_target(root).join("debug/rust-fan-out")),
         ("MILLSTREAM_TEST_RUST_BOOTSTRAP", rust_target(root).join("debug/rust-bootstrap")),
+        ("MILLSTREAM_TEST_RUST_RELAY", rust_target(root).join("debug/rust-relay")),
         ("MILLSTREAM_TEST_AWSLAMBDARIC_PYTHON", venv(root).join("bin/python")),
         ("MILLSTREAM_TEST_OPERATIONS_SEEN", compatibility::notes_folder(root)),
     ]

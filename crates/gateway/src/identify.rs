@@ -160,7 +160,7 @@ mod tests {
             ("sts", Target::Sts),
             ("monitoring", Target::Monitoring),
             ("lambda", Target::Lambda),
-            ("sqs", Target::Kinesis),
+            ("dynamodb", Target::Kinesis),
             ("lambda", Target::Lambda),
             ("sqs", Target::Sqs),
             ("sns", Target::Sns),

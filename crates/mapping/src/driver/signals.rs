@@ -30,8 +30,31 @@ impl Flags {
 pub(super) struct Signals {
     flags: AtomicU8,
     notify: Notify,
-    result: Mutex<ProcessingResult>,
+    results: Mutex<Results>,
     interests: Mutex<Interests>,
+}
+
+/// What happened last, and what is in the way of everything.
+#[derive(Debug)]
+struct Results {
+    last: ProcessingResult,
+    suspension: Option<ProcessingResult>,
+}
+
+impl Results {
+    fn shown(&self) -> ProcessingResult {
+        self.suspension.unwrap_or(self.last)
+    }
+}
+
+impl From<ProcessingResult> for Results {
+    fn from(kept: ProcessingResult) -> Self {
+        if kept.is_suspension() {
+            Self { last: ProcessingResult::NothingYet, suspension: Some(kept) }
+        } else {
+            Self { last: kept, suspension: None }
+        }
+    }
 }
 
 /// What a mapping depends on.
@@ -46,7 +69,7 @@ impl Signals {
         Self {
             flags: AtomicU8::new(Flags::EVERYTHING.0),
             notify: Notify::new(),
-            result: Mutex::new(result),
+            results: Mutex::new(Results::from(result)),
             interests: Mutex::new(interests),
         }
     }
@@ -74,15 +97,25 @@ impl Signals {
 
     /// Notes what happened last; wakes the coordinator only when that is news.
     pub(super) fn set_result(&self, result: ProcessingResult) {
-        let mut last = self.result.lock().expect("no code panics while holding this lock");
-        if *last != result {
-            *last = result;
+        self.change(|results| results.last = result);
+    }
+
+    /// Notes what suspends the mapping as a whole. It is shown until it is over, whatever ends meanwhile.
+    pub(super) fn set_suspension(&self, problem: Option<ProcessingResult>) {
+        self.change(|results| results.suspension = problem);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Results)) {
+        let mut results = self.results.lock().expect("no code panics while holding this lock");
+        let before = results.shown();
+        change(&mut results);
+        if results.shown() != before {
             self.raise(Flags::RESULT);
         }
     }
 
     pub(super) fn result(&self) -> ProcessingResult {
-        *self.result.lock().expect("no code panics while holding this lock")
+        self.results.lock().expect("no code panics while holding this lock").shown()
     }
 
     pub(super) fn set_interests(&self, interests: Interests) {
@@ -91,5 +124,22 @@ impl Signals {
 
     pub(super) fn is_interested(&self, check: impl FnOnce(&Interests) -> bool) -> bool {
         check(&self.interests.lock().expect("no code panics while holding this lock"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::context;
+
+    #[test]
+    fn a_suspension_is_shown_whatever_ends_meanwhile() {
+        let interests = Interests { scope: context().scope, function_name: "f".to_owned() };
+        let signals = Signals::new(interests, ProcessingResult::Ok);
+        signals.set_suspension(Some(ProcessingResult::NoAccess));
+        signals.set_result(ProcessingResult::FunctionFailed);
+        assert_eq!(signals.result(), ProcessingResult::NoAccess);
+        signals.set_suspension(None);
+        assert_eq!(signals.result(), ProcessingResult::FunctionFailed);
     }
 }

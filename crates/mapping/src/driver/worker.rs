@@ -180,7 +180,7 @@ impl Worker {
     /// What the worker waits for, as others see it.
     fn standing(&self) -> Standing {
         if !self.running.is_empty() {
-            return Standing::Busy("reading, invoking, or keeping what happened");
+            return Standing::Busy(self.machine.busy_with());
         }
         match self.machine.deadline() {
             Some(until) => Standing::Waiting { until, why: self.machine.deadline_reason() },

@@ -194,6 +194,18 @@ impl ShardMachine {
         }
     }
 
+    /// What is being carried out for it, if anything is.
+    pub fn busy_with(&self) -> &'static str {
+        let is_any = |state| self.lanes.iter().any(|lane| lane.state() == state);
+        if is_any(table::LaneState::Invoking) {
+            "invoking"
+        } else if is_any(table::LaneState::Discarding) {
+            "bringing a failed batch to its destination"
+        } else {
+            "reading, or keeping what happened"
+        }
+    }
+
     /// Whether the machine has read everything and waits for the shard's tail to move.
     pub fn wants_tail(&self) -> bool {
         self.may_read() && self.reader.is_caught_up() && self.shard_room().is_some()

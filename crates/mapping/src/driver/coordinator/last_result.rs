@@ -7,22 +7,16 @@ use crate::store;
 
 impl Coordinator {
     pub(super) fn block(&mut self, problem: ProcessingResult) {
-        let last = self.signals.result();
-        if !last.is_suspension() {
-            self.result_before = last;
-        }
-        if last != problem {
+        if self.signals.result() != problem {
             tracing::warn!(mapping = %self.uuid, problem = problem.text(), "a mapping is suspended");
         }
-        self.signals.set_result(problem);
+        self.signals.set_suspension(Some(problem));
     }
 
     pub(super) fn unblock(&mut self) {
         if self.signals.result().is_suspension() {
             tracing::info!(mapping = %self.uuid, "a suspended mapping goes on");
-            let before =
-                if self.result_before.is_suspension() { ProcessingResult::NothingYet } else { self.result_before };
-            self.signals.set_result(before);
+            self.signals.set_suspension(None);
         }
     }
 

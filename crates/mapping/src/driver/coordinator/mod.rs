@@ -55,8 +55,6 @@ pub(super) struct Coordinator {
     workers: HashMap<ShardId, JoinHandle<()>>,
     /// What the workers were started with.
     work: Option<Work>,
-    /// The result to show once a problem that suspended the mapping is over.
-    result_before: ProcessingResult,
     retry: Timer,
     result_write: Timer,
     /// At work from the start on, so that the service can rest once the coordinator is made.
@@ -97,7 +95,6 @@ enum Error {
 impl Coordinator {
     pub(super) fn new(shared: Arc<Shared>, key: MappingKey, stream: Arn, signals: Arc<Signals>) -> Self {
         let uuid = Arc::from(key.uuid.as_str());
-        let result_before = signals.result();
         // Before the first look, so that no change is missed.
         let changes = shared.source.watch(&stream);
         let subject = Subject { kind: Kind::Mapping, id: Arc::clone(&uuid), part: None };
@@ -113,7 +110,6 @@ impl Coordinator {
             reports: mpsc::channel(REPORTS_MAX),
             workers: HashMap::new(),
             work: None,
-            result_before,
             retry: None,
             result_write: None,
             party: Some(party),
