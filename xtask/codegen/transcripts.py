@@ -39,6 +39,7 @@ TEXTS = {
     "ResourceARN": f"arn:aws:kinesis:{REGION_ARN}:stream/golden",
     "HashKey": "170141183460469231731687303715884105728",
     "SequenceNumber": "49590338271490256608559692538361571095921575989136588898",
+    "TaggableResource": f"arn:aws:lambda:{REGION_ARN}:event-source-mapping:00000000-0000-4000-8000-000000000001",
     "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/golden",
     "KMSKeyArn": f"arn:aws:kms:{REGION_ARN}:key/1",
     "ResourceArn": f"arn:aws:sqs:{REGION_ARN}:queue",

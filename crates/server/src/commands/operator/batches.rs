@@ -51,8 +51,7 @@ pub(super) fn words(batch: &Value) -> String {
         "RETRY_NOT_COUNTED" => "tried again without using up a retry",
         "BISECT" => "split in two",
         "RETRY_REST" => "tried again from the first failed record",
-        "DISCARD_RETRIES_EXHAUSTED" => "given up",
-        "DISCARD_TOO_OLD" | "DISCARD_TOO_LARGE" | "DISCARD_SKIPPED" => "given up",
+        "DISCARD_RETRIES_EXHAUSTED" | "DISCARD_TOO_OLD" | "DISCARD_TOO_LARGE" | "DISCARD_SKIPPED" => "given up",
         "FORGET" => "passed over",
         other => other,
     };
@@ -77,7 +76,7 @@ mod tests {
         });
         let facts = "2025-12-31T08:00:00Z  shardId-000000000000      1 record  try 2       12ms";
         let words = "failed, split in two: BisectBatchOnFunctionError";
-        assert_eq!(lines(&[batch.clone()], Paint::plain(80)), [facts.to_owned(), format!("    {words}")]);
+        assert_eq!(lines(std::slice::from_ref(&batch), Paint::plain(80)), [facts.to_owned(), format!("    {words}")]);
         assert_eq!(lines(&[batch], Paint::plain(140)), [format!("{facts}  {words}")]);
         let done = json!({ "Outcome": "SUCCEEDED", "Decision": "CHECKPOINT" });
         assert_eq!(super::words(&done), "succeeded, done");

@@ -147,16 +147,16 @@ async fn redrive(own: &Own, mapping: &str, id: Option<&str>) -> anyhow::Result<(
 
 fn redriven(id: &str, answer: &Value) -> String {
     let records = count(number(answer, "RecordCount"), "record", "records");
-    let mut words = match answer["Done"] == true {
-        true => format!("{id}: {records} processed; it is off the list\n"),
-        false => format!("{id}: {records} sent, and it stays on the list\n"),
-    };
+    let became =
+        if answer["Done"] == true { "processed; it is off the list" } else { "sent, and it stays on the list" };
+    let mut words = format!("{id}: {records} {became}\n");
     for event in answer["Events"].as_array().into_iter().flatten() {
         if text(event, "Outcome") != "SUCCEEDED" {
             let outcome = text(event, "Outcome").to_lowercase().replace('_', " ");
             // What a function says may hold anything, also what moves a terminal's cursor.
             let error: String = text(event, "Error").chars().filter(|c| !c.is_control()).collect();
-            words += &format!("  {outcome}: {error}\n  request id {}\n", text(event, "RequestId"));
+            let request_id = text(event, "RequestId");
+            words.extend([format!("  {outcome}: {error}\n"), format!("  request id {request_id}\n")]);
         }
     }
     words

@@ -238,7 +238,7 @@ fn skipped(answer: &Value, uuid: &str) -> String {
     let mut words = String::new();
     for batch in answer["Batches"].as_array().into_iter().flatten() {
         let (first, last) = (text(batch, "FirstSequenceNumber"), text(batch, "LastSequenceNumber"));
-        words += &format!("skipped in {}:\n  first  {first}\n  last   {last}\n", text(batch, "ShardId"));
+        words.extend([format!("skipped in {}:\n  first  {first}\n  last   {last}\n", text(batch, "ShardId"))]);
     }
     words + &format!("They are kept: millstream failed list {uuid}\n")
 }

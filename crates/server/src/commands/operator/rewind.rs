@@ -74,9 +74,9 @@ pub(super) async fn rewind(
     let mut words =
         format!("rewound: {} to go in {}\n", count(records, "record", "records"), count(shards, "shard", "shards"));
     if described["Paused"] == true {
-        words += &format!("The mapping is paused; it goes on with: millstream mappings resume {uuid}\n");
+        words.extend(["The mapping is paused; it goes on with: millstream mappings resume ", uuid, "\n"]);
     } else if text(&described, "State") != "Enabled" {
-        words += &format!("The mapping is {}.\n", text(&described, "State").to_lowercase());
+        words.extend(["The mapping is ", &text(&described, "State").to_lowercase(), ".\n"]);
     }
     Ok(Some((described, words)))
 }
@@ -89,7 +89,7 @@ async fn wait(own: &Own, uuid: &str) -> anyhow::Result<Value> {
         if described["Rewinding"] == false {
             return own.mapping(uuid).await;
         }
-        let waited = (own.clock.monotonic() - started).as_secs();
+        let waited = own.clock.monotonic().saturating_sub(started).as_secs();
         if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
             progress(&format!("rewinding: what runs is waited for ({waited} s)"));
         }
