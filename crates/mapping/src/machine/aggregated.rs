@@ -5,10 +5,18 @@ use bytes::Bytes;
 use millstream_log::Record;
 use millstream_types::{HashKey, HashKeyRange, aggregation};
 
-/// The records that functions see of `record`, in their order. All of them have its position, and with it its sequence
-/// number. Those whose key does not belong into the shard are dropped without trace.
-pub(crate) fn take_apart(record: Record, shard: Option<HashKeyRange>) -> Vec<Record> {
-    let Some((shard, inside)) = shard.zip(aggregation::decode(&record.data)) else { return vec![record] };
+/// The records that functions see of `records`, in their order. All that were in one have its position, and with it its
+/// sequence number. Those whose key does not belong into the shard are dropped without trace. Without a `shard` the
+/// records are not looked into.
+pub(crate) fn take_apart(records: Vec<Record>, shard: Option<HashKeyRange>) -> Vec<Record> {
+    match shard {
+        None => records,
+        Some(shard) => records.into_iter().flat_map(|record| inside(record, shard)).collect(),
+    }
+}
+
+fn inside(record: Record, shard: HashKeyRange) -> Vec<Record> {
+    let Some(inside) = aggregation::decode(&record.data) else { return vec![record] };
     let hash_key = |sub: &aggregation::SubRecord| {
         let explicit = sub.explicit_hash_key.as_ref().and_then(|key| key.parse().ok());
         explicit.unwrap_or_else(|| HashKey::of_partition_key(&sub.partition_key))

@@ -1,5 +1,7 @@
 //! A batch as it is sent: the records of one event.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use millstream_log::{Position, Record};
 
@@ -7,12 +9,12 @@ use millstream_log::{Position, Record};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// None in the last invocation of a tumbling window.
-    records: Vec<Record>,
+    records: Arc<Vec<Record>>,
     event: Bytes,
 }
 
 impl Batch {
-    pub(super) fn new(records: Vec<Record>, event: Bytes) -> Self {
+    pub(super) fn new(records: Arc<Vec<Record>>, event: Bytes) -> Self {
         Self { records, event }
     }
 

@@ -257,10 +257,11 @@ impl ShardMachine {
 
     fn on_shard_read(&mut self, now: Timestamp, batch: ReadBatch, commands: &mut Vec<Command>) {
         let (is_empty, is_only_lane) = (batch.records.is_empty(), self.lanes.len() == 1);
-        let (mut polled, mut filtered_out) = (0, 0);
+        let mut filtered_out = 0;
         let apart = self.rules.settings.taken_apart;
-        for record in batch.records.into_iter().flat_map(|record| take_apart(record, apart)) {
-            polled += 1;
+        let records = take_apart(batch.records, apart);
+        let polled = records.len();
+        for record in records {
             if self.passes(&record) {
                 let lane = self.lane_of(&record);
                 self.lanes[lane].offer(record, now, &self.rules, is_only_lane);
@@ -276,7 +277,7 @@ impl ShardMachine {
         let Some(joins) = self.reader.position() else { return };
         let stands_still = batch.records.is_empty() && !self.lanes[index].is_before(batch.next) && batch.next < joins;
         let apart = self.rules.settings.taken_apart;
-        let records = batch.records.into_iter().flat_map(|record| take_apart(record, apart));
+        let records = take_apart(batch.records, apart).into_iter();
         let own: Vec<Record> = records.filter(|r| self.lane_of(r) == index && self.passes(r)).collect();
         self.lanes[index].catch_up(own, batch.next, joins, now, &self.rules);
         if stands_still {

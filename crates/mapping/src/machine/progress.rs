@@ -96,7 +96,7 @@ impl FromStr for WindowState {
 
 impl PartialEq for WindowState {
     fn eq(&self, other: &Self) -> bool {
-        self.text() == other.text()
+        Arc::ptr_eq(&self.0, &other.0) || self.text() == other.text()
     }
 }
 

@@ -184,7 +184,7 @@ impl Mappings {
         let role = role.ok_or_else(|| OperatorError::Conflict("The function does not exist.".to_owned()))?;
         let is_consumer = matches!(EventSource::parse(&record.event_source_arn), EventSource::Consumer(_));
         let apart = is_consumer.then_some(shard.hash_key_range);
-        let records: Vec<Record> = records.into_iter().flat_map(|record| take_apart(record, apart)).collect();
+        let records = take_apart(records, apart);
         let identity = ShardIdentity { id: shard.id, created_seconds: shard.created_seconds };
         let region = key.scope.region.to_string();
         let format = EventFormat::new(identity, &record.event_source_arn, &region, &role);

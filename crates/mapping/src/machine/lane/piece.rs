@@ -19,7 +19,7 @@ use crate::machine::settings::Settings;
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     /// None in the last invocation of a tumbling window.
-    records: Vec<Record>,
+    records: Arc<Vec<Record>>,
     kind: Kind,
     /// As it was sent last; retries send the same.
     batch: Option<Arc<Batch>>,
@@ -47,21 +47,8 @@ enum Kind {
 
 impl Piece {
     pub(super) fn new(records: Vec<Record>, now: Timestamp) -> Self {
-        assert!(!records.is_empty(), "a batch has at least one record");
-        let next = records[0].position;
-        Self {
-            records,
-            kind: Kind::Records,
-            batch: None,
-            next,
-            started: now,
-            attempts: 0,
-            failures: 0,
-            not_delivered: 0,
-            is_outlined: false,
-            not_before: None,
-            last: None,
-        }
+        let next = records.first().expect("a batch has at least one record").position;
+        Self::fresh(records, Kind::Records, next, now)
     }
 
     pub(super) fn too_large(record: Record, now: Timestamp) -> Self {
@@ -70,9 +57,13 @@ impl Piece {
 
     /// The last invocation of a window. What follows it begins at `next`.
     pub(super) fn closing(next: Position, now: Timestamp) -> Self {
+        Self::fresh(Vec::new(), Kind::Final, next, now)
+    }
+
+    fn fresh(records: Vec<Record>, kind: Kind, next: Position, now: Timestamp) -> Self {
         Self {
-            records: Vec::new(),
-            kind: Kind::Final,
+            records: Arc::new(records),
+            kind,
             batch: None,
             next,
             started: now,
@@ -136,7 +127,7 @@ impl Piece {
     pub(super) fn send(&mut self, rules: &Rules, window: Option<&WindowMembers<'_>>, now: Timestamp) -> Arc<Batch> {
         let batch = self.batch.take().unwrap_or_else(|| {
             let event = rules.format.build(&self.records, window);
-            Arc::new(Batch::new(self.records.clone(), event))
+            Arc::new(Batch::new(Arc::clone(&self.records), event))
         });
         self.batch = Some(Arc::clone(&batch));
         self.started = now;
@@ -170,11 +161,12 @@ impl Piece {
 
     /// Cuts it before the record at `index`. The second part keeps what was counted.
     pub(super) fn split_at(mut self, index: usize) -> (Self, Self) {
-        let rest = self.records.split_off(index);
+        self.batch = None;
+        let rest = Arc::make_mut(&mut self.records).split_off(index);
         assert!(!self.records.is_empty() && !rest.is_empty(), "both parts have records");
-        (self.batch, self.is_outlined) = (None, true);
+        self.is_outlined = true;
         let next = rest[0].position;
-        let second = Self { records: rest, next, ..self.clone() };
+        let second = Self { records: Arc::new(rest), next, ..self.clone() };
         (self, second)
     }
 
@@ -197,7 +189,7 @@ impl Piece {
     pub(super) fn without_expired(&self, horizon: Position) -> Option<Self> {
         let kept: Vec<Record> = self.records.iter().filter(|r| r.position >= horizon).cloned().collect();
         let next = kept.first()?.position;
-        Some(Self { records: kept, batch: None, next, ..self.clone() })
+        Some(Self { records: Arc::new(kept), batch: None, next, ..self.clone() })
     }
 
     /// How many of its first records are too old to be sent.
@@ -213,7 +205,7 @@ impl Piece {
             DiscardReason::RetryAttemptsExhausted | DiscardReason::Skipped => self.failures,
         };
         FailedBatch {
-            records: self.records.clone(),
+            records: self.records.to_vec(),
             reason,
             invoke_count,
             invocation: self.last.clone(),

@@ -14,7 +14,7 @@ fn aggregate(position: u64, keys: &[&str]) -> Record {
 }
 
 fn keys(whole: Record, shard: Option<HashKeyRange>) -> Vec<String> {
-    let inside = take_apart(whole, shard).into_iter();
+    let inside = take_apart(vec![whole], shard).into_iter();
     inside.map(|record| String::from_utf8(record.partition_key.to_vec()).unwrap()).collect()
 }
 
@@ -22,10 +22,10 @@ fn keys(whole: Record, shard: Option<HashKeyRange>) -> Vec<String> {
 fn a_consumer_gets_what_is_inside_and_a_stream_the_record_itself() {
     let whole = aggregate(7, &["a", "b", "c"]);
     assert_eq!(keys(whole.clone(), Some(HashKeyRange::whole())), ["a", "b", "c"]);
-    assert!(take_apart(whole.clone(), Some(HashKeyRange::whole())).iter().all(|inside| inside.position.0 == 7));
-    assert_eq!(take_apart(whole.clone(), None), [whole]);
+    assert!(take_apart(vec![whole.clone()], Some(HashKeyRange::whole())).iter().all(|inside| inside.position.0 == 7));
+    assert_eq!(take_apart(vec![whole.clone()], None), [whole]);
     let plain = record(3);
-    assert_eq!(take_apart(plain.clone(), Some(HashKeyRange::whole())), [plain]);
+    assert_eq!(take_apart(vec![plain.clone()], Some(HashKeyRange::whole())), [plain]);
 }
 
 #[test]
