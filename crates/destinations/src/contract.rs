@@ -43,13 +43,3 @@ pub trait Deliver: Send + Sync + Debug {
 
 /// A shared [`Deliver`].
 pub type SharedDeliver = Arc<dyn Deliver>;
-
-/// No destination at all: everything is refused.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Nowhere;
-
-impl Deliver for Nowhere {
-    fn deliver(&self, delivery: Delivery) -> BoxFuture<'_, Result<(), DeliveryError>> {
-        Box::pin(async move { Err(DeliveryError::Refused(format!("there is no {}", delivery.destination))) })
-    }
-}

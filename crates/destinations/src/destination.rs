@@ -13,6 +13,21 @@ pub enum DestinationKind {
     Bucket,
 }
 
+impl DestinationKind {
+    /// What an execution role must be allowed so that documents are delivered: actions and resources. `object_key` matters
+    /// for buckets only (Lambda guide, "Retaining discarded batches").
+    pub fn needs(self, destination: &Arn, object_key: &str) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Queue => vec![("sqs:SendMessage", destination.to_string())],
+            Self::Topic => vec![("sns:Publish", destination.to_string())],
+            Self::Bucket => vec![
+                ("s3:PutObject", format!("{destination}/{object_key}")),
+                ("s3:ListBucket", destination.to_string()),
+            ],
+        }
+    }
+}
+
 /// Why an ARN cannot be a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoDestination {

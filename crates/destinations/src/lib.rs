@@ -4,7 +4,7 @@
 //! - [`deliver`]: [`Destinations`], which does it: asks whether the execution role may send, and hands over to the place
 //!   where the service is. [`built_in`] makes the services here such places.
 //! - [`destination`]: which ARNs can be destinations at all.
-//! - [`permissions`]: what is asked of identities.
+//! - [`places`]: all of them, opened together. [`permissions`]: what is asked of identities, before anything is sent.
 //! - [`sqs`], [`sns`], [`s3`]: the built-in services, which clients use as those of AWS.
 //! - [`external`]: services outside.
 //!
@@ -17,15 +17,14 @@ mod deliver;
 mod destination;
 pub mod external;
 mod permissions;
+mod places;
 pub mod s3;
 pub mod sns;
 pub mod sqs;
-#[cfg(test)]
-mod testing;
 
-pub use contract::{Deliver, Delivery, DeliveryError, Nowhere, SharedDeliver};
-pub use deliver::{Destinations, Places, QueueSender, TopicPublisher};
+pub use contract::{Deliver, Delivery, DeliveryError, SharedDeliver};
+pub use deliver::Destinations;
 pub use destination::{DestinationKind, NoDestination, destination_kind};
-pub use permissions::{Permissions, Unavailable};
+pub use places::{OpenError, Parts, Places};
 pub use sns::Topics;
 pub use sqs::Queues;

@@ -8,8 +8,8 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use millstream_blobs::MemoryBlobs;
 use millstream_catalog::{MemoryStore, SharedStore};
-use millstream_destinations::s3::{self, Buckets};
-use millstream_destinations::{Queues, Topics};
+use millstream_destinations::external::{self, External};
+use millstream_destinations::{Destinations, Places};
 use millstream_env::{BoxFuture, ClockControl, HostClock, Random, ServiceClock, Tasks};
 use millstream_functions::{ExecutionRoles, Executor, Functions};
 use millstream_iam::{AuthMode, Caller, Iam, Principal, RequestContext};
@@ -111,9 +111,9 @@ impl Fixture {
             tasks: tasks.clone(),
         };
         let streams = Streams::open(parts, millstream_streams::Options::default()).await.unwrap();
-        let ground = Ground { store: &store, iam: &iam, clock: &service_clock, random: &random, tasks: &tasks };
+        let ground = Ground { store: &store, clock: &service_clock, random: &random, tasks: &tasks };
         let logs = logs(ground).await;
-        let (queues, topics, buckets) = destinations(ground).await;
+        let places = destinations(ground).await;
         let folder = tempfile::tempdir().unwrap();
         let metrics = millstream_telemetry::Metrics::new(service_clock.clone());
         let functions = Functions::start(millstream_functions::Options {
@@ -136,7 +136,7 @@ impl Fixture {
             catalog: Arc::clone(&store),
             log: Arc::clone(streams.log()),
             invoke: Arc::new(functions.clone()),
-            deliver: Arc::new(millstream_destinations::Nowhere),
+            deliver: Arc::new(Destinations::new(places.clone(), iam.clone())),
             source: Arc::new(streams.clone()),
             targets: Arc::new(NoTargets),
             permissions: Arc::new(iam.clone()),
@@ -156,9 +156,9 @@ impl Fixture {
                 logs,
                 metrics,
                 clock,
-                queues,
-                topics,
-                buckets,
+                queues: places.sqs,
+                topics: places.sns,
+                buckets: places.s3,
             },
             origin: origin::Options::default(),
             clock: host_clock,
@@ -228,7 +228,6 @@ impl Fixture {
 #[derive(Clone, Copy)]
 struct Ground<'a> {
     store: &'a SharedStore,
-    iam: &'a Iam,
     clock: &'a ServiceClock,
     random: &'a Random,
     tasks: &'a Tasks,
@@ -246,34 +245,20 @@ async fn logs(ground: Ground<'_>) -> Logs {
     Logs::open(parts, millstream_telemetry::Options::default()).await.unwrap()
 }
 
-async fn destinations(ground: Ground<'_>) -> (Queues, Topics, Buckets) {
-    let Ground { store, iam, clock, random, tasks } = ground;
-    let parts = millstream_destinations::sqs::Parts {
-        catalog: Arc::clone(store),
-        blobs: Arc::new(MemoryBlobs::new()),
-        clock: clock.clone(),
+async fn destinations(ground: Ground<'_>) -> Places {
+    let parts = millstream_destinations::Parts {
+        catalog: Arc::clone(ground.store),
+        messages: Arc::new(MemoryBlobs::new()),
+        objects: Arc::new(MemoryBlobs::new()),
+        clock: ground.clock.clone(),
         host_clock: HostClock::real(),
-        random: random.clone(),
-        tasks: tasks.clone(),
-        requests: tasks.clone(),
-    };
-    let queues = Queues::open(parts).await.unwrap();
-    let topics = Topics::new(millstream_destinations::sns::Parts {
-        catalog: Arc::clone(store),
-        queues: queues.clone(),
-        clock: clock.clone(),
-        random: random.clone(),
+        random: ground.random.clone(),
+        tasks: ground.tasks.clone(),
+        requests: ground.tasks.clone(),
         endpoint: "http://localhost:4566".to_owned(),
-    });
-    let parts = s3::Parts {
-        catalog: Arc::clone(store),
-        blobs: Arc::new(MemoryBlobs::new()),
-        iam: iam.clone(),
-        clock: clock.clone(),
-        random: random.clone(),
-        tasks: tasks.clone(),
+        outside: External::new(&external::Options::default(), &HostClock::real()).unwrap(),
     };
-    (queues, topics, Buckets::open(parts).await.unwrap())
+    Places::open(parts).await.unwrap()
 }
 
 /// Reports what it was told.

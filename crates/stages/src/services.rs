@@ -12,8 +12,8 @@ use hyper::body::Body;
 use millstream_blobs::MemoryBlobs;
 use millstream_catalog::{MemoryStore, SharedStore};
 use millstream_client::Credentials;
-use millstream_destinations::s3::{self, Buckets};
-use millstream_destinations::{Queues, Topics};
+use millstream_destinations::external::{self, External};
+use millstream_destinations::{Destinations, Places};
 use millstream_env::{BoxFuture, ClockControl, HostClock, Random, RealDisk, ServiceClock, Tasks};
 use millstream_functions::{ExecutionRoles, Executor, Functions};
 use millstream_gateway::body::Budget;
@@ -73,7 +73,6 @@ pub fn memory_log() -> MemoryLog {
 #[derive(Clone, Copy)]
 struct Ground<'a> {
     store: &'a SharedStore,
-    iam: &'a Iam,
     clock: &'a ServiceClock,
     random: &'a Random,
     tasks: &'a Tasks,
@@ -91,35 +90,20 @@ async fn logs(ground: Ground<'_>) -> anyhow::Result<Logs> {
     Ok(Logs::open(parts, millstream_telemetry::Options::default()).await?)
 }
 
-async fn destinations(ground: Ground<'_>) -> anyhow::Result<(Queues, Topics, Buckets)> {
-    let Ground { store, iam, clock, random, tasks } = ground;
-    let parts = millstream_destinations::sqs::Parts {
-        catalog: Arc::clone(store),
-        blobs: Arc::new(MemoryBlobs::new()),
-        clock: clock.clone(),
+async fn destinations(ground: Ground<'_>) -> anyhow::Result<Places> {
+    let parts = millstream_destinations::Parts {
+        catalog: Arc::clone(ground.store),
+        messages: Arc::new(MemoryBlobs::new()),
+        objects: Arc::new(MemoryBlobs::new()),
+        clock: ground.clock.clone(),
         host_clock: HostClock::real(),
-        random: random.clone(),
-        tasks: tasks.clone(),
-        requests: tasks.clone(),
-    };
-    let queues = Queues::open(parts).await?;
-    let topics = Topics::new(millstream_destinations::sns::Parts {
-        catalog: Arc::clone(store),
-        queues: queues.clone(),
-        clock: clock.clone(),
-        random: random.clone(),
+        random: ground.random.clone(),
+        tasks: ground.tasks.clone(),
+        requests: ground.tasks.clone(),
         endpoint: "http://localhost:4566".to_owned(),
-    });
-    let buckets = Buckets::open(s3::Parts {
-        catalog: Arc::clone(store),
-        blobs: Arc::new(MemoryBlobs::new()),
-        iam: iam.clone(),
-        clock: clock.clone(),
-        random: random.clone(),
-        tasks: tasks.clone(),
-    })
-    .await?;
-    Ok((queues, topics, buckets))
+        outside: External::new(&external::Options::default(), &HostClock::real())?,
+    };
+    Ok(Places::open(parts).await?)
 }
 
 impl World {
@@ -140,9 +124,9 @@ impl World {
             tasks: tasks.clone(),
         };
         let streams = Streams::open(parts, millstream_streams::Options::default()).await?;
-        let ground = Ground { store: &store, iam: &iam, clock: &service_clock, random: &random, tasks: &tasks };
+        let ground = Ground { store: &store, clock: &service_clock, random: &random, tasks: &tasks };
         let logs = logs(ground).await?;
-        let (queues, topics, buckets) = destinations(ground).await?;
+        let places = destinations(ground).await?;
         // Functions take the whole folder over: it must be one of their own.
         let code = tempfile::tempdir()?;
         let metrics = millstream_telemetry::Metrics::new(service_clock.clone());
@@ -165,7 +149,7 @@ impl World {
             catalog: store,
             log: Arc::clone(&log),
             invoke: Arc::new(functions.clone()),
-            deliver: Arc::new(millstream_destinations::Nowhere),
+            deliver: Arc::new(Destinations::new(places.clone(), iam.clone())),
             source: Arc::new(streams.clone()),
             targets: Arc::new(Nothing),
             permissions: Arc::new(iam.clone()),
@@ -184,9 +168,9 @@ impl World {
                 logs,
                 metrics,
                 clock,
-                buckets,
-                queues,
-                topics,
+                buckets: places.s3,
+                queues: places.sqs,
+                topics: places.sns,
             },
             origin: origin::Options::default(),
             clock: host_clock.clone(),

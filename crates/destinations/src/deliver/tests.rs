@@ -1,7 +1,10 @@
 //! Deliveries to the built-in services, with real roles and policies.
 
+use std::sync::Arc;
+
 use millstream_blobs::MemoryBlobs;
 use millstream_catalog::{MemoryStore, SharedStore};
+use millstream_client::Credentials;
 use millstream_env::{HostClock, Random, ServiceClock, Tasks};
 use millstream_iam::{AuthMode, Caller, Iam, Principal, RequestContext};
 use millstream_types::Scope;
@@ -9,8 +12,14 @@ use millstream_wire::iam::{CreateRoleRequest, PutRolePolicyRequest};
 use millstream_wire::sns::{CreateTopicInput, SubscribeInput};
 use millstream_wire::sqs::{CreateQueueRequest, ReceiveMessageRequest};
 
+use bytes::Bytes;
+
 use super::*;
-use crate::{Queues, Topics, sns, sqs};
+use crate::external::{self, External};
+use crate::places::Parts;
+use crate::s3::Buckets;
+use crate::s3::conditions::ReadConditions;
+use crate::{Queues, Topics};
 
 const LAMBDA: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 const NOBODY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
@@ -20,35 +29,41 @@ struct Fixture {
     iam: Iam,
     queues: Queues,
     topics: Topics,
+    buckets: Buckets,
     context: RequestContext,
 }
 
 impl Fixture {
     async fn new() -> Self {
+        Self::with_outside(external::Options::default()).await
+    }
+
+    async fn with_outside(outside: external::Options) -> Self {
         let (clock, host_clock, random) = (ServiceClock::real(), HostClock::real(), Random::seeded(1));
         let catalog: SharedStore = Arc::new(MemoryStore::new());
         let iam = Iam::open(Arc::clone(&catalog), clock.clone(), host_clock.clone(), random.clone(), AuthMode::Open);
         let iam = iam.await.unwrap();
-        let queues = Queues::open(sqs::Parts {
-            catalog: Arc::clone(&catalog),
-            blobs: Arc::new(MemoryBlobs::new()),
-            clock: clock.clone(),
-            host_clock,
-            random: random.clone(),
+        let places = Places::open(Parts {
+            catalog,
+            messages: Arc::new(MemoryBlobs::new()),
+            objects: Arc::new(MemoryBlobs::new()),
+            clock,
+            host_clock: host_clock.clone(),
+            random,
             tasks: Tasks::new(),
             requests: Tasks::new(),
+            endpoint: "http://localhost:4566".to_owned(),
+            outside: External::new(&outside, &host_clock).unwrap(),
         });
-        let queues = queues.await.unwrap();
-        let endpoint = "http://localhost:4566".to_owned();
-        let topics = Topics::new(sns::Parts { catalog, queues: queues.clone(), clock, random, endpoint });
-        let places = Places { sqs: Arc::new(queues.clone()), sns: Arc::new(topics.clone()), s3: None, outside: None };
-        let destinations = Destinations::new(places, Arc::new(iam.clone()));
+        let places = places.await.unwrap();
+        let Places { sqs: queues, sns: topics, s3: buckets, .. } = places.clone();
+        let destinations = Destinations::new(places, iam.clone());
         let scope = Scope { account: "123456789012".parse().unwrap(), region: "us-west-2".parse().unwrap() };
         let caller =
             Caller { account: scope.account.clone(), access_key_id: String::new(), principal: Principal::Root };
         let context =
             RequestContext { scope, caller, request_id: String::new(), endpoint: "http://localhost:4566".to_owned() };
-        Self { destinations, iam, queues, topics, context }
+        Self { destinations, iam, queues, topics, buckets, context }
     }
 
     async fn role(&self, name: &str, trust: &str, action: &str, resource: &str) -> String {
@@ -122,7 +137,7 @@ async fn a_queue_gets_what_a_role_may_send() {
     let refused = |destination: &'static str| async { refusal(fixture.deliver(destination, &all).await) };
     assert!(refused("arn:aws:sqs:us-west-2:123456789012:none").await.contains("no such queue"));
     assert!(refused("arn:aws:sqs:us-west-2:123456789012:failed.fifo").await.contains("FIFO"));
-    assert!(refused("arn:aws:s3:::bucket").await.contains("no buckets"));
+    assert!(refused("arn:aws:s3:::bucket").await.contains("does not exist"));
     assert!(refused("arn:aws:kinesis:us-west-2:123456789012:stream/s").await.contains("neither"));
     assert_eq!(fixture.bodies("failed").await, [""; 0]);
 }
@@ -165,4 +180,43 @@ async fn a_topic_hands_on_what_a_role_may_publish() {
     assert_eq!(told["Message"], r#"{"requestContext":{}}"#);
     let sender = fixture.role("sender", LAMBDA, "sqs:SendMessage", &queue).await;
     assert!(refusal(fixture.deliver(&topic, &sender).await).contains("sns:Publish"));
+}
+
+#[tokio::test]
+async fn a_bucket_gets_what_a_role_may_put() {
+    let fixture = Fixture::new().await;
+    let (account, mill) = (fixture.context.scope.account.clone(), "mill".parse().unwrap());
+    fixture.buckets.create_bucket(&account, &mill, &fixture.context.scope.region).await.unwrap();
+    let role = fixture.role("writer", LAMBDA, "s3:*", "arn:aws:s3:::mill*").await;
+    fixture.deliver("arn:aws:s3:::mill", &role).await.unwrap();
+    let (key, conditions) = ("aws/lambda/x".parse().unwrap(), ReadConditions::default());
+    let found = fixture.buckets.get_object(&account, &mill, &key, &conditions, None).await.unwrap();
+    assert_eq!(found.content.whole().await.unwrap(), r#"{"requestContext":{}}"#);
+
+    let refused = async |bucket: &str, role: &str| refusal(fixture.deliver(bucket, role).await);
+    assert!(refused("arn:aws:s3:::mill-unknown", &role).await.contains("does not exist"));
+    assert!(refused("arn:aws:s3:::other", &role).await.contains("s3:PutObject"));
+    assert!(refused("arn:aws:s3:::No", &role).await.contains("neither"));
+    let blind = fixture.role("blind", LAMBDA, "s3:PutObject", "*").await;
+    assert!(refused("arn:aws:s3:::mill", &blind).await.contains("s3:ListBucket"));
+    let nobody = "arn:aws:iam::123456789012:role/nobody";
+    assert!(refused("arn:aws:s3:::mill", nobody).await.contains("cannot be assumed"));
+}
+
+#[tokio::test]
+async fn the_role_is_asked_before_anything_goes_outside() {
+    let options = external::Options {
+        // Nobody listens there.
+        sqs: Some("http://127.0.0.1:1".to_owned()),
+        credentials: Some(Credentials::new("outside", "secret")),
+        ..external::Options::default()
+    };
+    let fixture = Fixture::with_outside(options).await;
+    let queue = "arn:aws:sqs:eu-west-1:123456789012:q";
+    let role = fixture.role("sender", LAMBDA, "sqs:SendMessage", queue).await;
+    let tried = fixture.deliver(queue, &role).await;
+    assert!(matches!(tried, Err(DeliveryError::Unavailable(_))), "{tried:?}");
+    let other = "arn:aws:sqs:eu-west-1:123456789012:other";
+    assert!(refusal(fixture.deliver(other, &role).await).contains("sqs:SendMessage"));
+    assert!(refusal(fixture.deliver(&format!("{queue}.fifo"), &role).await).contains("FIFO"));
 }

@@ -1,7 +1,7 @@
 //! Queues, topics and buckets outside: AWS itself, or any server that speaks the same protocols.
 //!
-//! What is sent there is signed with credentials of that place. Whether the execution role may send it is asked here: the
-//! place outside does not know our roles.
+//! What is sent there is signed with credentials of that place. Whether the execution role may send it was asked before:
+//! the place outside does not know our roles.
 
 #[cfg(test)]
 mod tests;
@@ -10,10 +10,8 @@ use std::time::Duration;
 
 use millstream_client::{Client, Credentials, Trust, calls};
 use millstream_env::HostClock;
-use millstream_iam::Iam;
 
 use crate::contract::{Delivery, DeliveryError};
-use crate::permissions;
 
 /// Longest wait for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -58,12 +56,11 @@ pub struct External {
     sqs: Option<Client>,
     sns: Option<Client>,
     s3: Option<Client>,
-    iam: Iam,
 }
 
 impl External {
     /// Reads the certificates that this machine trusts, if an endpoint needs them: blocks. Connects to nothing.
-    pub fn new(options: &Options, iam: Iam, clock: &HostClock) -> Result<Self, OptionsError> {
+    pub fn new(options: &Options, clock: &HostClock) -> Result<Self, OptionsError> {
         let is_secured = options.endpoints().any(|(_, endpoint)| endpoint.starts_with("https://"));
         let trust = is_secured.then(|| Trust::system_and(options.authorities.as_deref())).transpose()?;
         let client = |endpoint: &Option<String>| -> Result<Option<Client>, OptionsError> {
@@ -76,7 +73,7 @@ impl External {
             };
             Ok(Some(client.with_timeout(ANSWER_TIMEOUT).with_answer_bytes_max(ANSWER_BYTES_MAX)))
         };
-        Ok(Self { sqs: client(&options.sqs)?, sns: client(&options.sns)?, s3: client(&options.s3)?, iam })
+        Ok(Self { sqs: client(&options.sqs)?, sns: client(&options.sns)?, s3: client(&options.s3)? })
     }
 
     /// Whether destinations of that service (`sqs`, `sns` or `s3`) are outside.
@@ -84,20 +81,14 @@ impl External {
         self.client(service).is_some()
     }
 
-    /// Sends once.
+    /// Sends once. Whether the role may was asked before.
     pub async fn send(&self, delivery: &Delivery) -> Result<(), DeliveryError> {
-        let Delivery { destination, role_arn, region, document, object_key } = delivery;
+        let Delivery { destination, region, document, object_key, .. } = delivery;
         let service = destination.service.as_str();
         let refused = |text: String| DeliveryError::Refused(text);
         let client = self.client(service).ok_or_else(|| refused(format!("{service} is not outside")))?;
         let region = if destination.region.is_empty() { region.as_str() } else { &destination.region };
         let client = client.in_region(region);
-        let needs: &[_] = match service {
-            "sqs" => &[("sqs:SendMessage", destination.to_string())],
-            "sns" => &[("sns:Publish", destination.to_string())],
-            _ => &[("s3:PutObject", format!("{destination}/{object_key}")), ("s3:ListBucket", destination.to_string())],
-        };
-        permissions::require(&self.iam, role_arn, needs).await?;
         let text = || std::str::from_utf8(document).map_err(|_| refused("the document is not UTF-8".to_owned()));
         let sent = match service {
             "sqs" => calls::send_message(&client, &destination.account, &destination.resource, text()?).await,

@@ -2,14 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use millstream_catalog::MemoryStore;
-use millstream_env::{Random, ServiceClock, Tasks};
-use millstream_iam::AuthMode;
+use millstream_env::Tasks;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::testing::{ROLE, iam_with_role};
 
 /// A server that gives every request the same answer, and closes.
 struct Outside {
@@ -63,26 +60,18 @@ async fn read(stream: &mut TcpStream) -> String {
     }
 }
 
-async fn iam() -> Iam {
-    iam_with_role(
-        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["sqs:SendMessage","sns:Publish","s3:*"],
-            "Resource":["arn:aws:sqs:eu-west-1:123456789012:q","arn:aws:sns:eu-west-1:123456789012:t","arn:aws:s3:::b","arn:aws:s3:::b/*"]}}"#,
-    )
-    .await
-}
-
 fn delivery(arn: &str) -> Delivery {
     Delivery {
         destination: arn.parse().unwrap(),
         region: "us-west-2".parse().unwrap(),
-        role_arn: ROLE.to_owned(),
+        role_arn: "arn:aws:iam::123456789012:role/mill".to_owned(),
         document: r#"{"a":"ä&"}"#.into(),
         object_key: "aws/lambda/a b".to_owned(),
     }
 }
 
 async fn send(outside: &Outside, arn: &str) -> Result<(), DeliveryError> {
-    let external = External::new(&outside.options(), iam().await, &HostClock::real()).unwrap();
+    let external = External::new(&outside.options(), &HostClock::real()).unwrap();
     external.send(&delivery(arn)).await
 }
 
@@ -139,30 +128,10 @@ async fn answers_that_are_none_or_errors_are_no_deliveries() {
     assert!(matches!(send(&gone, queue).await, Err(DeliveryError::Unavailable(_))));
 }
 
-#[tokio::test]
-async fn the_role_is_asked_here() {
-    let outside = Outside::start("HTTP/1.1 500 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
-    for arn in
-        ["arn:aws:sqs:eu-west-1:123456789012:other", "arn:aws:s3:::other", "arn:aws:kinesis:eu-west-1:123456789012:q"]
-    {
-        assert!(matches!(send(&outside, arn).await, Err(DeliveryError::Refused(_))), "{arn}");
-    }
-    assert_eq!(outside.requests.lock().unwrap().len(), 0);
-}
-
-#[tokio::test]
-async fn options_are_checked_before_anything_is_sent() {
-    let iam = Iam::open(
-        Arc::new(MemoryStore::new()),
-        ServiceClock::real(),
-        HostClock::real(),
-        Random::seeded(1),
-        AuthMode::Open,
-    )
-    .await
-    .unwrap();
+#[test]
+fn options_are_checked_before_anything_is_sent() {
     let check = |options: Options, is_ok: bool| {
-        assert_eq!(External::new(&options, iam.clone(), &HostClock::real()).is_ok(), is_ok, "{options:?}");
+        assert_eq!(External::new(&options, &HostClock::real()).is_ok(), is_ok, "{options:?}");
     };
     let credentials = Some(Credentials::new("a", "b"));
     let with = |endpoint: &str| Options {

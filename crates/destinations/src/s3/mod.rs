@@ -1,7 +1,7 @@
 //! The built-in S3: buckets and objects, small but honest. It knows no HTTP; the gateway speaks that.
 //!
 //! - [`Buckets`]: the handle. Its operations: `buckets` (make, delete, list), `objects` (put, read, delete, copy),
-//!   `listing`, `uploads` (objects in parts), and [`Buckets::put_for`], by which failed batches arrive.
+//!   `listing`, `uploads` (objects in parts). Failed batches arrive by `built_in` of this crate.
 //! - `record`: what is kept in the catalog, and under which keys. `content`: what is kept as blobs.
 //! - [`conditions`], [`checksum`], [`names`], [`limits`]: rules without I/O.
 //! - `sweep`: what a crash left, looked for once at the start.
@@ -19,7 +19,6 @@ mod buckets;
 pub mod checksum;
 pub mod conditions;
 mod content;
-mod delivery;
 mod error;
 pub mod limits;
 mod listing;
@@ -36,7 +35,6 @@ use std::sync::Arc;
 use millstream_blobs::SharedBlobs;
 use millstream_catalog::SharedStore;
 use millstream_env::{Random, ServiceClock, Tasks};
-use millstream_iam::Iam;
 
 pub use buckets::ListedBucket;
 pub use content::Content;
@@ -56,7 +54,6 @@ pub struct Parts {
     /// A store of its own: blobs that nothing here refers to are removed.
     pub blobs: SharedBlobs,
     /// Asked what execution roles may do.
-    pub iam: Iam,
     pub clock: ServiceClock,
     pub random: Random,
     pub tasks: Tasks,
@@ -72,7 +69,6 @@ pub struct Buckets {
 struct Shared {
     catalog: SharedStore,
     contents: Contents,
-    iam: Iam,
     clock: ServiceClock,
     random: Random,
 }
@@ -80,9 +76,9 @@ struct Shared {
 impl Buckets {
     /// The buckets that are kept there. What a crash left behind is removed while calls are served already.
     pub async fn open(parts: Parts) -> Result<Self, Error> {
-        let Parts { catalog, blobs, iam, clock, random, tasks } = parts;
+        let Parts { catalog, blobs, clock, random, tasks } = parts;
         let contents = Contents::new(blobs, random.clone(), tasks.clone());
-        let buckets = Self { shared: Arc::new(Shared { catalog, contents, iam, clock, random }) };
+        let buckets = Self { shared: Arc::new(Shared { catalog, contents, clock, random }) };
         buckets.finish_interrupted().await?;
         buckets.sweep_later(&tasks).await?;
         Ok(buckets)

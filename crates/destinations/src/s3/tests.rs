@@ -14,11 +14,6 @@ use super::checksum::{Algorithm, Checksum, Kind};
 use super::conditions::{ReadConditions, WriteConditions};
 use super::limits::PUT_BYTES_MAX;
 use super::*;
-use crate::contract::DeliveryError;
-use crate::testing::{ROLE, iam_with_role};
-
-const POLICY: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["s3:PutObject","s3:ListBucket"],
-    "Resource":["arn:aws:s3:::mill","arn:aws:s3:::mill/*","arn:aws:s3:::unknown","arn:aws:s3:::unknown/*"]}}"#;
 
 struct Fixture {
     buckets: Buckets,
@@ -71,7 +66,6 @@ async fn open(blobs: &Arc<MemoryBlobs>, catalog: &SharedStore) -> Buckets {
     let parts = Parts {
         catalog: Arc::clone(catalog),
         blobs: Arc::clone(blobs) as SharedBlobs,
-        iam: iam_with_role(POLICY).await,
         clock: ServiceClock::real(),
         random: Random::system(),
         tasks: Tasks::new(),
@@ -282,23 +276,6 @@ async fn a_completion_that_a_crash_interrupted_is_found_out() {
     let upload = (&fixture.mill, &key, &id[..]);
     fixture.buckets.complete_upload(&fixture.account, upload, &parts, None, &conditions).await.unwrap();
     assert_eq!(fixture.get("k").await.unwrap(), "part");
-}
-
-#[tokio::test]
-async fn failed_batches_arrive_for_roles_that_may() {
-    let fixture = Fixture::new().await;
-    let put = async |bucket: &str, role: &str| fixture.buckets.put_for(role, bucket, "aws/lambda/x", "{}".into()).await;
-    assert_eq!(put("mill", ROLE).await, Ok(()));
-    assert_eq!(fixture.get("aws/lambda/x").await.unwrap(), "{}");
-    for (bucket, role, reason) in [
-        ("unknown", ROLE, "does not exist"),
-        ("other", ROLE, "s3:PutObject"),
-        ("mill", "arn:aws:iam::123456789012:role/nobody", "cannot assume"),
-        ("No", ROLE, "not valid"),
-    ] {
-        let Err(DeliveryError::Refused(text)) = put(bucket, role).await else { panic!("{bucket} {role}") };
-        assert!(text.contains(reason), "{text}");
-    }
 }
 
 /// What a list must be, made the plain way.

@@ -1,6 +1,7 @@
 //! What create and update check alike.
 
-use millstream_types::Scope;
+use millstream_destinations::destination_kind;
+use millstream_types::{Arn, Scope};
 
 use super::failure::Failure;
 use crate::contract::{Access, access};
@@ -46,26 +47,24 @@ pub(super) async fn check_access(shared: &Shared, role_arn: &str, stream_arn: &s
     }
 }
 
+/// A key like those of failed batches, for policies that allow some keys only.
+const OBJECT_KEY: &str = "aws/lambda/mapping/shard/time";
+
 /// Whether the function's role may send to the destination of failed batches.
 pub(super) async fn check_destination_access(
     shared: &Shared,
     role_arn: &str,
     settings: &Settings,
 ) -> Result<(), Failure> {
-    let Some(destination) = &settings.on_failure else { return Ok(()) };
-    let needed: &[(&str, String, &str)] = match destination.split(':').nth(2) {
-        Some("sqs") => &[("sqs:SendMessage", destination.clone(), "SendMessage on SQS")],
-        Some("sns") => &[("sns:Publish", destination.clone(), "Publish on SNS")],
-        _ => &[
-            ("s3:PutObject", format!("{destination}/*"), "PutObject on S3"),
-            ("s3:ListBucket", destination.clone(), "ListBucket on S3"),
-        ],
-    };
-    for (action, resource, words) in needed {
-        if !shared.permissions.role_allows(role_arn, action, resource).await? {
+    let Some(destination) = settings.on_failure.as_ref().and_then(|arn| arn.parse::<Arn>().ok()) else { return Ok(()) };
+    let Ok(kind) = destination_kind(&destination) else { return Ok(()) };
+    for (action, resource) in kind.needs(&destination, OBJECT_KEY) {
+        if !shared.permissions.role_allows(role_arn, action, &resource).await? {
             // Clients recognise "execution role does not have permissions" and try again.
+            let (service, call) = action.split_once(':').expect("an action names its service");
             return Err(Failure::invalid(format!(
-                "The provided execution role does not have permissions to call {words}"
+                "The provided execution role does not have permissions to call {call} on {}",
+                service.to_uppercase()
             )));
         }
     }

@@ -1,5 +1,6 @@
 //! The settings that a request gives, checked, and put on top of those that are there.
 
+use millstream_destinations::{NoDestination, destination_kind};
 use millstream_types::Arn;
 use millstream_wire::lambda::{
     CreateEventSourceMappingRequest, DestinationConfig, EventSourceMappingMetric, FilterCriteria, FunctionResponseType,
@@ -184,16 +185,11 @@ fn check_destination(text: &str) -> Result<(), Failure> {
              is invalid. {why}"
         ))
     };
-    let Ok(arn) = text.parse::<Arn>() else {
-        return Err(invalid("Give the ARN of an SQS queue, an SNS topic or an S3 bucket."));
-    };
-    let is_fifo = arn.resource.strip_suffix(".fifo").is_some();
-    match arn.service.as_str() {
-        "sqs" | "sns" if is_fifo => {
+    match text.parse::<Arn>().map_err(|_| NoDestination::Unsupported).and_then(|arn| destination_kind(&arn)) {
+        Ok(_) => Ok(()),
+        Err(NoDestination::Fifo) => {
             Err(invalid("FIFO queues and topics are not supported as failure destinations of streams."))
         }
-        "sqs" | "sns" if !arn.resource.is_empty() && !arn.resource.contains([':', '/']) => Ok(()),
-        "s3" if !arn.resource.is_empty() && !arn.resource.contains('/') => Ok(()),
-        _ => Err(invalid("Give the ARN of an SQS queue, an SNS topic or an S3 bucket.")),
+        Err(NoDestination::Unsupported) => Err(invalid("Give the ARN of an SQS queue, an SNS topic or an S3 bucket.")),
     }
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use millstream_destinations::external::External;
-use millstream_destinations::s3::{self, Buckets};
-use millstream_destinations::{Destinations, Places, Queues, SharedDeliver, Topics};
+use millstream_destinations::{Destinations, Places, SharedDeliver};
 use millstream_env::{ClockControl, ServiceClock, Tasks};
 use millstream_functions::Functions;
 use millstream_gateway::Services;
@@ -80,16 +79,7 @@ impl Backend {
         .await?;
         let streams = open_streams(config, outside, storage, &stages).await.context("streams cannot be opened")?;
         let logs = open_logs(outside, storage, &stages).await.context("log groups cannot be opened")?;
-        let buckets = open_buckets(outside, storage, &stages, &iam).await.context("buckets cannot be opened")?;
-        let queues =
-            open_queues(outside, storage, &stages, entrance.requests).await.context("queues cannot be opened")?;
-        let topics = Topics::new(millstream_destinations::sns::Parts {
-            catalog: Arc::clone(&storage.catalog),
-            queues: queues.clone(),
-            clock: outside.service_clock.clone(),
-            random: outside.random.clone(),
-            endpoint: entrance.endpoint.to_owned(),
-        });
+        let places = open_destinations(config, outside, storage, &stages, entrance).await?;
         let writer = logs.writer(Arc::new(Identities(iam.clone())));
         let code_directory = place.run_directory.join("code");
         let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
@@ -109,16 +99,11 @@ impl Backend {
             tasks: stages.functions.clone(),
         })
         .await?;
-        let places = Places {
-            sqs: Arc::new(queues.clone()),
-            sns: Arc::new(topics.clone()),
-            s3: Some(buckets.clone()),
-            outside: Some(open_external(config, outside, &iam).await?),
-        };
-        let deliver: SharedDeliver = Arc::new(Destinations::new(places, Arc::new(iam.clone())));
+        let deliver: SharedDeliver = Arc::new(Destinations::new(places.clone(), iam.clone()));
         let around = Around { iam: &iam, streams: &streams, functions: &functions, metrics: &metrics };
         let mappings = start_mappings(outside, storage, &stages, around, deliver);
         let clock = ClockControl::new(outside.service_clock.clone(), outside.host_clock.clone());
+        let Places { sqs: queues, sns: topics, s3: buckets, .. } = places;
         let services = Services { iam, streams, functions, mappings, logs, metrics, clock, queues, topics, buckets };
         Ok(Self { services, runtime, stages })
     }
@@ -156,24 +141,6 @@ async fn open_streams(
     Ok(Streams::open(parts, options).await?)
 }
 
-async fn open_queues(
-    outside: &Outside,
-    storage: &Storage,
-    stages: &Stages,
-    requests: &Tasks,
-) -> anyhow::Result<Queues> {
-    let parts = millstream_destinations::sqs::Parts {
-        catalog: Arc::clone(&storage.catalog),
-        blobs: Arc::clone(&storage.messages),
-        clock: outside.service_clock.clone(),
-        host_clock: outside.host_clock.clone(),
-        random: outside.random.clone(),
-        tasks: stages.storage.clone(),
-        requests: requests.clone(),
-    };
-    Ok(Queues::open(parts).await?)
-}
-
 async fn open_logs(outside: &Outside, storage: &Storage, stages: &Stages) -> anyhow::Result<Logs> {
     let parts = millstream_telemetry::Parts {
         store: Arc::clone(&storage.catalog),
@@ -187,22 +154,32 @@ async fn open_logs(outside: &Outside, storage: &Storage, stages: &Stages) -> any
     Ok(Logs::open(parts, millstream_telemetry::Options::default()).await?)
 }
 
-async fn open_buckets(outside: &Outside, storage: &Storage, stages: &Stages, iam: &Iam) -> anyhow::Result<Buckets> {
-    let parts = s3::Parts {
+async fn open_destinations(
+    config: &Config,
+    outside: &Outside,
+    storage: &Storage,
+    stages: &Stages,
+    entrance: Entrance<'_>,
+) -> anyhow::Result<Places> {
+    let parts = millstream_destinations::Parts {
         catalog: Arc::clone(&storage.catalog),
-        blobs: Arc::clone(&storage.objects),
-        iam: iam.clone(),
+        messages: Arc::clone(&storage.messages),
+        objects: Arc::clone(&storage.objects),
         clock: outside.service_clock.clone(),
+        host_clock: outside.host_clock.clone(),
         random: outside.random.clone(),
         tasks: stages.storage.clone(),
+        requests: entrance.requests.clone(),
+        endpoint: entrance.endpoint.to_owned(),
+        outside: open_external(config, outside).await?,
     };
-    Ok(Buckets::open(parts).await?)
+    Ok(Places::open(parts).await?)
 }
 
 /// Finds out at the start whether services outside can be called at all.
-async fn open_external(config: &Config, outside: &Outside, iam: &Iam) -> anyhow::Result<External> {
-    let (options, iam, clock) = (config.external.clone(), iam.clone(), outside.host_clock.clone());
-    let opened = outside.tasks.blocking(move || External::new(&options, iam, &clock)).await?;
+async fn open_external(config: &Config, outside: &Outside) -> anyhow::Result<External> {
+    let (options, clock) = (config.external.clone(), outside.host_clock.clone());
+    let opened = outside.tasks.blocking(move || External::new(&options, &clock)).await?;
     opened.context("the services of --destination cannot be used")
 }
 

@@ -189,7 +189,7 @@ async fn one_server_is_the_destination_of_another() {
             document: "{\"a\":1}".into(),
             object_key: "aws/lambda/x y+z/ä".to_owned(),
         };
-        let external = External::new(&options, inside.iam.clone(), &clock).unwrap();
+        let external = External::new(&options, &clock).unwrap();
         external.send(&delivery).await
     };
     assert_eq!(send(credentials.clone(), "mill").await, Ok(()));
