@@ -19,6 +19,7 @@ mod measures;
 mod names;
 mod operations;
 mod parts;
+mod policy;
 mod record;
 mod response;
 mod runtimes;

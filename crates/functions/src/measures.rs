@@ -215,7 +215,8 @@ mod tests {
     #[tokio::test]
     async fn concurrent_executions_are_those_that_run() {
         let world = World::new().await;
-        let (scope, target) = (context().scope, Target { name: "f".to_owned(), qualifier: None });
+        let (scope, target) =
+            (context().scope, Target { scope: context().scope, name: "f".to_owned(), qualifier: None });
         let measures = &world.functions.shared.measures;
         let at = world.functions.shared.service_clock.now();
         let first = measures.begin(&scope, &target, at);

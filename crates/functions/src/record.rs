@@ -25,6 +25,9 @@ pub(crate) struct FunctionRecord {
     pub(crate) tags: BTreeMap<String, String>,
     /// Deleted for its users; its versions are being removed.
     pub(crate) deleting: bool,
+    /// Most invocations of all its versions at once, which no other function can take; 0 switches it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reserved_concurrency: Option<u32>,
 }
 
 /// The last published version and what it was made of.
@@ -46,6 +49,35 @@ pub(crate) struct VersionRecord {
     pub(crate) edition: u64,
     /// Milliseconds since the epoch.
     pub(crate) last_modified_ms: u64,
+}
+
+/// A name for a version, which can be moved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AliasRecord {
+    pub(crate) v: u8,
+    /// `None` is `$LATEST`.
+    pub(crate) version: Option<u64>,
+    pub(crate) share: Option<Share>,
+    pub(crate) description: String,
+    pub(crate) revision_id: String,
+}
+
+/// A second version that gets a part of an alias' invocations.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Share {
+    pub(crate) version: u64,
+    /// 0 to 1.
+    pub(crate) weight: f64,
+}
+
+impl AliasRecord {
+    /// Which version an invocation gets: `chance` is from 0 (inclusive) to 1.
+    pub(crate) fn choose(&self, chance: f64) -> Option<u64> {
+        match self.share {
+            Some(share) if chance < share.weight => Some(share.version),
+            _ => self.version,
+        }
+    }
 }
 
 /// Where a version stands between a change and its completion.

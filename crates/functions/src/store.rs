@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
-use crate::record::{FORMAT, FunctionRecord, VersionRecord};
+use crate::names::Target;
+use crate::policy::PolicyRecord;
+use crate::record::{AliasRecord, FORMAT, FunctionRecord, VersionRecord};
 
 /// How often a change is tried again when others change the same function.
 const ATTEMPTS_MAX: usize = 32;
@@ -45,11 +47,7 @@ impl Records {
 
     /// `false` when there is one of that name.
     pub(crate) async fn create(&self, scope: &Scope, name: &str, record: &FunctionRecord) -> Result<bool, Failure> {
-        match self.catalog.put(&function_key(scope, name), Expect::Absent, encode(record)).await {
-            Ok(_) => Ok(true),
-            Err(StoreError::Conflict) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        self.put_if(&function_key(scope, name), None, record).await
     }
 
     /// Changes a function. `change` may run several times; its refusal ends the attempt. `None` when there is none.
@@ -72,11 +70,7 @@ impl Records {
 
     /// `false` when it was changed meanwhile.
     pub(crate) async fn replace<T: Serialize + Sync>(&self, stored: &Stored<T>) -> Result<bool, Failure> {
-        match self.catalog.put(&stored.key, Expect::Revision(stored.revision), encode(&stored.record)).await {
-            Ok(_) => Ok(true),
-            Err(StoreError::Conflict) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        self.put_if(&stored.key, Some(stored.revision), &stored.record).await
     }
 
     /// Removes a record of that revision; one that changed meanwhile stays.
@@ -119,6 +113,105 @@ impl Records {
         Err(StoreError::Conflict.into())
     }
 
+    pub(crate) async fn alias(
+        &self,
+        scope: &Scope,
+        name: &str,
+        alias: &str,
+    ) -> Result<Option<Stored<AliasRecord>>, Failure> {
+        self.read(&child_key(ALIASES, scope, name, alias)).await
+    }
+
+    /// `false` when there is one of that name.
+    pub(crate) async fn create_alias(
+        &self,
+        scope: &Scope,
+        name: &str,
+        alias: &str,
+        record: &AliasRecord,
+    ) -> Result<bool, Failure> {
+        self.put_if(&child_key(ALIASES, scope, name, alias), None, record).await
+    }
+
+    /// One page of the aliases of a function, by name, after `after`.
+    pub(crate) async fn aliases(
+        &self,
+        scope: &Scope,
+        name: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Listing<AliasRecord>, Failure> {
+        let after = after.map(|alias| child_key(ALIASES, scope, name, alias));
+        self.list(&child_key(ALIASES, scope, name, ""), after.as_deref(), limit).await
+    }
+
+    /// The policy on exactly what the target names: the function, one version, or an alias.
+    pub(crate) async fn policy(&self, target: &Target) -> Result<Option<Stored<PolicyRecord>>, Failure> {
+        self.read(&policy_key(target)).await
+    }
+
+    /// Writes over the policy of that revision; `false` when it was changed meanwhile.
+    pub(crate) async fn put_policy(
+        &self,
+        target: &Target,
+        revision: Option<Revision>,
+        policy: &PolicyRecord,
+    ) -> Result<bool, Failure> {
+        self.put_if(&policy_key(target), revision, policy).await
+    }
+
+    /// Removes an alias, or what is left of a deleted version, with what hangs on it. What is not there is no error.
+    pub(crate) async fn remove_qualified(&self, scope: &Scope, name: &str, qualifier: &str) -> Result<(), Failure> {
+        for kind in [POLICIES, ALIASES] {
+            self.remove_key(&child_key(kind, scope, name, qualifier)).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything that belongs to a function but itself.
+    pub(crate) async fn remove_children(&self, scope: &Scope, name: &str) -> Result<(), Failure> {
+        for kind in [POLICIES, ALIASES, VERSIONS] {
+            let prefix = child_key(kind, scope, name, "");
+            loop {
+                let page = self.catalog.list(&prefix, None, PAGE_ITEMS_MAX).await?;
+                for (key, _) in &page.items {
+                    self.remove_key(key).await?;
+                }
+                if !page.more {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_key(&self, key: &str) -> Result<(), Failure> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(found) = self.catalog.get(key).await? else { return Ok(()) };
+            match self.catalog.delete(key, found.revision).await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// Writes over a value of that revision, or where there is none; `false` when that has changed.
+    async fn put_if(
+        &self,
+        key: &str,
+        revision: Option<Revision>,
+        record: &(impl Serialize + Sync),
+    ) -> Result<bool, Failure> {
+        let expect = revision.map_or(Expect::Absent, Expect::Revision);
+        match self.catalog.put(key, expect, encode(record)).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// One page of the functions of a scope, by name, after `after`; deleted ones included.
     pub(crate) async fn functions(
         &self,
@@ -138,7 +231,7 @@ impl Records {
         after: u64,
         limit: usize,
     ) -> Result<Listing<VersionRecord>, Failure> {
-        let prefix = format!("{}/", function_versions_key(scope, name));
+        let prefix = child_key(VERSIONS, scope, name, "");
         self.list(&prefix, Some(&version_key(scope, name, after)), limit).await
     }
 
@@ -181,18 +274,31 @@ pub(crate) struct Listing<T> {
 
 const FUNCTIONS: &str = "function/";
 const VERSIONS: &str = "function-version/";
+const ALIASES: &str = "function-alias/";
+const POLICIES: &str = "function-policy/";
 
 pub(crate) fn function_key(scope: &Scope, name: &str) -> String {
     format!("{FUNCTIONS}{}/{}/{name}", scope.account, scope.region)
 }
 
-fn function_versions_key(scope: &Scope, name: &str) -> String {
-    format!("{VERSIONS}{}/{}/{name}", scope.account, scope.region)
+/// Of something that belongs to a function; with no text at the end, the prefix of all of its kind.
+fn child_key(kind: &str, scope: &Scope, name: &str, child: &str) -> String {
+    format!("{kind}{}/{}/{name}/{child}", scope.account, scope.region)
 }
 
 /// The number is padded so that keys sort by it.
 fn version_key(scope: &Scope, name: &str, number: u64) -> String {
-    format!("{}/{number:020}", function_versions_key(scope, name))
+    child_key(VERSIONS, scope, name, &format!("{number:020}"))
+}
+
+/// No version and no alias is called `@`: that is the function itself.
+fn policy_key(target: &Target) -> String {
+    child_key(POLICIES, &target.scope, &target.name, target.qualifier.as_deref().unwrap_or("@"))
+}
+
+/// What a key ends in: the name of a function or of an alias.
+pub(crate) fn last_part(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or_default()
 }
 
 /// Scope and name from the key of a function.
@@ -204,7 +310,7 @@ pub(crate) fn split_function_key(key: &str) -> Option<(Scope, &str)> {
 
 /// The number from the key of a version.
 pub(crate) fn number_of(key: &str) -> u64 {
-    key.rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or_default()
+    last_part(key).parse().unwrap_or_default()
 }
 
 pub(crate) fn encode(record: &impl Serialize) -> Bytes {

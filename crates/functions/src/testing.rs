@@ -74,6 +74,7 @@ pub(crate) struct Script {
     prepared: Mutex<VecDeque<Outcome>>,
     runs: watch::Sender<Vec<(Arc<FunctionSpec>, Bytes, InvokeRequest)>>,
     pub(crate) retired: Mutex<Vec<String>>,
+    pub(crate) reserved: Mutex<Vec<(String, Option<u32>)>>,
 }
 
 impl Script {
@@ -102,6 +103,10 @@ impl Executor for Script {
             init_duration: None,
             log_stream: String::new(),
         }))
+    }
+
+    fn reserve(&self, function_arn: &str, limit: Option<u32>) {
+        self.reserved.lock().unwrap().push((function_arn.to_owned(), limit));
     }
 
     fn retire(&self, function_arn: &str) {

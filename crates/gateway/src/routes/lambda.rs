@@ -21,6 +21,16 @@ macro_rules! on_function {
     };
 }
 
+/// Operations on an alias. Permissions name its function (service authorization reference of Lambda).
+macro_rules! on_alias {
+    ($table:ident, $functions:ident: $($operation:ident => $method:ident;)*) => {
+        $($table.add::<op::$operation, _, _>(
+            |context, input| vec![function_need(context, op::$operation::NAME, &input.function_name, None)],
+            call!($functions.$method),
+        );)*
+    };
+}
+
 /// Operations without a resource.
 macro_rules! on_nothing {
     ($table:ident: $($operation:ident => $handle:ident.$method:ident;)*) => {
@@ -92,11 +102,25 @@ pub(crate) fn table(services: &Services) -> Table {
     );
     on_function! { table, functions:
         DeleteFunction => delete_function, qualifier;
+        AddPermission => add_permission, qualifier;
+        DeleteFunctionConcurrency => delete_function_concurrency;
         GetFunction => get_function, qualifier;
+        GetFunctionCodeSigningConfig => get_function_code_signing_config;
+        GetFunctionConcurrency => get_function_concurrency;
         GetFunctionConfiguration => get_function_configuration, qualifier;
+        GetPolicy => get_policy, qualifier;
+        ListAliases => list_aliases;
         ListVersionsByFunction => list_versions_by_function;
         PublishVersion => publish_version;
+        PutFunctionConcurrency => put_function_concurrency;
+        RemovePermission => remove_permission, qualifier;
         UpdateFunctionCode => update_function_code;
+    }
+    on_alias! { table, functions:
+        CreateAlias => create_alias;
+        DeleteAlias => delete_alias;
+        GetAlias => get_alias;
+        UpdateAlias => update_alias;
     }
     on_mapping! { table, mappings:
         DeleteEventSourceMapping => delete_event_source_mapping;

@@ -8,6 +8,22 @@ use super::{error, shapes};
 
 pub(super) static OPERATIONS: &[OperationShape] = &[
     OperationShape {
+        name: "AddPermission",
+        method: "POST",
+        uri: "/2015-03-31/functions/{FunctionName}/policy",
+        status: 201,
+        input: &shapes::ADD_PERMISSION_REQUEST,
+        output: Some(&shapes::ADD_PERMISSION_RESPONSE),
+    },
+    OperationShape {
+        name: "CreateAlias",
+        method: "POST",
+        uri: "/2015-03-31/functions/{FunctionName}/aliases",
+        status: 201,
+        input: &shapes::CREATE_ALIAS_REQUEST,
+        output: Some(&shapes::ALIAS_CONFIGURATION),
+    },
+    OperationShape {
         name: "CreateEventSourceMapping",
         method: "POST",
         uri: "/2015-03-31/event-source-mappings",
@@ -22,6 +38,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         status: 201,
         input: &shapes::CREATE_FUNCTION_REQUEST,
         output: Some(&shapes::FUNCTION_CONFIGURATION),
+    },
+    OperationShape {
+        name: "DeleteAlias",
+        method: "DELETE",
+        uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+        status: 204,
+        input: &shapes::DELETE_ALIAS_REQUEST,
+        output: None,
     },
     OperationShape {
         name: "DeleteEventSourceMapping",
@@ -40,12 +64,28 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::DELETE_FUNCTION_RESPONSE),
     },
     OperationShape {
+        name: "DeleteFunctionConcurrency",
+        method: "DELETE",
+        uri: "/2017-10-31/functions/{FunctionName}/concurrency",
+        status: 204,
+        input: &shapes::DELETE_FUNCTION_CONCURRENCY_REQUEST,
+        output: None,
+    },
+    OperationShape {
         name: "GetAccountSettings",
         method: "GET",
         uri: "/2016-08-19/account-settings",
         status: 200,
         input: &shapes::GET_ACCOUNT_SETTINGS_REQUEST,
         output: Some(&shapes::GET_ACCOUNT_SETTINGS_RESPONSE),
+    },
+    OperationShape {
+        name: "GetAlias",
+        method: "GET",
+        uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+        status: 200,
+        input: &shapes::GET_ALIAS_REQUEST,
+        output: Some(&shapes::ALIAS_CONFIGURATION),
     },
     OperationShape {
         name: "GetEventSourceMapping",
@@ -64,6 +104,22 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::GET_FUNCTION_RESPONSE),
     },
     OperationShape {
+        name: "GetFunctionCodeSigningConfig",
+        method: "GET",
+        uri: "/2020-06-30/functions/{FunctionName}/code-signing-config",
+        status: 200,
+        input: &shapes::GET_FUNCTION_CODE_SIGNING_CONFIG_REQUEST,
+        output: Some(&shapes::GET_FUNCTION_CODE_SIGNING_CONFIG_RESPONSE),
+    },
+    OperationShape {
+        name: "GetFunctionConcurrency",
+        method: "GET",
+        uri: "/2019-09-30/functions/{FunctionName}/concurrency",
+        status: 200,
+        input: &shapes::GET_FUNCTION_CONCURRENCY_REQUEST,
+        output: Some(&shapes::GET_FUNCTION_CONCURRENCY_RESPONSE),
+    },
+    OperationShape {
         name: "GetFunctionConfiguration",
         method: "GET",
         uri: "/2015-03-31/functions/{FunctionName}/configuration",
@@ -72,12 +128,28 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::FUNCTION_CONFIGURATION),
     },
     OperationShape {
+        name: "GetPolicy",
+        method: "GET",
+        uri: "/2015-03-31/functions/{FunctionName}/policy",
+        status: 200,
+        input: &shapes::GET_POLICY_REQUEST,
+        output: Some(&shapes::GET_POLICY_RESPONSE),
+    },
+    OperationShape {
         name: "Invoke",
         method: "POST",
         uri: "/2015-03-31/functions/{FunctionName}/invocations",
         status: 200,
         input: &shapes::INVOCATION_REQUEST,
         output: Some(&shapes::INVOCATION_RESPONSE),
+    },
+    OperationShape {
+        name: "ListAliases",
+        method: "GET",
+        uri: "/2015-03-31/functions/{FunctionName}/aliases",
+        status: 200,
+        input: &shapes::LIST_ALIASES_REQUEST,
+        output: Some(&shapes::LIST_ALIASES_RESPONSE),
     },
     OperationShape {
         name: "ListEventSourceMappings",
@@ -120,6 +192,22 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::FUNCTION_CONFIGURATION),
     },
     OperationShape {
+        name: "PutFunctionConcurrency",
+        method: "PUT",
+        uri: "/2017-10-31/functions/{FunctionName}/concurrency",
+        status: 200,
+        input: &shapes::PUT_FUNCTION_CONCURRENCY_REQUEST,
+        output: Some(&shapes::CONCURRENCY),
+    },
+    OperationShape {
+        name: "RemovePermission",
+        method: "DELETE",
+        uri: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}",
+        status: 204,
+        input: &shapes::REMOVE_PERMISSION_REQUEST,
+        output: None,
+    },
+    OperationShape {
         name: "TagResource",
         method: "POST",
         uri: "/2017-03-31/tags/{Resource}",
@@ -134,6 +222,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         status: 204,
         input: &shapes::UNTAG_RESOURCE_REQUEST,
         output: None,
+    },
+    OperationShape {
+        name: "UpdateAlias",
+        method: "PUT",
+        uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+        status: 200,
+        input: &shapes::UPDATE_ALIAS_REQUEST,
+        output: Some(&shapes::ALIAS_CONFIGURATION),
     },
     OperationShape {
         name: "UpdateEventSourceMapping",
@@ -161,80 +257,116 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
     },
 ];
 
+operation!(0, AddPermission, super::AddPermissionRequest, super::AddPermissionResponse, error::AddPermissionError);
+operation!(1, CreateAlias, super::CreateAliasRequest, super::AliasConfiguration, error::CreateAliasError);
 operation!(
-    0,
+    2,
     CreateEventSourceMapping,
     super::CreateEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::CreateEventSourceMappingError
 );
-operation!(1, CreateFunction, super::CreateFunctionRequest, super::FunctionConfiguration, error::CreateFunctionError);
+operation!(3, CreateFunction, super::CreateFunctionRequest, super::FunctionConfiguration, error::CreateFunctionError);
+operation!(4, DeleteAlias, super::DeleteAliasRequest, (), error::DeleteAliasError);
 operation!(
-    2,
+    5,
     DeleteEventSourceMapping,
     super::DeleteEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::DeleteEventSourceMappingError
 );
-operation!(3, DeleteFunction, super::DeleteFunctionRequest, super::DeleteFunctionResponse, error::DeleteFunctionError);
+operation!(6, DeleteFunction, super::DeleteFunctionRequest, super::DeleteFunctionResponse, error::DeleteFunctionError);
 operation!(
-    4,
+    7,
+    DeleteFunctionConcurrency,
+    super::DeleteFunctionConcurrencyRequest,
+    (),
+    error::DeleteFunctionConcurrencyError
+);
+operation!(
+    8,
     GetAccountSettings,
     super::GetAccountSettingsRequest,
     super::GetAccountSettingsResponse,
     error::GetAccountSettingsError
 );
+operation!(9, GetAlias, super::GetAliasRequest, super::AliasConfiguration, error::GetAliasError);
 operation!(
-    5,
+    10,
     GetEventSourceMapping,
     super::GetEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::GetEventSourceMappingError
 );
-operation!(6, GetFunction, super::GetFunctionRequest, super::GetFunctionResponse, error::GetFunctionError);
+operation!(11, GetFunction, super::GetFunctionRequest, super::GetFunctionResponse, error::GetFunctionError);
 operation!(
-    7,
+    12,
+    GetFunctionCodeSigningConfig,
+    super::GetFunctionCodeSigningConfigRequest,
+    super::GetFunctionCodeSigningConfigResponse,
+    error::GetFunctionCodeSigningConfigError
+);
+operation!(
+    13,
+    GetFunctionConcurrency,
+    super::GetFunctionConcurrencyRequest,
+    super::GetFunctionConcurrencyResponse,
+    error::GetFunctionConcurrencyError
+);
+operation!(
+    14,
     GetFunctionConfiguration,
     super::GetFunctionConfigurationRequest,
     super::FunctionConfiguration,
     error::GetFunctionConfigurationError
 );
-operation!(8, Invoke, super::InvocationRequest, super::InvocationResponse, error::InvokeError);
+operation!(15, GetPolicy, super::GetPolicyRequest, super::GetPolicyResponse, error::GetPolicyError);
+operation!(16, Invoke, super::InvocationRequest, super::InvocationResponse, error::InvokeError);
+operation!(17, ListAliases, super::ListAliasesRequest, super::ListAliasesResponse, error::ListAliasesError);
 operation!(
-    9,
+    18,
     ListEventSourceMappings,
     super::ListEventSourceMappingsRequest,
     super::ListEventSourceMappingsResponse,
     error::ListEventSourceMappingsError
 );
-operation!(10, ListFunctions, super::ListFunctionsRequest, super::ListFunctionsResponse, error::ListFunctionsError);
-operation!(11, ListTags, super::ListTagsRequest, super::ListTagsResponse, error::ListTagsError);
+operation!(19, ListFunctions, super::ListFunctionsRequest, super::ListFunctionsResponse, error::ListFunctionsError);
+operation!(20, ListTags, super::ListTagsRequest, super::ListTagsResponse, error::ListTagsError);
 operation!(
-    12,
+    21,
     ListVersionsByFunction,
     super::ListVersionsByFunctionRequest,
     super::ListVersionsByFunctionResponse,
     error::ListVersionsByFunctionError
 );
-operation!(13, PublishVersion, super::PublishVersionRequest, super::FunctionConfiguration, error::PublishVersionError);
-operation!(14, TagResource, super::TagResourceRequest, (), error::TagResourceError);
-operation!(15, UntagResource, super::UntagResourceRequest, (), error::UntagResourceError);
+operation!(22, PublishVersion, super::PublishVersionRequest, super::FunctionConfiguration, error::PublishVersionError);
 operation!(
-    16,
+    23,
+    PutFunctionConcurrency,
+    super::PutFunctionConcurrencyRequest,
+    super::Concurrency,
+    error::PutFunctionConcurrencyError
+);
+operation!(24, RemovePermission, super::RemovePermissionRequest, (), error::RemovePermissionError);
+operation!(25, TagResource, super::TagResourceRequest, (), error::TagResourceError);
+operation!(26, UntagResource, super::UntagResourceRequest, (), error::UntagResourceError);
+operation!(27, UpdateAlias, super::UpdateAliasRequest, super::AliasConfiguration, error::UpdateAliasError);
+operation!(
+    28,
     UpdateEventSourceMapping,
     super::UpdateEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::UpdateEventSourceMappingError
 );
 operation!(
-    17,
+    29,
     UpdateFunctionCode,
     super::UpdateFunctionCodeRequest,
     super::FunctionConfiguration,
     error::UpdateFunctionCodeError
 );
 operation!(
-    18,
+    30,
     UpdateFunctionConfiguration,
     super::UpdateFunctionConfigurationRequest,
     super::FunctionConfiguration,
@@ -243,22 +375,34 @@ operation!(
 
 #[cfg(test)]
 pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
+    visitor.visit::<AddPermission>(&super::SERVICE);
+    visitor.visit::<CreateAlias>(&super::SERVICE);
     visitor.visit::<CreateEventSourceMapping>(&super::SERVICE);
     visitor.visit::<CreateFunction>(&super::SERVICE);
+    visitor.visit::<DeleteAlias>(&super::SERVICE);
     visitor.visit::<DeleteEventSourceMapping>(&super::SERVICE);
     visitor.visit::<DeleteFunction>(&super::SERVICE);
+    visitor.visit::<DeleteFunctionConcurrency>(&super::SERVICE);
     visitor.visit::<GetAccountSettings>(&super::SERVICE);
+    visitor.visit::<GetAlias>(&super::SERVICE);
     visitor.visit::<GetEventSourceMapping>(&super::SERVICE);
     visitor.visit::<GetFunction>(&super::SERVICE);
+    visitor.visit::<GetFunctionCodeSigningConfig>(&super::SERVICE);
+    visitor.visit::<GetFunctionConcurrency>(&super::SERVICE);
     visitor.visit::<GetFunctionConfiguration>(&super::SERVICE);
+    visitor.visit::<GetPolicy>(&super::SERVICE);
     visitor.visit::<Invoke>(&super::SERVICE);
+    visitor.visit::<ListAliases>(&super::SERVICE);
     visitor.visit::<ListEventSourceMappings>(&super::SERVICE);
     visitor.visit::<ListFunctions>(&super::SERVICE);
     visitor.visit::<ListTags>(&super::SERVICE);
     visitor.visit::<ListVersionsByFunction>(&super::SERVICE);
     visitor.visit::<PublishVersion>(&super::SERVICE);
+    visitor.visit::<PutFunctionConcurrency>(&super::SERVICE);
+    visitor.visit::<RemovePermission>(&super::SERVICE);
     visitor.visit::<TagResource>(&super::SERVICE);
     visitor.visit::<UntagResource>(&super::SERVICE);
+    visitor.visit::<UpdateAlias>(&super::SERVICE);
     visitor.visit::<UpdateEventSourceMapping>(&super::SERVICE);
     visitor.visit::<UpdateFunctionCode>(&super::SERVICE);
     visitor.visit::<UpdateFunctionConfiguration>(&super::SERVICE);

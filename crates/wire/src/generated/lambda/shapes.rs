@@ -18,6 +18,58 @@ pub(crate) static ACCOUNT_LIMIT: Shape = Shape::structure(
 pub(crate) static ACCOUNT_USAGE: Shape =
     Shape::structure("AccountUsage", &[Member::new("FunctionCount", &LONG), Member::new("TotalCodeSize", &LONG)]);
 
+pub(crate) static ACTION: Shape = Shape::string("Action", Bounds::NONE)
+    .matching(pattern!("(lambda:[*]|lambda:[a-zA-Z]+|[*])", "(lambda:[*]|lambda:[a-zA-Z]+|[*])"));
+
+pub(crate) static ADD_PERMISSION_REQUEST: Shape = Shape::structure(
+    "AddPermissionRequest",
+    &[
+        Member::new("Action", &ACTION).required(),
+        Member::new("EventSourceToken", &EVENT_SOURCE_TOKEN),
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("FunctionUrlAuthType", &FUNCTION_URL_AUTH_TYPE),
+        Member::new("InvokedViaFunctionUrl", &INVOKED_VIA_FUNCTION_URL),
+        Member::new("Principal", &PRINCIPAL).required(),
+        Member::new("PrincipalOrgID", &PRINCIPAL_ORG_ID),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER).at(Location::Query),
+        Member::new("RevisionId", &STRING),
+        Member::new("SourceAccount", &SOURCE_OWNER),
+        Member::new("SourceArn", &ARN),
+        Member::new("StatementId", &STATEMENT_ID).required(),
+    ],
+);
+
+pub(crate) static ADD_PERMISSION_RESPONSE: Shape =
+    Shape::structure("AddPermissionResponse", &[Member::new("Statement", &STRING)]);
+
+pub(crate) static ADDITIONAL_VERSION: Shape =
+    Shape::string("AdditionalVersion", Bounds::new(Some(1), Some(1_024))).matching(pattern!("[0-9]+", "[0-9]+"));
+
+pub(crate) static ADDITIONAL_VERSION_WEIGHTS: Shape =
+    Shape::map("AdditionalVersionWeights", &ADDITIONAL_VERSION, &WEIGHT, Bounds::NONE);
+
+pub(crate) static ALIAS: Shape = Shape::string("Alias", Bounds::new(Some(1), Some(128)))
+    .matching(pattern!("(?!^[0-9]+$)([a-zA-Z0-9-_]+)", "(?!^[0-9]+$)([a-zA-Z0-9-_]+)"));
+
+pub(crate) static ALIAS_CONFIGURATION: Shape = Shape::structure(
+    "AliasConfiguration",
+    &[
+        Member::new("AliasArn", &FUNCTION_ARN),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("FunctionVersion", &VERSION),
+        Member::new("Name", &ALIAS),
+        Member::new("RevisionId", &STRING),
+        Member::new("RoutingConfig", &ALIAS_ROUTING_CONFIGURATION),
+    ],
+);
+
+pub(crate) static ALIAS_LIST: Shape = Shape::list("AliasList", &ALIAS_CONFIGURATION, Bounds::NONE);
+
+pub(crate) static ALIAS_ROUTING_CONFIGURATION: Shape = Shape::structure(
+    "AliasRoutingConfiguration",
+    &[Member::new("AdditionalVersionWeights", &ADDITIONAL_VERSION_WEIGHTS)],
+);
+
 pub(crate) static AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG: Shape = Shape::structure(
     "AmazonManagedKafkaEventSourceConfig",
     &[Member::new("ConsumerGroupId", &URI), Member::new("SchemaRegistryConfig", &KAFKA_SCHEMA_REGISTRY_CONFIG)],
@@ -59,6 +111,17 @@ pub(crate) static COLLECTION_NAME: Shape = Shape::string("CollectionName", Bound
 
 pub(crate) static CONCURRENCY: Shape =
     Shape::structure("Concurrency", &[Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS)]);
+
+pub(crate) static CREATE_ALIAS_REQUEST: Shape = Shape::structure(
+    "CreateAliasRequest",
+    &[
+        Member::new("Description", &DESCRIPTION),
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("FunctionVersion", &VERSION_WITH_LATEST_PUBLISHED).required(),
+        Member::new("Name", &ALIAS).required(),
+        Member::new("RoutingConfig", &ALIAS_ROUTING_CONFIGURATION),
+    ],
+);
 
 pub(crate) static CREATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::structure(
     "CreateEventSourceMappingRequest",
@@ -136,8 +199,21 @@ pub(crate) static DATE: Shape = Shape::timestamp("Date");
 pub(crate) static DEAD_LETTER_CONFIG: Shape =
     Shape::structure("DeadLetterConfig", &[Member::new("TargetArn", &RESOURCE_ARN)]);
 
+pub(crate) static DELETE_ALIAS_REQUEST: Shape = Shape::structure(
+    "DeleteAliasRequest",
+    &[
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("Name", &ALIAS).required().at(Location::Uri),
+    ],
+);
+
 pub(crate) static DELETE_EVENT_SOURCE_MAPPING_REQUEST: Shape =
     Shape::structure("DeleteEventSourceMappingRequest", &[Member::new("UUID", &STRING).required().at(Location::Uri)]);
+
+pub(crate) static DELETE_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::structure(
+    "DeleteFunctionConcurrencyRequest",
+    &[Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri)],
+);
 
 pub(crate) static DELETE_FUNCTION_REQUEST: Shape = Shape::structure(
     "DeleteFunctionRequest",
@@ -287,6 +363,9 @@ pub(crate) static EVENT_SOURCE_MAPPINGS_LIST: Shape =
 pub(crate) static EVENT_SOURCE_POSITION: Shape =
     Shape::string("EventSourcePosition", Bounds::NONE).one_of(&["LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"]);
 
+pub(crate) static EVENT_SOURCE_TOKEN: Shape = Shape::string("EventSourceToken", Bounds::new(Some(0), Some(256)))
+    .matching(pattern!("[a-zA-Z0-9._\\-]+", "[a-zA-Z0-9._\\-]+"));
+
 pub(crate) static EXECUTION_ENVIRONMENT_MEMORY_GIB_PER_VCPU: Shape =
     Shape::double("ExecutionEnvironmentMemoryGiBPerVCpu", Bounds::new(Some(2), Some(8)));
 
@@ -405,6 +484,9 @@ pub(crate) static FUNCTION_RESPONSE_TYPE: Shape =
 pub(crate) static FUNCTION_RESPONSE_TYPE_LIST: Shape =
     Shape::list("FunctionResponseTypeList", &FUNCTION_RESPONSE_TYPE, Bounds::new(Some(0), Some(1)));
 
+pub(crate) static FUNCTION_URL_AUTH_TYPE: Shape =
+    Shape::string("FunctionUrlAuthType", Bounds::NONE).one_of(&["NONE", "AWS_IAM"]);
+
 pub(crate) static FUNCTION_VERSION: Shape = Shape::string("FunctionVersion", Bounds::NONE).one_of(&["ALL"]);
 
 pub(crate) static FUNCTION_VERSION_LATEST_PUBLISHED: Shape =
@@ -417,8 +499,39 @@ pub(crate) static GET_ACCOUNT_SETTINGS_RESPONSE: Shape = Shape::structure(
     &[Member::new("AccountLimit", &ACCOUNT_LIMIT), Member::new("AccountUsage", &ACCOUNT_USAGE)],
 );
 
+pub(crate) static GET_ALIAS_REQUEST: Shape = Shape::structure(
+    "GetAliasRequest",
+    &[
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("Name", &ALIAS).required().at(Location::Uri),
+    ],
+);
+
 pub(crate) static GET_EVENT_SOURCE_MAPPING_REQUEST: Shape =
     Shape::structure("GetEventSourceMappingRequest", &[Member::new("UUID", &STRING).required().at(Location::Uri)]);
+
+pub(crate) static GET_FUNCTION_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::structure(
+    "GetFunctionCodeSigningConfigRequest",
+    &[Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri)],
+);
+
+pub(crate) static GET_FUNCTION_CODE_SIGNING_CONFIG_RESPONSE: Shape = Shape::structure(
+    "GetFunctionCodeSigningConfigResponse",
+    &[
+        Member::new("CodeSigningConfigArn", &CODE_SIGNING_CONFIG_ARN).required(),
+        Member::new("FunctionName", &FUNCTION_NAME).required(),
+    ],
+);
+
+pub(crate) static GET_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::structure(
+    "GetFunctionConcurrencyRequest",
+    &[Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri)],
+);
+
+pub(crate) static GET_FUNCTION_CONCURRENCY_RESPONSE: Shape = Shape::structure(
+    "GetFunctionConcurrencyResponse",
+    &[Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS)],
+);
 
 pub(crate) static GET_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structure(
     "GetFunctionConfigurationRequest",
@@ -446,6 +559,17 @@ pub(crate) static GET_FUNCTION_RESPONSE: Shape = Shape::structure(
         Member::new("TagsError", &TAGS_ERROR),
     ],
 );
+
+pub(crate) static GET_POLICY_REQUEST: Shape = Shape::structure(
+    "GetPolicyRequest",
+    &[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER).at(Location::Query),
+    ],
+);
+
+pub(crate) static GET_POLICY_RESPONSE: Shape =
+    Shape::structure("GetPolicyResponse", &[Member::new("Policy", &STRING), Member::new("RevisionId", &STRING)]);
 
 pub(crate) static HANDLER: Shape =
     Shape::string("Handler", Bounds::new(Some(0), Some(128))).matching(pattern!("[^\\s]+", "[^[\\t\\n\\x0B\\f\\r ]]+"));
@@ -503,6 +627,8 @@ pub(crate) static INVOCATION_RESPONSE: Shape = Shape::structure(
 
 pub(crate) static INVOCATION_TYPE: Shape =
     Shape::string("InvocationType", Bounds::NONE).one_of(&["Event", "RequestResponse", "DryRun"]);
+
+pub(crate) static INVOKED_VIA_FUNCTION_URL: Shape = Shape::boolean("InvokedViaFunctionUrl");
 
 pub(crate) static KMS_KEY_ARN: Shape = Shape::string("KMSKeyArn", Bounds::NONE).matching(pattern!(
     "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()",
@@ -612,6 +738,19 @@ pub(crate) static LAYER_VERSION_ARN: Shape = Shape::string("LayerVersionArn", Bo
 
 pub(crate) static LAYERS_REFERENCE_LIST: Shape = Shape::list("LayersReferenceList", &LAYER, Bounds::NONE);
 
+pub(crate) static LIST_ALIASES_REQUEST: Shape = Shape::structure(
+    "ListAliasesRequest",
+    &[
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("FunctionVersion", &VERSION_WITH_LATEST_PUBLISHED).at(Location::Query),
+        Member::new("Marker", &STRING).at(Location::Query),
+        Member::new("MaxItems", &MAX_LIST_ITEMS).at(Location::Query),
+    ],
+);
+
+pub(crate) static LIST_ALIASES_RESPONSE: Shape =
+    Shape::structure("ListAliasesResponse", &[Member::new("Aliases", &ALIAS_LIST), Member::new("NextMarker", &STRING)]);
+
 pub(crate) static LIST_EVENT_SOURCE_MAPPINGS_REQUEST: Shape = Shape::structure(
     "ListEventSourceMappingsRequest",
     &[
@@ -711,6 +850,10 @@ pub(crate) static NAME_SPACED_FUNCTION_ARN: Shape = Shape::string("NameSpacedFun
 
 pub(crate) static NAMESPACED_FUNCTION_NAME: Shape = Shape::string("NamespacedFunctionName", Bounds::new(Some(1), Some(256))).matching(pattern!("(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-zA-Z0-9-]{1,64}:)?([0-9]{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"));
 
+pub(crate) static NAMESPACED_STATEMENT_ID: Shape =
+    Shape::string("NamespacedStatementId", Bounds::new(Some(1), Some(100)))
+        .matching(pattern!("([a-zA-Z0-9-_.]+)", "([a-zA-Z0-9-_.]+)"));
+
 pub(crate) static NULLABLE_BOOLEAN: Shape = Shape::boolean("NullableBoolean");
 
 pub(crate) static NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER: Shape =
@@ -731,6 +874,12 @@ pub(crate) static PATTERN: Shape = Shape::string("Pattern", Bounds::new(Some(0),
 
 pub(crate) static PER_EXECUTION_ENVIRONMENT_MAX_CONCURRENCY: Shape =
     Shape::integer("PerExecutionEnvironmentMaxConcurrency", Bounds::new(Some(1), Some(1_600)));
+
+pub(crate) static PRINCIPAL: Shape =
+    Shape::string("Principal", Bounds::NONE).matching(pattern!("[^\\s]+", "[^[\\t\\n\\x0B\\f\\r ]]+"));
+
+pub(crate) static PRINCIPAL_ORG_ID: Shape = Shape::string("PrincipalOrgID", Bounds::new(Some(12), Some(34)))
+    .matching(pattern!("o-[a-z0-9]{10,32}", "o-[a-z0-9]{10,32}"));
 
 pub(crate) static PROVISIONED_POLLER_CONFIG: Shape = Shape::structure(
     "ProvisionedPollerConfig",
@@ -756,10 +905,28 @@ pub(crate) static PUBLISH_VERSION_REQUEST: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static PUT_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::structure(
+    "PutFunctionConcurrencyRequest",
+    &[
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS).required(),
+    ],
+);
+
 pub(crate) static QUEUE: Shape =
     Shape::string("Queue", Bounds::new(Some(1), Some(1_000))).matching(pattern!("[\\s\\S]*", "(?s:.*)"));
 
 pub(crate) static QUEUES: Shape = Shape::list("Queues", &QUEUE, Bounds::new(Some(1), Some(1)));
+
+pub(crate) static REMOVE_PERMISSION_REQUEST: Shape = Shape::structure(
+    "RemovePermissionRequest",
+    &[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER).at(Location::Query),
+        Member::new("RevisionId", &STRING).at(Location::Query),
+        Member::new("StatementId", &NAMESPACED_STATEMENT_ID).required().at(Location::Uri),
+    ],
+);
 
 pub(crate) static RESERVED_CONCURRENT_EXECUTIONS: Shape =
     Shape::integer("ReservedConcurrentExecutions", Bounds::new(Some(0), None));
@@ -858,6 +1025,9 @@ pub(crate) static SOURCE_ACCESS_TYPE: Shape = Shape::string("SourceAccessType", 
     "SERVER_ROOT_CA_CERTIFICATE",
 ]);
 
+pub(crate) static SOURCE_OWNER: Shape =
+    Shape::string("SourceOwner", Bounds::new(Some(0), Some(12))).matching(pattern!("\\d{12}", "[0-9]{12}"));
+
 pub(crate) static STATE: Shape = Shape::string("State", Bounds::NONE).one_of(&[
     "Pending",
     "Active",
@@ -911,6 +1081,9 @@ pub(crate) static STATE_REASON_CODE: Shape = Shape::string("StateReasonCode", Bo
     "FunctionError.InitResourceExhausted",
     "DisallowedByVpcEncryptionControl",
 ]);
+
+pub(crate) static STATEMENT_ID: Shape = Shape::string("StatementId", Bounds::new(Some(1), Some(100)))
+    .matching(pattern!("([a-zA-Z0-9-_]+)", "([a-zA-Z0-9-_]+)"));
 
 pub(crate) static STRING: Shape = Shape::string("String", Bounds::NONE);
 
@@ -991,6 +1164,18 @@ pub(crate) static UNTAG_RESOURCE_REQUEST: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static UPDATE_ALIAS_REQUEST: Shape = Shape::structure(
+    "UpdateAliasRequest",
+    &[
+        Member::new("Description", &DESCRIPTION),
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("FunctionVersion", &VERSION_WITH_LATEST_PUBLISHED),
+        Member::new("Name", &ALIAS).required().at(Location::Uri),
+        Member::new("RevisionId", &STRING),
+        Member::new("RoutingConfig", &ALIAS_ROUTING_CONFIGURATION),
+    ],
+);
+
 pub(crate) static UPDATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::structure(
     "UpdateEventSourceMappingRequest",
     &[
@@ -1067,6 +1252,10 @@ pub(crate) static UPDATE_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structur
 pub(crate) static VERSION: Shape = Shape::string("Version", Bounds::new(Some(1), Some(1_024)))
     .matching(pattern!("(\\$LATEST|[0-9]+)", "(\\$LATEST|[0-9]+)"));
 
+pub(crate) static VERSION_WITH_LATEST_PUBLISHED: Shape =
+    Shape::string("VersionWithLatestPublished", Bounds::new(Some(1), Some(1_024)))
+        .matching(pattern!("(\\$LATEST(\\.PUBLISHED)?|[0-9]+)", "(\\$LATEST(\\.PUBLISHED)?|[0-9]+)"));
+
 pub(crate) static VPC_CONFIG: Shape = Shape::structure(
     "VpcConfig",
     &[
@@ -1087,5 +1276,7 @@ pub(crate) static VPC_CONFIG_RESPONSE: Shape = Shape::structure(
 );
 
 pub(crate) static VPC_ID: Shape = Shape::string("VpcId", Bounds::NONE);
+
+pub(crate) static WEIGHT: Shape = Shape::double("Weight", Bounds::new(Some(0), Some(1)));
 
 pub(crate) static WORKING_DIRECTORY: Shape = Shape::string("WorkingDirectory", Bounds::new(Some(0), Some(1_000)));

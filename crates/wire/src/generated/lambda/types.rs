@@ -10,10 +10,11 @@ use crate::typed::structure;
 
 use super::enums::{
     ApplicationLogLevel, Architecture, EventSourceMappingMetric, EventSourceMappingSystemLogLevel, EventSourcePosition,
-    FullDocument, FunctionResponseType, FunctionVersion, FunctionVersionLatestPublished, InvocationType,
-    KafkaSchemaRegistryAuthType, KafkaSchemaValidationAttribute, LastUpdateStatus, LastUpdateStatusReasonCode,
-    LogFormat, LogType, PackageType, SchemaRegistryEventRecordFormat, SnapStartApplyOn, SnapStartOptimizationStatus,
-    SourceAccessType, State, StateReasonCode, SystemLogLevel, TenantIsolationMode, TracingMode,
+    FullDocument, FunctionResponseType, FunctionUrlAuthType, FunctionVersion, FunctionVersionLatestPublished,
+    InvocationType, KafkaSchemaRegistryAuthType, KafkaSchemaValidationAttribute, LastUpdateStatus,
+    LastUpdateStatusReasonCode, LogFormat, LogType, PackageType, SchemaRegistryEventRecordFormat, SnapStartApplyOn,
+    SnapStartOptimizationStatus, SourceAccessType, State, StateReasonCode, SystemLogLevel, TenantIsolationMode,
+    TracingMode,
 };
 
 structure! {
@@ -37,6 +38,50 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct AddPermissionRequest {
+        action: String,
+        event_source_token: Option<String>,
+        function_name: String,
+        function_url_auth_type: Option<FunctionUrlAuthType>,
+        invoked_via_function_url: Option<bool>,
+        principal: String,
+        principal_org_id: Option<String>,
+        qualifier: Option<String>,
+        revision_id: Option<String>,
+        source_account: Option<String>,
+        source_arn: Option<String>,
+        statement_id: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct AddPermissionResponse {
+        statement: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct AliasConfiguration {
+        alias_arn: Option<String>,
+        description: Option<String>,
+        function_version: Option<String>,
+        name: Option<String>,
+        revision_id: Option<String>,
+        routing_config: Option<AliasRoutingConfiguration>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct AliasRoutingConfiguration {
+        additional_version_weights: Option<BTreeMap<String, f64>>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct AmazonManagedKafkaEventSourceConfig {
         consumer_group_id: Option<String>,
         schema_registry_config: Option<KafkaSchemaRegistryConfig>,
@@ -54,6 +99,17 @@ structure! {
     #[derive(Default)]
     pub struct Concurrency {
         reserved_concurrent_executions: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct CreateAliasRequest {
+        description: Option<String>,
+        function_name: String,
+        function_version: String,
+        name: String,
+        routing_config: Option<AliasRoutingConfiguration>,
     }
 }
 
@@ -134,8 +190,23 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct DeleteAliasRequest {
+        function_name: String,
+        name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct DeleteEventSourceMappingRequest {
         uuid: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct DeleteFunctionConcurrencyRequest {
+        function_name: String,
     }
 }
 
@@ -377,8 +448,45 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct GetAliasRequest {
+        function_name: String,
+        name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct GetEventSourceMappingRequest {
         uuid: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetFunctionCodeSigningConfigRequest {
+        function_name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetFunctionCodeSigningConfigResponse {
+        code_signing_config_arn: String,
+        function_name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetFunctionConcurrencyRequest {
+        function_name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetFunctionConcurrencyResponse {
+        reserved_concurrent_executions: Option<i32>,
     }
 }
 
@@ -406,6 +514,22 @@ structure! {
         configuration: Option<FunctionConfiguration>,
         tags: Option<BTreeMap<String, String>>,
         tags_error: Option<TagsError>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetPolicyRequest {
+        function_name: String,
+        qualifier: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetPolicyResponse {
+        policy: Option<String>,
+        revision_id: Option<String>,
     }
 }
 
@@ -501,6 +625,24 @@ structure! {
         code_size: Option<i64>,
         signing_job_arn: Option<String>,
         signing_profile_version_arn: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListAliasesRequest {
+        function_name: String,
+        function_version: Option<String>,
+        marker: Option<String>,
+        max_items: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListAliasesResponse {
+        aliases: Option<Vec<AliasConfiguration>>,
+        next_marker: Option<String>,
     }
 }
 
@@ -617,6 +759,24 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct PutFunctionConcurrencyRequest {
+        function_name: String,
+        reserved_concurrent_executions: i32,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct RemovePermissionRequest {
+        function_name: String,
+        qualifier: Option<String>,
+        revision_id: Option<String>,
+        statement_id: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct RuntimeVersionConfig {
         error: Option<RuntimeVersionError>,
         runtime_version_arn: Option<String>,
@@ -717,6 +877,18 @@ structure! {
     pub struct UntagResourceRequest {
         resource: String,
         tag_keys: Vec<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateAliasRequest {
+        description: Option<String>,
+        function_name: String,
+        function_version: Option<String>,
+        name: String,
+        revision_id: Option<String>,
+        routing_config: Option<AliasRoutingConfiguration>,
     }
 }
 

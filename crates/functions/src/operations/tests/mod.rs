@@ -1,5 +1,9 @@
 //! The operations against memory, as a client would use them.
 
+mod aliases;
+mod concurrency;
+mod permissions;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
