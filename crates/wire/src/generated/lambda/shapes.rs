@@ -49,7 +49,7 @@ pub(crate) static ADDITIONAL_VERSION_WEIGHTS: Shape =
     Shape::map("AdditionalVersionWeights", &ADDITIONAL_VERSION, &WEIGHT, Bounds::NONE);
 
 pub(crate) static ALIAS: Shape = Shape::string("Alias", Bounds::new(Some(1), Some(128)))
-    .matching(pattern!("(?!^[0-9]+$)([a-zA-Z0-9-_]+)", "(?!^[0-9]+$)([a-zA-Z0-9-_]+)"));
+    .matching(pattern!("(?!^[0-9]+$)([a-zA-Z0-9-_]+)", "[a-zA-Z0-9_-]*[a-zA-Z_-][a-zA-Z0-9_-]*"));
 
 pub(crate) static ALIAS_CONFIGURATION: Shape = Shape::structure(
     "AliasConfiguration",
