@@ -1,13 +1,16 @@
 """Aliases, reserved concurrency and resource policies, with boto3 and real functions."""
 
+import base64
+import hashlib
 import json
 import threading
+import urllib.request
 
 import pytest
 from botocore.exceptions import ClientError
 
 from mappings import Fail, Queue, describe, put, relay, update
-from millstream import ACCOUNT, REGION, until
+from millstream import ACCOUNT, REGION, until, zipped
 
 SOURCE = {"handler.py": "def handler(event, context): return [context.function_version, context.invoked_function_arn]"}
 OTHER = "111122223333"
@@ -211,3 +214,59 @@ def test_a_function_has_no_code_signing(shared):
     answer = client.get_function_code_signing_config(FunctionName="unsigned")
     assert (answer["CodeSigningConfigArn"], answer["FunctionName"]) == ("", "unsigned")
     refused("ResourceNotFoundException", client.get_function_code_signing_config, FunctionName="nope")
+
+
+def layer(client, name, files, **more):
+    return client.publish_layer_version(LayerName=name, Content={"ZipFile": zipped(files)}, **more)
+
+
+def test_layers_from_publishing_to_opt(shared):
+    client = shared.client("lambda", read_timeout=30)
+    first = layer(client, "tools", {"python/tools.py": "VALUE = 1", "python/only.py": "VALUE = 1"}, LicenseInfo="MIT",
+                  CompatibleRuntimes=["python3.11"])
+    assert first["LayerVersionArn"] == f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:tools:1"
+    over = layer(client, "over", {"python/tools.py": "VALUE = 2"})
+    source = "import only, tools\ndef handler(event, context): return [tools.VALUE, only.VALUE]"
+    arns = [first["LayerVersionArn"], over["LayerVersionArn"]]
+    shared.function("layered", {"handler.py": source}, shared.role("layered-role"), Layers=arns)
+    assert invoke(client, "layered") == [2, 1]
+    found = client.get_function_configuration(FunctionName="layered")["Layers"]
+    assert [(used["Arn"], used["CodeSize"]) for used in found] == [
+        (made["LayerVersionArn"], made["Content"]["CodeSize"]) for made in (first, over)
+    ]
+    # The other way round; and a deleted version stays with the function that has it.
+    client.delete_layer_version(LayerName="over", VersionNumber=1)
+    refused(
+        "InvalidParameterValueException", client.update_function_configuration, FunctionName="layered",
+        Layers=arns[::-1],
+    )
+    client.update_function_configuration(FunctionName="layered", Timeout=7)
+    settled(client, "layered")
+    assert invoke(client, "layered") == [2, 1]
+    client.update_function_configuration(FunctionName="layered", Layers=arns[:1])
+    settled(client, "layered")
+    assert invoke(client, "layered") == [1, 1]
+
+    with urllib.request.urlopen(client.get_layer_version_by_arn(Arn=arns[0])["Content"]["Location"], timeout=10) as zip:
+        digest = base64.b64encode(hashlib.sha256(zip.read()).digest()).decode()
+    shown = client.get_layer_version(LayerName="tools", VersionNumber=1)
+    assert shown["Content"]["CodeSha256"] == digest and shown["LicenseInfo"] == "MIT"
+    assert [item["LayerName"] for item in client.list_layers()["Layers"]] == ["tools"]
+    assert client.list_layer_versions(LayerName="tools")["LayerVersions"][0]["CompatibleRuntimes"] == ["python3.11"]
+
+
+def test_a_layer_is_used_by_other_accounts_only_as_its_policy_says(shared):
+    client = shared.client("lambda")
+    arn = layer(client, "shared-layer", {"a": "1"})["LayerVersionArn"]
+    stranger = shared.client("lambda", key=OTHER)
+    refused("AccessDeniedException", stranger.get_layer_version_by_arn, Arn=arn)
+    client.add_layer_version_permission(
+        LayerName="shared-layer", VersionNumber=1, StatementId="s1", Action="lambda:GetLayerVersion", Principal="*"
+    )
+    assert stranger.get_layer_version_by_arn(Arn=arn)["LayerVersionArn"] == arn
+    refused("AccessDeniedException", stranger.delete_layer_version, LayerName=arn.rpartition(":")[0], VersionNumber=1)
+    policy = client.get_layer_version_policy(LayerName="shared-layer", VersionNumber=1)
+    assert json.loads(policy["Policy"])["Statement"][0]["Sid"] == "s1"
+    client.remove_layer_version_permission(LayerName="shared-layer", VersionNumber=1, StatementId="s1")
+    refused("AccessDeniedException", stranger.get_layer_version_by_arn, Arn=arn)
+    refused("ResourceNotFoundException", client.get_layer_version_policy, LayerName="shared-layer", VersionNumber=1)

@@ -1,6 +1,7 @@
 //! Running a function: from an [`Invocation`] to what the runtime needs, and back.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -59,7 +60,8 @@ impl Functions {
             return Ok(Arc::clone(spec));
         }
         let code_directory = self.shared.code.folder(resolved.version.code.digest).await?;
-        let spec = Arc::new(specification(target, version, revision, code_directory, resolved));
+        let layers_directory = self.shared.code.layers(&resolved.version.configuration.layer_digests()).await?;
+        let spec = Arc::new(specification(target, version, revision, (code_directory, layers_directory), resolved));
         let mut kept = self.shared.specifications.lock();
         if kept.len() >= SPECIFICATIONS_MAX {
             kept.clear();
@@ -79,13 +81,14 @@ fn specification(
     target: &Target,
     version: String,
     revision: String,
-    code_directory: std::path::PathBuf,
+    (code_directory, layers_directory): (PathBuf, Option<PathBuf>),
     resolved: Resolved,
 ) -> FunctionSpec {
     let configuration = resolved.version.configuration;
     FunctionSpec {
         version,
         revision,
+        layers_directory,
         environment: configuration.environment.unwrap_or_default(),
         memory_mb: configuration.memory_mb,
         ephemeral_storage_mb: configuration.ephemeral_storage_mb,

@@ -4,11 +4,13 @@ use millstream_blobs::BlobError;
 use millstream_catalog::StoreError;
 use millstream_wire::CommonError;
 use millstream_wire::lambda::error::{
-    AddPermissionError, CreateAliasError, CreateFunctionError, DeleteAliasError, DeleteFunctionConcurrencyError,
-    DeleteFunctionError, GetAccountSettingsError, GetAliasError, GetFunctionCodeSigningConfigError,
-    GetFunctionConcurrencyError, GetFunctionConfigurationError, GetFunctionError, GetPolicyError, InvokeError,
-    ListAliasesError, ListFunctionsError, ListTagsError, ListVersionsByFunctionError, PublishVersionError,
-    PutFunctionConcurrencyError, RemovePermissionError, TagResourceError, UntagResourceError, UpdateAliasError,
+    AddLayerVersionPermissionError, AddPermissionError, CreateAliasError, CreateFunctionError, DeleteAliasError,
+    DeleteFunctionConcurrencyError, DeleteFunctionError, DeleteLayerVersionError, GetAccountSettingsError,
+    GetAliasError, GetFunctionCodeSigningConfigError, GetFunctionConcurrencyError, GetFunctionConfigurationError,
+    GetFunctionError, GetLayerVersionByArnError, GetLayerVersionError, GetLayerVersionPolicyError, GetPolicyError,
+    InvokeError, ListAliasesError, ListFunctionsError, ListLayerVersionsError, ListLayersError, ListTagsError,
+    ListVersionsByFunctionError, PublishLayerVersionError, PublishVersionError, PutFunctionConcurrencyError,
+    RemoveLayerVersionPermissionError, RemovePermissionError, TagResourceError, UntagResourceError, UpdateAliasError,
     UpdateFunctionCodeError, UpdateFunctionConfigurationError,
 };
 
@@ -71,6 +73,17 @@ macro_rules! operations {
 }
 
 operations! {
+    AddLayerVersionPermissionError: [
+        InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed, PolicyLengthExceeded
+    ];
+    DeleteLayerVersionError: [];
+    GetLayerVersionByArnError: [InvalidParameterValue, ResourceNotFound];
+    GetLayerVersionError: [InvalidParameterValue, ResourceNotFound];
+    GetLayerVersionPolicyError: [InvalidParameterValue, ResourceNotFound];
+    ListLayerVersionsError: [InvalidParameterValue, ResourceNotFound];
+    ListLayersError: [InvalidParameterValue];
+    PublishLayerVersionError: [InvalidParameterValue, ResourceNotFound];
+    RemoveLayerVersionPermissionError: [InvalidParameterValue, ResourceNotFound, PreconditionFailed];
     AddPermissionError: [
         InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed, PolicyLengthExceeded
     ];

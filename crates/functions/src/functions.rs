@@ -213,7 +213,9 @@ impl Functions {
         let mut after = None;
         loop {
             let page = records.all_functions(after.as_deref()).await?;
-            referenced.extend(page.items.iter().map(|stored| stored.record.latest.code.digest));
+            for stored in &page.items {
+                stored.record.latest.refer(&mut referenced);
+            }
             after = page.items.last().map(|stored| stored.key.clone());
             if !page.more {
                 break;
@@ -222,6 +224,17 @@ impl Functions {
         let mut after = None;
         loop {
             let page = records.all_versions(after.as_deref()).await?;
+            for stored in &page.items {
+                stored.record.refer(&mut referenced);
+            }
+            after = page.items.last().map(|stored| stored.key.clone());
+            if !page.more {
+                break;
+            }
+        }
+        let mut after = None;
+        loop {
+            let page = records.all_layer_versions(after.as_deref()).await?;
             referenced.extend(page.items.iter().map(|stored| stored.record.code.digest));
             after = page.items.last().map(|stored| stored.key.clone());
             if !page.more {

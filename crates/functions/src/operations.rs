@@ -8,6 +8,8 @@ mod create_function;
 mod delete_function;
 mod get_function;
 mod invoke;
+mod layer_permissions;
+mod layers;
 mod list_functions;
 mod permissions;
 mod resolve;

@@ -1,13 +1,12 @@
-//! The resource policies of functions, as the catalog keeps them and as IAM reads them.
+//! The resource policies of functions and layers, as the catalog keeps them and as IAM reads them.
 
 use std::collections::BTreeMap;
 
-use millstream_wire::lambda::{AddPermissionRequest, FunctionUrlAuthType};
 use serde::{Deserialize, Serialize};
 
 use crate::record::FORMAT;
 
-/// The statements about one function, version or alias, in the order in which they came.
+/// The statements about one function, version, alias or layer version, in the order in which they came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PolicyRecord {
     pub(crate) v: u8,
@@ -61,31 +60,33 @@ pub(crate) enum Principal {
 }
 
 impl Statement {
-    pub(crate) fn new(input: &AddPermissionRequest, principal: Principal, resource: String) -> Self {
-        let url_auth = input.function_url_auth_type.map(FunctionUrlAuthType::as_str);
-        let via_url = input.invoked_via_function_url.map(|via| via.to_string());
-        let conditions = [
-            ("ArnLike", "AWS:SourceArn", input.source_arn.as_deref()),
-            ("StringEquals", "AWS:SourceAccount", input.source_account.as_deref()),
-            ("StringEquals", "aws:PrincipalOrgID", input.principal_org_id.as_deref()),
-            ("StringEquals", "lambda:EventSourceToken", input.event_source_token.as_deref()),
-            ("StringEquals", "lambda:FunctionUrlAuthType", url_auth),
-            ("Bool", "lambda:InvokedViaFunctionUrl", via_url.as_deref()),
-        ];
+    /// `conditions`: operator, key and value, of which those with a value count.
+    pub(crate) fn new(
+        sid: &str,
+        principal: Principal,
+        action: &str,
+        resource: String,
+        conditions: &[(&str, &str, Option<&str>)],
+    ) -> Self {
         let mut condition = BTreeMap::<String, BTreeMap<String, String>>::new();
         for (operator, key, value) in conditions {
             if let Some(value) = value {
-                condition.entry(operator.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
+                condition.entry((*operator).to_owned()).or_default().insert((*key).to_owned(), (*value).to_owned());
             }
         }
         Self {
-            sid: input.statement_id.clone(),
+            sid: sid.to_owned(),
             effect: "Allow".to_owned(),
             principal,
-            action: input.action.clone(),
+            action: action.to_owned(),
             resource,
             condition,
         }
+    }
+
+    /// As answers show it: a document in a text.
+    pub(crate) fn shown(&self) -> String {
+        serde_json::to_string(self).expect("plain data becomes JSON")
     }
 }
 
@@ -114,15 +115,13 @@ mod tests {
     use super::*;
 
     fn statement(principal_text: &str) -> Statement {
-        let input = AddPermissionRequest {
-            statement_id: "s1".to_owned(),
-            action: "lambda:InvokeFunction".to_owned(),
-            principal: principal_text.to_owned(),
-            source_arn: Some("arn:aws:s3:::bucket".to_owned()),
-            source_account: Some("111122223333".to_owned()),
-            ..AddPermissionRequest::default()
-        };
-        Statement::new(&input, principal(principal_text).unwrap(), "arn:f".to_owned())
+        let conditions = [
+            ("ArnLike", "AWS:SourceArn", Some("arn:aws:s3:::bucket")),
+            ("StringEquals", "AWS:SourceAccount", Some("111122223333")),
+            ("StringEquals", "aws:PrincipalOrgID", None),
+        ];
+        let principal = principal(principal_text).unwrap();
+        Statement::new("s1", principal, "lambda:InvokeFunction", "arn:f".to_owned(), &conditions)
     }
 
     #[test]

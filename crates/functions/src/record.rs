@@ -3,12 +3,15 @@
 //! One key holds the function with its `$LATEST` version; every published version has a key of its own, because it never
 //! changes again and there may be thousands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use millstream_blobs::Digest;
 use millstream_env::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+use crate::code::merged;
+use crate::layers::LayerUse;
 
 /// The layout of the values below. Persisted: a new layout gets a new number, and the old ones stay readable.
 pub(crate) const FORMAT: u8 = 1;
@@ -107,6 +110,15 @@ pub(crate) struct Configuration {
     pub(crate) environment: Option<BTreeMap<String, String>>,
     /// `None` for `/aws/lambda/<name>`.
     pub(crate) log_group: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) layers: Vec<LayerUse>,
+}
+
+impl Configuration {
+    /// The archives of the layers, in their order.
+    pub(crate) fn layer_digests(&self) -> Vec<Digest> {
+        self.layers.iter().map(|layer| layer.code.digest).collect()
+    }
 }
 
 /// The uploaded archive.
@@ -131,6 +143,13 @@ impl VersionRecord {
         self.revision_id = revision_id;
         self.edition += 1;
         self.last_modified_ms = now.millis();
+    }
+
+    /// Adds everything in the code store that it needs.
+    pub(crate) fn refer(&self, digests: &mut HashSet<Digest>) {
+        let layers = self.configuration.layer_digests();
+        digests.extend([self.code.digest, merged(&layers)]);
+        digests.extend(layers);
     }
 
     /// What a published version would be made of.

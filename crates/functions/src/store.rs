@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
+use crate::layers::{LayerName, LayerRecord, LayerVersionRecord};
 use crate::names::Target;
 use crate::policy::PolicyRecord;
 use crate::record::{AliasRecord, FORMAT, FunctionRecord, VersionRecord};
@@ -145,19 +146,83 @@ impl Records {
         self.list(&child_key(ALIASES, scope, name, ""), after.as_deref(), limit).await
     }
 
-    /// The policy on exactly what the target names: the function, one version, or an alias.
-    pub(crate) async fn policy(&self, target: &Target) -> Result<Option<Stored<PolicyRecord>>, Failure> {
-        self.read(&policy_key(target)).await
+    pub(crate) async fn policy(&self, key: &str) -> Result<Option<Stored<PolicyRecord>>, Failure> {
+        self.read(key).await
     }
 
     /// Writes over the policy of that revision; `false` when it was changed meanwhile.
     pub(crate) async fn put_policy(
         &self,
-        target: &Target,
+        key: &str,
         revision: Option<Revision>,
         policy: &PolicyRecord,
     ) -> Result<bool, Failure> {
-        self.put_if(&policy_key(target), revision, policy).await
+        self.put_if(key, revision, policy).await
+    }
+
+    /// Takes the next number of a layer, which may be new.
+    pub(crate) async fn next_layer_version(&self, layer: &LayerName) -> Result<u64, Failure> {
+        let key = format!("{LAYERS}{}/{}/{}", layer.scope.account, layer.scope.region, layer.name);
+        for _ in 0..ATTEMPTS_MAX {
+            let found = self.read::<LayerRecord>(&key).await?;
+            let (last, revision) = found.map_or((0, None), |found| (found.record.last_version, Some(found.revision)));
+            let record = LayerRecord { v: FORMAT, last_version: last + 1 };
+            if self.put_if(&key, revision, &record).await? {
+                return Ok(record.last_version);
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// Stores a version under a number that no other has.
+    pub(crate) async fn put_layer_version(
+        &self,
+        layer: &LayerName,
+        number: u64,
+        record: &LayerVersionRecord,
+    ) -> Result<(), Failure> {
+        let key = layer_version_key(layer, number);
+        if self.put_if(&key, None, record).await? { Ok(()) } else { Err(StoreError::Conflict.into()) }
+    }
+
+    pub(crate) async fn layer_version(
+        &self,
+        layer: &LayerName,
+        number: u64,
+    ) -> Result<Option<Stored<LayerVersionRecord>>, Failure> {
+        self.read(&layer_version_key(layer, number)).await
+    }
+
+    /// What is not there is no error.
+    pub(crate) async fn remove_layer_version(&self, layer: &LayerName, number: u64) -> Result<(), Failure> {
+        self.remove_key(&layer_policy_key(layer, number)).await?;
+        self.remove_key(&layer_version_key(layer, number)).await
+    }
+
+    /// One page of the versions of a layer, by number, after `after`.
+    pub(crate) async fn layer_versions(
+        &self,
+        layer: &LayerName,
+        after: u64,
+    ) -> Result<Listing<LayerVersionRecord>, Failure> {
+        let prefix = child_key(LAYER_VERSIONS, &layer.scope, &layer.name, "");
+        self.list(&prefix, Some(&layer_version_key(layer, after)), PAGE_ITEMS_MAX).await
+    }
+
+    /// One page of the layers of a scope, by name, after `after`; also those that have no version any more.
+    pub(crate) async fn layers(
+        &self,
+        scope: &Scope,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Listing<LayerRecord>, Failure> {
+        let prefix = format!("{LAYERS}{}/{}/", scope.account, scope.region);
+        self.list(&prefix, after.map(|name| format!("{prefix}{name}")).as_deref(), limit).await
+    }
+
+    /// Every layer version of every scope, page by page: `after` is the key of the last one seen.
+    pub(crate) async fn all_layer_versions(&self, after: Option<&str>) -> Result<Listing<LayerVersionRecord>, Failure> {
+        self.list(LAYER_VERSIONS, after, PAGE_ITEMS_MAX).await
     }
 
     /// Removes an alias, or what is left of a deleted version, with what hangs on it. What is not there is no error.
@@ -276,6 +341,9 @@ const FUNCTIONS: &str = "function/";
 const VERSIONS: &str = "function-version/";
 const ALIASES: &str = "function-alias/";
 const POLICIES: &str = "function-policy/";
+const LAYERS: &str = "layer/";
+const LAYER_VERSIONS: &str = "layer-version/";
+const LAYER_POLICIES: &str = "layer-policy/";
 
 pub(crate) fn function_key(scope: &Scope, name: &str) -> String {
     format!("{FUNCTIONS}{}/{}/{name}", scope.account, scope.region)
@@ -291,9 +359,18 @@ fn version_key(scope: &Scope, name: &str, number: u64) -> String {
     child_key(VERSIONS, scope, name, &format!("{number:020}"))
 }
 
-/// No version and no alias is called `@`: that is the function itself.
-fn policy_key(target: &Target) -> String {
+fn layer_version_key(layer: &LayerName, number: u64) -> String {
+    child_key(LAYER_VERSIONS, &layer.scope, &layer.name, &format!("{number:020}"))
+}
+
+/// The policy on exactly what the target names: the function (no version and no alias is called `@`), one version, or an
+/// alias.
+pub(crate) fn policy_key(target: &Target) -> String {
     child_key(POLICIES, &target.scope, &target.name, target.qualifier.as_deref().unwrap_or("@"))
+}
+
+pub(crate) fn layer_policy_key(layer: &LayerName, number: u64) -> String {
+    child_key(LAYER_POLICIES, &layer.scope, &layer.name, &number.to_string())
 }
 
 /// What a key ends in: the name of a function or of an alias.

@@ -35,7 +35,8 @@ impl Functions {
             return Err(invalid("A function is created without a version or alias in its name.".to_owned()));
         }
         let name = target.name.as_str();
-        let configuration = settings::of_new(&input, self.shared.strict_runtimes)?;
+        let mut configuration = settings::of_new(&input, self.shared.strict_runtimes)?;
+        configuration.layers = self.layer_uses(&target.scope, input.layers.as_deref().unwrap_or_default()).await?;
         let tags = input.tags.unwrap_or_default();
         if tags.len() > TAGS_MAX {
             return Err(invalid("Number of tags exceeds resource tag limit.".to_owned()));
@@ -47,7 +48,7 @@ impl Functions {
         self.refuse_existing(&target.scope, name).await?;
         self.check_role(&configuration.role).await?;
         let code = self.shared.code.add(archive).await?;
-
+        self.check_size_with_layers(&code, &configuration.layers).await?;
         let latest = self.new_version(configuration, code);
         let number = input.publish.unwrap_or_default().then_some(1);
         let function = FunctionRecord {

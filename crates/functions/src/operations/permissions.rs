@@ -4,7 +4,8 @@ use millstream_iam::RequestContext;
 use millstream_types::Arn;
 use millstream_wire::lambda::error::{AddPermissionError, GetPolicyError, RemovePermissionError};
 use millstream_wire::lambda::{
-    AddPermissionRequest, AddPermissionResponse, GetPolicyRequest, GetPolicyResponse, RemovePermissionRequest,
+    AddPermissionRequest, AddPermissionResponse, FunctionUrlAuthType, GetPolicyRequest, GetPolicyResponse,
+    RemovePermissionRequest,
 };
 
 use super::aliases::cannot_find;
@@ -12,9 +13,11 @@ use super::resolve::version_number;
 use super::versions::stale;
 use crate::failure::Failure;
 use crate::functions::Functions;
+use crate::layers::LayerName;
 use crate::names::{LATEST, Target, named_by};
 use crate::policy::{PolicyRecord, Statement, principal};
 use crate::settings::invalid;
+use crate::store::{layer_policy_key, policy_key};
 
 /// AWS's bound on a policy.
 const POLICY_BYTES_MAX: usize = 20_480;
@@ -35,9 +38,77 @@ impl Functions {
         let principal = principal(&input.principal).ok_or_else(|| {
             invalid("The provided principal was invalid. Please check the principal and try again.".to_owned())
         })?;
-        let statement = Statement::new(&input, principal, target.arn());
-        let shown = serde_json::to_string(&statement).expect("plain data becomes JSON");
-        self.change_policy(&target, input.revision_id.as_deref(), |policy| {
+        let url_auth = input.function_url_auth_type.map(FunctionUrlAuthType::as_str);
+        let via_url = input.invoked_via_function_url.map(|via| via.to_string());
+        let conditions = [
+            ("ArnLike", "AWS:SourceArn", input.source_arn.as_deref()),
+            ("StringEquals", "AWS:SourceAccount", input.source_account.as_deref()),
+            ("StringEquals", "aws:PrincipalOrgID", input.principal_org_id.as_deref()),
+            ("StringEquals", "lambda:EventSourceToken", input.event_source_token.as_deref()),
+            ("StringEquals", "lambda:FunctionUrlAuthType", url_auth),
+            ("Bool", "lambda:InvokedViaFunctionUrl", via_url.as_deref()),
+        ];
+        let statement = Statement::new(&input.statement_id, principal, &input.action, target.arn(), &conditions);
+        let shown = statement.shown();
+        self.add_statement(&policy_key(&target), input.revision_id.as_deref(), statement).await?;
+        Ok(AddPermissionResponse { statement: Some(shown) })
+    }
+
+    pub async fn remove_permission(
+        &self,
+        context: &RequestContext,
+        input: RemovePermissionRequest,
+    ) -> Result<(), RemovePermissionError> {
+        let target = Target::of(context, &input.function_name, input.qualifier.as_deref())?;
+        if self.shared.records.function(&target.scope, &target.name).await?.is_none() {
+            return Err(Failure::ResourceNotFound(format!("No policy found for: {}", target.arn())).into());
+        }
+        let key = policy_key(&target);
+        Ok(self.remove_statement(&key, input.revision_id.as_deref(), &input.statement_id).await?)
+    }
+
+    pub async fn get_policy(
+        &self,
+        context: &RequestContext,
+        input: GetPolicyRequest,
+    ) -> Result<GetPolicyResponse, GetPolicyError> {
+        let target = Target::of(context, &input.function_name, input.qualifier.as_deref())?;
+        let policy = self.policy_at(&policy_key(&target)).await?;
+        let policy = policy.ok_or_else(|| Failure::ResourceNotFound(NO_POLICY.to_owned()))?;
+        Ok(GetPolicyResponse { policy: Some(policy.document()), revision_id: Some(policy.revision_id) })
+    }
+
+    /// The policy on a function, a version, an alias or a layer version, as a document: for whoever decides about a call.
+    pub async fn resource_policy(&self, arn: &Arn) -> Option<String> {
+        let key = match LayerName::parse(&arn.to_string()) {
+            Some((layer, Some(number))) => layer_policy_key(&layer, number),
+            Some((_, None)) => return None,
+            None => policy_key(&named_by(arn)?),
+        };
+        match self.policy_at(&key).await {
+            Ok(policy) => policy.map(|policy| policy.document()),
+            Err(failure) => {
+                // A document that nobody can read: it denies, as one that cannot be loaded must.
+                tracing::error!(%arn, ?failure, "the policy of a function or layer cannot be read");
+                Some(String::new())
+            }
+        }
+    }
+
+    /// The policy under a key, if it says anything.
+    pub(super) async fn policy_at(&self, key: &str) -> Result<Option<PolicyRecord>, Failure> {
+        let found = self.shared.records.policy(key).await?;
+        Ok(found.map(|stored| stored.record).filter(|policy| !policy.statements.is_empty()))
+    }
+
+    /// Adds a statement to the policy under a key; the new revision id.
+    pub(super) async fn add_statement(
+        &self,
+        key: &str,
+        revision_id: Option<&str>,
+        statement: Statement,
+    ) -> Result<String, Failure> {
+        self.change_policy(key, revision_id, |policy| {
             if policy.statements.iter().any(|other| other.sid == statement.sid) {
                 return Err(Failure::ResourceConflict(format!(
                     "The statement id ({}) provided already exists. Please provide a new statement id, or remove the \
@@ -54,74 +125,39 @@ impl Functions {
             }
             Ok(())
         })
-        .await?;
-        Ok(AddPermissionResponse { statement: Some(shown) })
+        .await
     }
 
-    pub async fn remove_permission(
+    pub(super) async fn remove_statement(
         &self,
-        context: &RequestContext,
-        input: RemovePermissionRequest,
-    ) -> Result<(), RemovePermissionError> {
-        let target = Target::of(context, &input.function_name, input.qualifier.as_deref())?;
-        if self.shared.records.function(&target.scope, &target.name).await?.is_none() {
-            return Err(Failure::ResourceNotFound(format!("No policy found for: {}", target.arn())).into());
-        }
-        let sid = input.statement_id;
-        self.change_policy(&target, input.revision_id.as_deref(), |policy| {
-            if policy.statements.is_empty() {
-                let text = "No policy is associated with the given resource.";
-                return Err(Failure::ResourceNotFound(text.to_owned()));
-            }
-            let before = policy.statements.len();
-            policy.statements.retain(|statement| statement.sid != sid);
-            if policy.statements.len() == before {
-                let text = format!("Statement {sid} is not found in resource policy.");
-                return Err(Failure::ResourceNotFound(text));
-            }
-            Ok(())
+        key: &str,
+        revision_id: Option<&str>,
+        sid: &str,
+    ) -> Result<(), Failure> {
+        self.change_policy(key, revision_id, |policy| {
+            let text = match policy.statements.iter().position(|statement| statement.sid == sid) {
+                Some(at) => {
+                    policy.statements.remove(at);
+                    return Ok(());
+                }
+                None if policy.statements.is_empty() => "No policy is associated with the given resource.".to_owned(),
+                None => format!("Statement {sid} is not found in resource policy."),
+            };
+            Err(Failure::ResourceNotFound(text))
         })
-        .await?;
-        Ok(())
+        .await
+        .map(drop)
     }
 
-    pub async fn get_policy(
-        &self,
-        context: &RequestContext,
-        input: GetPolicyRequest,
-    ) -> Result<GetPolicyResponse, GetPolicyError> {
-        let target = Target::of(context, &input.function_name, input.qualifier.as_deref())?;
-        let found = self.shared.records.policy(&target).await?;
-        let policy = found.map(|stored| stored.record).filter(|policy| !policy.statements.is_empty());
-        let policy = policy.ok_or_else(|| Failure::ResourceNotFound(NO_POLICY.to_owned()))?;
-        Ok(GetPolicyResponse { policy: Some(policy.document()), revision_id: Some(policy.revision_id) })
-    }
-
-    /// The policy on a function, a version or an alias, as a document: for whoever decides about a call.
-    pub async fn resource_policy(&self, arn: &Arn) -> Option<String> {
-        let target = named_by(arn)?;
-        match self.shared.records.policy(&target).await {
-            Ok(found) => found
-                .map(|stored| stored.record)
-                .filter(|policy| !policy.statements.is_empty())
-                .map(|policy| policy.document()),
-            Err(failure) => {
-                // A document that nobody can read: it denies, as one that cannot be loaded must.
-                tracing::error!(%arn, ?failure, "the policy of a function cannot be read");
-                Some(String::new())
-            }
-        }
-    }
-
-    /// Changes the policy of a function that exists.
+    /// Changes the policy under a key; its new revision id.
     async fn change_policy(
         &self,
-        target: &Target,
+        key: &str,
         revision_id: Option<&str>,
         mut change: impl FnMut(&mut PolicyRecord) -> Result<(), Failure> + Send,
-    ) -> Result<(), Failure> {
+    ) -> Result<String, Failure> {
         loop {
-            let found = self.shared.records.policy(target).await?;
+            let found = self.shared.records.policy(key).await?;
             let (mut policy, revision) = match found {
                 Some(stored) => (stored.record, Some(stored.revision)),
                 None => (PolicyRecord::default(), None),
@@ -132,8 +168,8 @@ impl Functions {
             }
             policy.revision_id = self.shared.random.uuid();
             // Changed by somebody else meanwhile: his change is the base of this one.
-            if self.shared.records.put_policy(target, revision, &policy).await? {
-                return Ok(());
+            if self.shared.records.put_policy(key, revision, &policy).await? {
+                return Ok(policy.revision_id);
             }
         }
     }

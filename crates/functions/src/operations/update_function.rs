@@ -43,10 +43,12 @@ impl Functions {
         check_updatable(&target, &function, input.revision_id.as_deref())?;
         settings::set_architecture(&mut function.latest.configuration, input.architectures.as_deref())?;
         if input.dry_run.unwrap_or_default() {
-            self.shared.code.check(archive).await?;
+            let code = self.shared.code.check(archive).await?;
+            self.check_size_with_layers(&code, &function.latest.configuration.layers).await?;
             return Ok(latest(&target, &function));
         }
         let code = self.shared.code.add(archive).await?;
+        self.check_size_with_layers(&code, &function.latest.configuration.layers).await?;
         let (revision_id, now) = (self.shared.random.uuid(), self.shared.service_clock.now());
         let changed = self.shared.records.change(scope, &target.name, |function| {
             check_updatable(&target, function, input.revision_id.as_deref())?;
@@ -75,10 +77,20 @@ impl Functions {
         if let Some(role) = &input.role {
             self.check_role(role).await?;
         }
+        let layers = match &input.layers {
+            Some(arns) => Some(self.layer_uses(scope, arns).await?),
+            None => None,
+        };
+        if let Some(layers) = &layers {
+            self.check_size_with_layers(&function.latest.code, layers).await?;
+        }
         let (revision_id, now) = (self.shared.random.uuid(), self.shared.service_clock.now());
         let changed = self.shared.records.change(scope, &target.name, |function| {
             check_updatable(&target, function, input.revision_id.as_deref())?;
             settings::update(&mut function.latest.configuration, input, self.shared.strict_runtimes)?;
+            if let Some(layers) = &layers {
+                function.latest.configuration.layers.clone_from(layers);
+            }
             function.latest.lifecycle = Lifecycle::Updating;
             function.latest.touch(revision_id.clone(), now);
             Ok(())

@@ -8,8 +8,8 @@ use millstream_wire::lambda::{
 
 use super::*;
 
-fn weights(version: &str, weight: f64) -> Option<AliasRoutingConfiguration> {
-    Some(AliasRoutingConfiguration { additional_version_weights: Some([(version.to_owned(), weight)].into()) })
+fn weights(version: &str, weight: f64) -> AliasRoutingConfiguration {
+    AliasRoutingConfiguration { additional_version_weights: Some([(version.to_owned(), weight)].into()) }
 }
 
 fn create(name: &str, version: &str) -> CreateAliasRequest {
@@ -86,17 +86,17 @@ async fn refusals_have_the_words_of_aws() {
         refusal(unknown).await,
         not_found("Function not found: arn:aws:lambda:us-east-1:000000000000:function:g")
     );
-    let same = CreateAliasRequest { routing_config: weights("1", 0.5), ..create("a", "1") };
+    let same = CreateAliasRequest { routing_config: Some(weights("1", 0.5)), ..create("a", "1") };
     assert_eq!(
         refusal(same).await,
         invalid("Invalid function version 1. Function version 1 is already included in routing configuration.")
     );
-    let latest = CreateAliasRequest { routing_config: weights("1", 0.5), ..create("a", "$LATEST") };
+    let latest = CreateAliasRequest { routing_config: Some(weights("1", 0.5)), ..create("a", "$LATEST") };
     let text = "$LATEST is not supported for an alias pointing to more than 1 version";
     assert_eq!(refusal(latest).await, CreateAliasError::Common(CommonError::InvalidParameter(text.to_owned())));
-    let gone = CreateAliasRequest { routing_config: weights("9", 0.5), ..create("a", "1") };
+    let gone = CreateAliasRequest { routing_config: Some(weights("9", 0.5)), ..create("a", "1") };
     assert_eq!(refusal(gone).await, not_found(&format!("Function not found: {ARN}:9")));
-    let mut three = CreateAliasRequest { routing_config: weights("2", 0.5), ..create("a", "1") };
+    let mut three = CreateAliasRequest { routing_config: Some(weights("2", 0.5)), ..create("a", "1") };
     three.routing_config.as_mut().unwrap().additional_version_weights.as_mut().unwrap().insert("3".to_owned(), 0.1);
     assert_eq!(refusal(three).await, invalid("Number of items in AdditionalVersionWeights cannot be greater than 1"));
 
@@ -110,7 +110,7 @@ async fn refusals_have_the_words_of_aws() {
         UpdateAliasError::ResourceNotFound(format!("Alias not found: {ARN}:nope"))
     );
     // What is left as it is must still fit to what changes.
-    created(&world, CreateAliasRequest { routing_config: weights("2", 0.5), ..create("both", "1") }).await;
+    created(&world, CreateAliasRequest { routing_config: Some(weights("2", 0.5)), ..create("both", "1") }).await;
     let input = UpdateAliasRequest { function_version: Some("2".to_owned()), ..update("both") };
     assert!(matches!(
         world.functions.update_alias(&context(), input).await.unwrap_err(),
@@ -121,7 +121,7 @@ async fn refusals_have_the_words_of_aws() {
 #[tokio::test]
 async fn invocations_are_shared_out_by_weight() {
     let world = with_versions().await;
-    created(&world, CreateAliasRequest { routing_config: weights("2", 0.25), ..create("live", "1") }).await;
+    created(&world, CreateAliasRequest { routing_config: Some(weights("2", 0.25)), ..create("live", "1") }).await;
     let mut counts = [0; 2];
     for _ in 0..400 {
         let mut input = invocation(InvocationType::RequestResponse, "{}");
@@ -168,7 +168,7 @@ async fn aliases_are_listed_by_name_and_by_version() {
 async fn a_version_stays_while_an_alias_leads_to_it() {
     let world = with_versions().await;
     created(&world, create("a", "2")).await;
-    created(&world, CreateAliasRequest { routing_config: weights("1", 0.1), ..create("b", "2") }).await;
+    created(&world, CreateAliasRequest { routing_config: Some(weights("1", 0.1)), ..create("b", "2") }).await;
     let delete = async |qualifier: Option<&str>| {
         let input = DeleteFunctionRequest { function_name: "f".to_owned(), qualifier: qualifier.map(str::to_owned) };
         world.functions.delete_function(&context(), input).await

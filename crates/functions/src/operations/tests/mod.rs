@@ -2,6 +2,7 @@
 
 mod aliases;
 mod concurrency;
+mod layers;
 mod permissions;
 
 use std::collections::BTreeMap;

@@ -329,6 +329,18 @@ const UNSUPPORTED_MEDIA_TYPE_EXCEPTION: ErrorShape = ErrorShape {
     typed: true,
 };
 operation_error! {
+    pub enum AddLayerVersionPermissionError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        PolicyLengthExceeded(String) = POLICY_LENGTH_EXCEEDED_EXCEPTION,
+        PreconditionFailed(String) = PRECONDITION_FAILED_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum AddPermissionError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         PolicyLengthExceeded(String) = POLICY_LENGTH_EXCEEDED_EXCEPTION,
@@ -417,6 +429,13 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum DeleteLayerVersionError {
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum GetAccountSettingsError {
         Service(String) = SERVICE_EXCEPTION,
         TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
@@ -470,6 +489,33 @@ operation_error! {
 
 operation_error! {
     pub enum GetFunctionConfigurationError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum GetLayerVersionError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum GetLayerVersionByArnError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum GetLayerVersionPolicyError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,
@@ -554,6 +600,23 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum ListLayerVersionsError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum ListLayersError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum ListTagsError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
@@ -564,6 +627,16 @@ operation_error! {
 
 operation_error! {
     pub enum ListVersionsByFunctionError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum PublishLayerVersionError {
+        CodeStorageExceeded(String) = CODE_STORAGE_EXCEEDED_EXCEPTION,
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,
@@ -588,6 +661,16 @@ operation_error! {
     pub enum PutFunctionConcurrencyError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum RemoveLayerVersionPermissionError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        PreconditionFailed(String) = PRECONDITION_FAILED_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,
         TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,

@@ -8,6 +8,14 @@ use super::{error, shapes};
 
 pub(super) static OPERATIONS: &[OperationShape] = &[
     OperationShape {
+        name: "AddLayerVersionPermission",
+        method: "POST",
+        uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
+        status: 201,
+        input: &shapes::ADD_LAYER_VERSION_PERMISSION_REQUEST,
+        output: Some(&shapes::ADD_LAYER_VERSION_PERMISSION_RESPONSE),
+    },
+    OperationShape {
         name: "AddPermission",
         method: "POST",
         uri: "/2015-03-31/functions/{FunctionName}/policy",
@@ -72,6 +80,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: None,
     },
     OperationShape {
+        name: "DeleteLayerVersion",
+        method: "DELETE",
+        uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
+        status: 204,
+        input: &shapes::DELETE_LAYER_VERSION_REQUEST,
+        output: None,
+    },
+    OperationShape {
         name: "GetAccountSettings",
         method: "GET",
         uri: "/2016-08-19/account-settings",
@@ -128,6 +144,30 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::FUNCTION_CONFIGURATION),
     },
     OperationShape {
+        name: "GetLayerVersion",
+        method: "GET",
+        uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
+        status: 200,
+        input: &shapes::GET_LAYER_VERSION_REQUEST,
+        output: Some(&shapes::GET_LAYER_VERSION_RESPONSE),
+    },
+    OperationShape {
+        name: "GetLayerVersionByArn",
+        method: "GET",
+        uri: "/2018-10-31/layers?find=LayerVersion",
+        status: 200,
+        input: &shapes::GET_LAYER_VERSION_BY_ARN_REQUEST,
+        output: Some(&shapes::GET_LAYER_VERSION_RESPONSE),
+    },
+    OperationShape {
+        name: "GetLayerVersionPolicy",
+        method: "GET",
+        uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
+        status: 200,
+        input: &shapes::GET_LAYER_VERSION_POLICY_REQUEST,
+        output: Some(&shapes::GET_LAYER_VERSION_POLICY_RESPONSE),
+    },
+    OperationShape {
         name: "GetPolicy",
         method: "GET",
         uri: "/2015-03-31/functions/{FunctionName}/policy",
@@ -168,6 +208,22 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::LIST_FUNCTIONS_RESPONSE),
     },
     OperationShape {
+        name: "ListLayerVersions",
+        method: "GET",
+        uri: "/2018-10-31/layers/{LayerName}/versions",
+        status: 200,
+        input: &shapes::LIST_LAYER_VERSIONS_REQUEST,
+        output: Some(&shapes::LIST_LAYER_VERSIONS_RESPONSE),
+    },
+    OperationShape {
+        name: "ListLayers",
+        method: "GET",
+        uri: "/2018-10-31/layers",
+        status: 200,
+        input: &shapes::LIST_LAYERS_REQUEST,
+        output: Some(&shapes::LIST_LAYERS_RESPONSE),
+    },
+    OperationShape {
         name: "ListTags",
         method: "GET",
         uri: "/2017-03-31/tags/{Resource}",
@@ -184,6 +240,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::LIST_VERSIONS_BY_FUNCTION_RESPONSE),
     },
     OperationShape {
+        name: "PublishLayerVersion",
+        method: "POST",
+        uri: "/2018-10-31/layers/{LayerName}/versions",
+        status: 201,
+        input: &shapes::PUBLISH_LAYER_VERSION_REQUEST,
+        output: Some(&shapes::PUBLISH_LAYER_VERSION_RESPONSE),
+    },
+    OperationShape {
         name: "PublishVersion",
         method: "POST",
         uri: "/2015-03-31/functions/{FunctionName}/versions",
@@ -198,6 +262,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         status: 200,
         input: &shapes::PUT_FUNCTION_CONCURRENCY_REQUEST,
         output: Some(&shapes::CONCURRENCY),
+    },
+    OperationShape {
+        name: "RemoveLayerVersionPermission",
+        method: "DELETE",
+        uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}",
+        status: 204,
+        input: &shapes::REMOVE_LAYER_VERSION_PERMISSION_REQUEST,
+        output: None,
     },
     OperationShape {
         name: "RemovePermission",
@@ -257,116 +329,167 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
     },
 ];
 
-operation!(0, AddPermission, super::AddPermissionRequest, super::AddPermissionResponse, error::AddPermissionError);
-operation!(1, CreateAlias, super::CreateAliasRequest, super::AliasConfiguration, error::CreateAliasError);
 operation!(
-    2,
+    0,
+    AddLayerVersionPermission,
+    super::AddLayerVersionPermissionRequest,
+    super::AddLayerVersionPermissionResponse,
+    error::AddLayerVersionPermissionError
+);
+operation!(1, AddPermission, super::AddPermissionRequest, super::AddPermissionResponse, error::AddPermissionError);
+operation!(2, CreateAlias, super::CreateAliasRequest, super::AliasConfiguration, error::CreateAliasError);
+operation!(
+    3,
     CreateEventSourceMapping,
     super::CreateEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::CreateEventSourceMappingError
 );
-operation!(3, CreateFunction, super::CreateFunctionRequest, super::FunctionConfiguration, error::CreateFunctionError);
-operation!(4, DeleteAlias, super::DeleteAliasRequest, (), error::DeleteAliasError);
+operation!(4, CreateFunction, super::CreateFunctionRequest, super::FunctionConfiguration, error::CreateFunctionError);
+operation!(5, DeleteAlias, super::DeleteAliasRequest, (), error::DeleteAliasError);
 operation!(
-    5,
+    6,
     DeleteEventSourceMapping,
     super::DeleteEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::DeleteEventSourceMappingError
 );
-operation!(6, DeleteFunction, super::DeleteFunctionRequest, super::DeleteFunctionResponse, error::DeleteFunctionError);
+operation!(7, DeleteFunction, super::DeleteFunctionRequest, super::DeleteFunctionResponse, error::DeleteFunctionError);
 operation!(
-    7,
+    8,
     DeleteFunctionConcurrency,
     super::DeleteFunctionConcurrencyRequest,
     (),
     error::DeleteFunctionConcurrencyError
 );
+operation!(9, DeleteLayerVersion, super::DeleteLayerVersionRequest, (), error::DeleteLayerVersionError);
 operation!(
-    8,
+    10,
     GetAccountSettings,
     super::GetAccountSettingsRequest,
     super::GetAccountSettingsResponse,
     error::GetAccountSettingsError
 );
-operation!(9, GetAlias, super::GetAliasRequest, super::AliasConfiguration, error::GetAliasError);
+operation!(11, GetAlias, super::GetAliasRequest, super::AliasConfiguration, error::GetAliasError);
 operation!(
-    10,
+    12,
     GetEventSourceMapping,
     super::GetEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::GetEventSourceMappingError
 );
-operation!(11, GetFunction, super::GetFunctionRequest, super::GetFunctionResponse, error::GetFunctionError);
+operation!(13, GetFunction, super::GetFunctionRequest, super::GetFunctionResponse, error::GetFunctionError);
 operation!(
-    12,
+    14,
     GetFunctionCodeSigningConfig,
     super::GetFunctionCodeSigningConfigRequest,
     super::GetFunctionCodeSigningConfigResponse,
     error::GetFunctionCodeSigningConfigError
 );
 operation!(
-    13,
+    15,
     GetFunctionConcurrency,
     super::GetFunctionConcurrencyRequest,
     super::GetFunctionConcurrencyResponse,
     error::GetFunctionConcurrencyError
 );
 operation!(
-    14,
+    16,
     GetFunctionConfiguration,
     super::GetFunctionConfigurationRequest,
     super::FunctionConfiguration,
     error::GetFunctionConfigurationError
 );
-operation!(15, GetPolicy, super::GetPolicyRequest, super::GetPolicyResponse, error::GetPolicyError);
-operation!(16, Invoke, super::InvocationRequest, super::InvocationResponse, error::InvokeError);
-operation!(17, ListAliases, super::ListAliasesRequest, super::ListAliasesResponse, error::ListAliasesError);
+operation!(
+    17,
+    GetLayerVersion,
+    super::GetLayerVersionRequest,
+    super::GetLayerVersionResponse,
+    error::GetLayerVersionError
+);
 operation!(
     18,
+    GetLayerVersionByArn,
+    super::GetLayerVersionByArnRequest,
+    super::GetLayerVersionResponse,
+    error::GetLayerVersionByArnError
+);
+operation!(
+    19,
+    GetLayerVersionPolicy,
+    super::GetLayerVersionPolicyRequest,
+    super::GetLayerVersionPolicyResponse,
+    error::GetLayerVersionPolicyError
+);
+operation!(20, GetPolicy, super::GetPolicyRequest, super::GetPolicyResponse, error::GetPolicyError);
+operation!(21, Invoke, super::InvocationRequest, super::InvocationResponse, error::InvokeError);
+operation!(22, ListAliases, super::ListAliasesRequest, super::ListAliasesResponse, error::ListAliasesError);
+operation!(
+    23,
     ListEventSourceMappings,
     super::ListEventSourceMappingsRequest,
     super::ListEventSourceMappingsResponse,
     error::ListEventSourceMappingsError
 );
-operation!(19, ListFunctions, super::ListFunctionsRequest, super::ListFunctionsResponse, error::ListFunctionsError);
-operation!(20, ListTags, super::ListTagsRequest, super::ListTagsResponse, error::ListTagsError);
+operation!(24, ListFunctions, super::ListFunctionsRequest, super::ListFunctionsResponse, error::ListFunctionsError);
 operation!(
-    21,
+    25,
+    ListLayerVersions,
+    super::ListLayerVersionsRequest,
+    super::ListLayerVersionsResponse,
+    error::ListLayerVersionsError
+);
+operation!(26, ListLayers, super::ListLayersRequest, super::ListLayersResponse, error::ListLayersError);
+operation!(27, ListTags, super::ListTagsRequest, super::ListTagsResponse, error::ListTagsError);
+operation!(
+    28,
     ListVersionsByFunction,
     super::ListVersionsByFunctionRequest,
     super::ListVersionsByFunctionResponse,
     error::ListVersionsByFunctionError
 );
-operation!(22, PublishVersion, super::PublishVersionRequest, super::FunctionConfiguration, error::PublishVersionError);
 operation!(
-    23,
+    29,
+    PublishLayerVersion,
+    super::PublishLayerVersionRequest,
+    super::PublishLayerVersionResponse,
+    error::PublishLayerVersionError
+);
+operation!(30, PublishVersion, super::PublishVersionRequest, super::FunctionConfiguration, error::PublishVersionError);
+operation!(
+    31,
     PutFunctionConcurrency,
     super::PutFunctionConcurrencyRequest,
     super::Concurrency,
     error::PutFunctionConcurrencyError
 );
-operation!(24, RemovePermission, super::RemovePermissionRequest, (), error::RemovePermissionError);
-operation!(25, TagResource, super::TagResourceRequest, (), error::TagResourceError);
-operation!(26, UntagResource, super::UntagResourceRequest, (), error::UntagResourceError);
-operation!(27, UpdateAlias, super::UpdateAliasRequest, super::AliasConfiguration, error::UpdateAliasError);
 operation!(
-    28,
+    32,
+    RemoveLayerVersionPermission,
+    super::RemoveLayerVersionPermissionRequest,
+    (),
+    error::RemoveLayerVersionPermissionError
+);
+operation!(33, RemovePermission, super::RemovePermissionRequest, (), error::RemovePermissionError);
+operation!(34, TagResource, super::TagResourceRequest, (), error::TagResourceError);
+operation!(35, UntagResource, super::UntagResourceRequest, (), error::UntagResourceError);
+operation!(36, UpdateAlias, super::UpdateAliasRequest, super::AliasConfiguration, error::UpdateAliasError);
+operation!(
+    37,
     UpdateEventSourceMapping,
     super::UpdateEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::UpdateEventSourceMappingError
 );
 operation!(
-    29,
+    38,
     UpdateFunctionCode,
     super::UpdateFunctionCodeRequest,
     super::FunctionConfiguration,
     error::UpdateFunctionCodeError
 );
 operation!(
-    30,
+    39,
     UpdateFunctionConfiguration,
     super::UpdateFunctionConfigurationRequest,
     super::FunctionConfiguration,
@@ -375,6 +498,7 @@ operation!(
 
 #[cfg(test)]
 pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
+    visitor.visit::<AddLayerVersionPermission>(&super::SERVICE);
     visitor.visit::<AddPermission>(&super::SERVICE);
     visitor.visit::<CreateAlias>(&super::SERVICE);
     visitor.visit::<CreateEventSourceMapping>(&super::SERVICE);
@@ -383,6 +507,7 @@ pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<DeleteEventSourceMapping>(&super::SERVICE);
     visitor.visit::<DeleteFunction>(&super::SERVICE);
     visitor.visit::<DeleteFunctionConcurrency>(&super::SERVICE);
+    visitor.visit::<DeleteLayerVersion>(&super::SERVICE);
     visitor.visit::<GetAccountSettings>(&super::SERVICE);
     visitor.visit::<GetAlias>(&super::SERVICE);
     visitor.visit::<GetEventSourceMapping>(&super::SERVICE);
@@ -390,15 +515,22 @@ pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<GetFunctionCodeSigningConfig>(&super::SERVICE);
     visitor.visit::<GetFunctionConcurrency>(&super::SERVICE);
     visitor.visit::<GetFunctionConfiguration>(&super::SERVICE);
+    visitor.visit::<GetLayerVersion>(&super::SERVICE);
+    visitor.visit::<GetLayerVersionByArn>(&super::SERVICE);
+    visitor.visit::<GetLayerVersionPolicy>(&super::SERVICE);
     visitor.visit::<GetPolicy>(&super::SERVICE);
     visitor.visit::<Invoke>(&super::SERVICE);
     visitor.visit::<ListAliases>(&super::SERVICE);
     visitor.visit::<ListEventSourceMappings>(&super::SERVICE);
     visitor.visit::<ListFunctions>(&super::SERVICE);
+    visitor.visit::<ListLayerVersions>(&super::SERVICE);
+    visitor.visit::<ListLayers>(&super::SERVICE);
     visitor.visit::<ListTags>(&super::SERVICE);
     visitor.visit::<ListVersionsByFunction>(&super::SERVICE);
+    visitor.visit::<PublishLayerVersion>(&super::SERVICE);
     visitor.visit::<PublishVersion>(&super::SERVICE);
     visitor.visit::<PutFunctionConcurrency>(&super::SERVICE);
+    visitor.visit::<RemoveLayerVersionPermission>(&super::SERVICE);
     visitor.visit::<RemovePermission>(&super::SERVICE);
     visitor.visit::<TagResource>(&super::SERVICE);
     visitor.visit::<UntagResource>(&super::SERVICE);

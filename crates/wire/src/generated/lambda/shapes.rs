@@ -21,6 +21,24 @@ pub(crate) static ACCOUNT_USAGE: Shape =
 pub(crate) static ACTION: Shape = Shape::string("Action", Bounds::NONE)
     .matching(pattern!("(lambda:[*]|lambda:[a-zA-Z]+|[*])", "(lambda:[*]|lambda:[a-zA-Z]+|[*])"));
 
+pub(crate) static ADD_LAYER_VERSION_PERMISSION_REQUEST: Shape = Shape::structure(
+    "AddLayerVersionPermissionRequest",
+    &[
+        Member::new("Action", &LAYER_PERMISSION_ALLOWED_ACTION).required(),
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("OrganizationId", &ORGANIZATION_ID),
+        Member::new("Principal", &LAYER_PERMISSION_ALLOWED_PRINCIPAL).required(),
+        Member::new("RevisionId", &STRING).at(Location::Query),
+        Member::new("StatementId", &STATEMENT_ID).required(),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).required().at(Location::Uri),
+    ],
+);
+
+pub(crate) static ADD_LAYER_VERSION_PERMISSION_RESPONSE: Shape = Shape::structure(
+    "AddLayerVersionPermissionResponse",
+    &[Member::new("RevisionId", &STRING), Member::new("Statement", &STRING)],
+);
+
 pub(crate) static ADD_PERMISSION_REQUEST: Shape = Shape::structure(
     "AddPermissionRequest",
     &[
@@ -108,6 +126,12 @@ pub(crate) static CODE_SIGNING_CONFIG_ARN: Shape = Shape::string("CodeSigningCon
 
 pub(crate) static COLLECTION_NAME: Shape = Shape::string("CollectionName", Bounds::new(Some(1), Some(57)))
     .matching(pattern!("(^(?!(system\\x2e)))(^[_a-zA-Z0-9])([^$]*)", "[_a-zA-Z0-9][^$]*"));
+
+pub(crate) static COMPATIBLE_ARCHITECTURES: Shape =
+    Shape::list("CompatibleArchitectures", &ARCHITECTURE, Bounds::new(Some(0), Some(2)));
+
+pub(crate) static COMPATIBLE_RUNTIMES: Shape =
+    Shape::list("CompatibleRuntimes", &RUNTIME, Bounds::new(Some(0), Some(15)));
 
 pub(crate) static CONCURRENCY: Shape =
     Shape::structure("Concurrency", &[Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS)]);
@@ -225,6 +249,14 @@ pub(crate) static DELETE_FUNCTION_REQUEST: Shape = Shape::structure(
 
 pub(crate) static DELETE_FUNCTION_RESPONSE: Shape =
     Shape::structure("DeleteFunctionResponse", &[Member::new("StatusCode", &INTEGER).at(Location::StatusCode)]);
+
+pub(crate) static DELETE_LAYER_VERSION_REQUEST: Shape = Shape::structure(
+    "DeleteLayerVersionRequest",
+    &[
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).required().at(Location::Uri),
+    ],
+);
 
 pub(crate) static DESCRIPTION: Shape = Shape::string("Description", Bounds::new(Some(0), Some(256)));
 
@@ -560,6 +592,47 @@ pub(crate) static GET_FUNCTION_RESPONSE: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static GET_LAYER_VERSION_BY_ARN_REQUEST: Shape = Shape::structure(
+    "GetLayerVersionByArnRequest",
+    &[Member::new("Arn", &LAYER_VERSION_ARN).required().at(Location::Query)],
+);
+
+pub(crate) static GET_LAYER_VERSION_POLICY_REQUEST: Shape = Shape::structure(
+    "GetLayerVersionPolicyRequest",
+    &[
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).required().at(Location::Uri),
+    ],
+);
+
+pub(crate) static GET_LAYER_VERSION_POLICY_RESPONSE: Shape = Shape::structure(
+    "GetLayerVersionPolicyResponse",
+    &[Member::new("Policy", &STRING), Member::new("RevisionId", &STRING)],
+);
+
+pub(crate) static GET_LAYER_VERSION_REQUEST: Shape = Shape::structure(
+    "GetLayerVersionRequest",
+    &[
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).required().at(Location::Uri),
+    ],
+);
+
+pub(crate) static GET_LAYER_VERSION_RESPONSE: Shape = Shape::structure(
+    "GetLayerVersionResponse",
+    &[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("Content", &LAYER_VERSION_CONTENT_OUTPUT),
+        Member::new("CreatedDate", &TIMESTAMP),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerArn", &LAYER_ARN),
+        Member::new("LayerVersionArn", &LAYER_VERSION_ARN),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+        Member::new("Version", &LAYER_VERSION_NUMBER),
+    ],
+);
+
 pub(crate) static GET_POLICY_REQUEST: Shape = Shape::structure(
     "GetPolicyRequest",
     &[
@@ -728,7 +801,27 @@ pub(crate) static LAYER: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static LAYER_ARN: Shape = Shape::string("LayerArn", Bounds::new(Some(1), Some(140))).matching(pattern!(
+    "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+",
+    "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:[0-9]{12}:layer:[a-zA-Z0-9-_]+"
+));
+
 pub(crate) static LAYER_LIST: Shape = Shape::list("LayerList", &LAYER_VERSION_ARN, Bounds::NONE);
+
+pub(crate) static LAYER_NAME: Shape = Shape::string("LayerName", Bounds::new(Some(1), Some(140))).matching(pattern!(
+    "(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+",
+    "(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:[0-9]{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"
+));
+
+pub(crate) static LAYER_PERMISSION_ALLOWED_ACTION: Shape =
+    Shape::string("LayerPermissionAllowedAction", Bounds::new(Some(0), Some(22)))
+        .matching(pattern!("lambda:GetLayerVersion", "lambda:GetLayerVersion"));
+
+pub(crate) static LAYER_PERMISSION_ALLOWED_PRINCIPAL: Shape =
+    Shape::string("LayerPermissionAllowedPrincipal", Bounds::NONE).matching(pattern!(
+        "\\d{12}|\\*|arn:(aws[a-zA-Z-]*):iam::\\d{12}:root",
+        "[0-9]{12}|\\*|arn:(aws[a-zA-Z-]*):iam::[0-9]{12}:root"
+    ));
 
 pub(crate) static LAYER_VERSION_ARN: Shape = Shape::string("LayerVersionArn", Bounds::new(Some(1), Some(140)))
     .matching(pattern!(
@@ -736,7 +829,59 @@ pub(crate) static LAYER_VERSION_ARN: Shape = Shape::string("LayerVersionArn", Bo
         "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:[0-9]{12}:layer:[a-zA-Z0-9-_]+:[0-9]+"
     ));
 
+pub(crate) static LAYER_VERSION_CONTENT_INPUT: Shape = Shape::structure(
+    "LayerVersionContentInput",
+    &[
+        Member::new("S3Bucket", &S3_BUCKET),
+        Member::new("S3Key", &S3_KEY),
+        Member::new("S3ObjectVersion", &S3_OBJECT_VERSION),
+        Member::new("ZipFile", &BLOB),
+    ],
+);
+
+pub(crate) static LAYER_VERSION_CONTENT_OUTPUT: Shape = Shape::structure(
+    "LayerVersionContentOutput",
+    &[
+        Member::new("CodeSha256", &STRING),
+        Member::new("CodeSize", &LONG),
+        Member::new("Location", &STRING),
+        Member::new("SigningJobArn", &STRING),
+        Member::new("SigningProfileVersionArn", &STRING),
+    ],
+);
+
+pub(crate) static LAYER_VERSION_NUMBER: Shape = Shape::long("LayerVersionNumber", Bounds::NONE);
+
+pub(crate) static LAYER_VERSIONS_LIST: Shape =
+    Shape::list("LayerVersionsList", &LAYER_VERSIONS_LIST_ITEM, Bounds::NONE);
+
+pub(crate) static LAYER_VERSIONS_LIST_ITEM: Shape = Shape::structure(
+    "LayerVersionsListItem",
+    &[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("CreatedDate", &TIMESTAMP),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerVersionArn", &LAYER_VERSION_ARN),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+        Member::new("Version", &LAYER_VERSION_NUMBER),
+    ],
+);
+
+pub(crate) static LAYERS_LIST: Shape = Shape::list("LayersList", &LAYERS_LIST_ITEM, Bounds::NONE);
+
+pub(crate) static LAYERS_LIST_ITEM: Shape = Shape::structure(
+    "LayersListItem",
+    &[
+        Member::new("LatestMatchingVersion", &LAYER_VERSIONS_LIST_ITEM),
+        Member::new("LayerArn", &LAYER_ARN),
+        Member::new("LayerName", &LAYER_NAME),
+    ],
+);
+
 pub(crate) static LAYERS_REFERENCE_LIST: Shape = Shape::list("LayersReferenceList", &LAYER, Bounds::NONE);
+
+pub(crate) static LICENSE_INFO: Shape = Shape::string("LicenseInfo", Bounds::new(Some(0), Some(512)));
 
 pub(crate) static LIST_ALIASES_REQUEST: Shape = Shape::structure(
     "ListAliasesRequest",
@@ -780,6 +925,35 @@ pub(crate) static LIST_FUNCTIONS_RESPONSE: Shape = Shape::structure(
     "ListFunctionsResponse",
     &[Member::new("Functions", &FUNCTION_LIST), Member::new("NextMarker", &STRING)],
 );
+
+pub(crate) static LIST_LAYER_VERSIONS_REQUEST: Shape = Shape::structure(
+    "ListLayerVersionsRequest",
+    &[
+        Member::new("CompatibleArchitecture", &ARCHITECTURE).at(Location::Query),
+        Member::new("CompatibleRuntime", &RUNTIME).at(Location::Query),
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("Marker", &STRING).at(Location::Query),
+        Member::new("MaxItems", &MAX_LAYER_LIST_ITEMS).at(Location::Query),
+    ],
+);
+
+pub(crate) static LIST_LAYER_VERSIONS_RESPONSE: Shape = Shape::structure(
+    "ListLayerVersionsResponse",
+    &[Member::new("LayerVersions", &LAYER_VERSIONS_LIST), Member::new("NextMarker", &STRING)],
+);
+
+pub(crate) static LIST_LAYERS_REQUEST: Shape = Shape::structure(
+    "ListLayersRequest",
+    &[
+        Member::new("CompatibleArchitecture", &ARCHITECTURE).at(Location::Query),
+        Member::new("CompatibleRuntime", &RUNTIME).at(Location::Query),
+        Member::new("Marker", &STRING).at(Location::Query),
+        Member::new("MaxItems", &MAX_LAYER_LIST_ITEMS).at(Location::Query),
+    ],
+);
+
+pub(crate) static LIST_LAYERS_RESPONSE: Shape =
+    Shape::structure("ListLayersResponse", &[Member::new("Layers", &LAYERS_LIST), Member::new("NextMarker", &STRING)]);
 
 pub(crate) static LIST_TAGS_REQUEST: Shape =
     Shape::structure("ListTagsRequest", &[Member::new("Resource", &TAGGABLE_RESOURCE).required().at(Location::Uri)]);
@@ -825,6 +999,8 @@ pub(crate) static LONG: Shape = Shape::long("Long", Bounds::NONE);
 pub(crate) static MASTER_REGION: Shape = Shape::string("MasterRegion", Bounds::NONE)
     .matching(pattern!("ALL|[a-z]{2}(-gov)?-[a-z]+-\\d{1}", "ALL|[a-zA-Z0-9-]{1,64}"));
 
+pub(crate) static MAX_LAYER_LIST_ITEMS: Shape = Shape::integer("MaxLayerListItems", Bounds::new(Some(1), Some(50)));
+
 pub(crate) static MAX_LIST_ITEMS: Shape = Shape::integer("MaxListItems", Bounds::new(Some(1), Some(10_000)));
 
 pub(crate) static MAXIMUM_BATCHING_WINDOW_IN_SECONDS: Shape =
@@ -864,6 +1040,9 @@ pub(crate) static ON_FAILURE: Shape = Shape::structure("OnFailure", &[Member::ne
 
 pub(crate) static ON_SUCCESS: Shape = Shape::structure("OnSuccess", &[Member::new("Destination", &DESTINATION_ARN)]);
 
+pub(crate) static ORGANIZATION_ID: Shape = Shape::string("OrganizationId", Bounds::new(Some(0), Some(34)))
+    .matching(pattern!("o-[a-z0-9]{10,32}", "o-[a-z0-9]{10,32}"));
+
 pub(crate) static PACKAGE_TYPE: Shape = Shape::string("PackageType", Bounds::NONE).one_of(&["Zip", "Image"]);
 
 pub(crate) static PARALLELIZATION_FACTOR: Shape =
@@ -894,6 +1073,33 @@ pub(crate) static PROVISIONED_POLLER_GROUP_NAME: Shape =
     Shape::string("ProvisionedPollerGroupName", Bounds::new(Some(0), Some(128)))
         .matching(pattern!("[a-zA-Z0-9-_]*", "[a-zA-Z0-9-_]*"));
 
+pub(crate) static PUBLISH_LAYER_VERSION_REQUEST: Shape = Shape::structure(
+    "PublishLayerVersionRequest",
+    &[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("Content", &LAYER_VERSION_CONTENT_INPUT).required(),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+    ],
+);
+
+pub(crate) static PUBLISH_LAYER_VERSION_RESPONSE: Shape = Shape::structure(
+    "PublishLayerVersionResponse",
+    &[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("Content", &LAYER_VERSION_CONTENT_OUTPUT),
+        Member::new("CreatedDate", &TIMESTAMP),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerArn", &LAYER_ARN),
+        Member::new("LayerVersionArn", &LAYER_VERSION_ARN),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+        Member::new("Version", &LAYER_VERSION_NUMBER),
+    ],
+);
+
 pub(crate) static PUBLISH_VERSION_REQUEST: Shape = Shape::structure(
     "PublishVersionRequest",
     &[
@@ -917,6 +1123,16 @@ pub(crate) static QUEUE: Shape =
     Shape::string("Queue", Bounds::new(Some(1), Some(1_000))).matching(pattern!("[\\s\\S]*", "(?s:.*)"));
 
 pub(crate) static QUEUES: Shape = Shape::list("Queues", &QUEUE, Bounds::new(Some(1), Some(1)));
+
+pub(crate) static REMOVE_LAYER_VERSION_PERMISSION_REQUEST: Shape = Shape::structure(
+    "RemoveLayerVersionPermissionRequest",
+    &[
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("RevisionId", &STRING).at(Location::Query),
+        Member::new("StatementId", &STATEMENT_ID).required().at(Location::Uri),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).required().at(Location::Uri),
+    ],
+);
 
 pub(crate) static REMOVE_PERMISSION_REQUEST: Shape = Shape::structure(
     "RemovePermissionRequest",

@@ -38,6 +38,27 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct AddLayerVersionPermissionRequest {
+        action: String,
+        layer_name: String,
+        organization_id: Option<String>,
+        principal: String,
+        revision_id: Option<String>,
+        statement_id: String,
+        version_number: i64,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct AddLayerVersionPermissionResponse {
+        revision_id: Option<String>,
+        statement: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct AddPermissionRequest {
         action: String,
         event_source_token: Option<String>,
@@ -222,6 +243,14 @@ structure! {
     #[derive(Default)]
     pub struct DeleteFunctionResponse {
         status_code: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct DeleteLayerVersionRequest {
+        layer_name: String,
+        version_number: i64,
     }
 }
 
@@ -519,6 +548,52 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct GetLayerVersionByArnRequest {
+        arn: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetLayerVersionPolicyRequest {
+        layer_name: String,
+        version_number: i64,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetLayerVersionPolicyResponse {
+        policy: Option<String>,
+        revision_id: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetLayerVersionRequest {
+        layer_name: String,
+        version_number: i64,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetLayerVersionResponse {
+        compatible_architectures: Option<Vec<Architecture>>,
+        compatible_runtimes: Option<Vec<String>>,
+        content: Option<LayerVersionContentOutput>,
+        created_date: Option<String>,
+        description: Option<String>,
+        layer_arn: Option<String>,
+        layer_version_arn: Option<String>,
+        license_info: Option<String>,
+        version: Option<i64>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct GetPolicyRequest {
         function_name: String,
         qualifier: Option<String>,
@@ -630,6 +705,49 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct LayerVersionContentInput {
+        s3_bucket: Option<String>,
+        s3_key: Option<String>,
+        s3_object_version: Option<String>,
+        @secret zip_file: Option<Bytes>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct LayerVersionContentOutput {
+        code_sha256: Option<String>,
+        code_size: Option<i64>,
+        location: Option<String>,
+        signing_job_arn: Option<String>,
+        signing_profile_version_arn: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct LayerVersionsListItem {
+        compatible_architectures: Option<Vec<Architecture>>,
+        compatible_runtimes: Option<Vec<String>>,
+        created_date: Option<String>,
+        description: Option<String>,
+        layer_version_arn: Option<String>,
+        license_info: Option<String>,
+        version: Option<i64>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct LayersListItem {
+        latest_matching_version: Option<LayerVersionsListItem>,
+        layer_arn: Option<String>,
+        layer_name: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct ListAliasesRequest {
         function_name: String,
         function_version: Option<String>,
@@ -678,6 +796,43 @@ structure! {
     #[derive(Default)]
     pub struct ListFunctionsResponse {
         functions: Option<Vec<FunctionConfiguration>>,
+        next_marker: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListLayerVersionsRequest {
+        compatible_architecture: Option<Architecture>,
+        compatible_runtime: Option<String>,
+        layer_name: String,
+        marker: Option<String>,
+        max_items: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListLayerVersionsResponse {
+        layer_versions: Option<Vec<LayerVersionsListItem>>,
+        next_marker: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListLayersRequest {
+        compatible_architecture: Option<Architecture>,
+        compatible_runtime: Option<String>,
+        marker: Option<String>,
+        max_items: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListLayersResponse {
+        layers: Option<Vec<LayersListItem>>,
         next_marker: Option<String>,
     }
 }
@@ -748,6 +903,33 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct PublishLayerVersionRequest {
+        compatible_architectures: Option<Vec<Architecture>>,
+        compatible_runtimes: Option<Vec<String>>,
+        content: LayerVersionContentInput,
+        description: Option<String>,
+        layer_name: String,
+        license_info: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct PublishLayerVersionResponse {
+        compatible_architectures: Option<Vec<Architecture>>,
+        compatible_runtimes: Option<Vec<String>>,
+        content: Option<LayerVersionContentOutput>,
+        created_date: Option<String>,
+        description: Option<String>,
+        layer_arn: Option<String>,
+        layer_version_arn: Option<String>,
+        license_info: Option<String>,
+        version: Option<i64>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct PublishVersionRequest {
         code_sha256: Option<String>,
         description: Option<String>,
@@ -762,6 +944,16 @@ structure! {
     pub struct PutFunctionConcurrencyRequest {
         function_name: String,
         reserved_concurrent_executions: i32,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct RemoveLayerVersionPermissionRequest {
+        layer_name: String,
+        revision_id: Option<String>,
+        statement_id: String,
+        version_number: i64,
     }
 }
 
