@@ -15,7 +15,8 @@ pub(super) async fn serve<B>(call: &Call<'_>, table: &Table, body: B) -> Answer
 where
     B: Body<Data = Bytes> + Send,
 {
-    let operation = route(table.service, call.head.method.as_str(), call.head.uri.path());
+    let (method, uri) = (&call.head.method, &call.head.uri);
+    let operation = route(table.service, method.as_str(), uri.path(), uri.query().unwrap_or_default());
     let name = operation.map_or("", |operation| operation.name);
     let received = match call.receive(body, bytes_max(name)).await {
         Ok(received) => received,
@@ -59,7 +60,7 @@ async fn run(
 ) -> Result<Answer, ApiError> {
     let context = call.authenticate(table.service.name, &received.sha256).await?;
     let Some(entry) = operation.and_then(|operation| table.get(operation.name)) else {
-        let (method, path) = (&call.head.method, call.head.uri.path());
+        let (method, path) = (&call.head.method, call.head.uri.path(), call.head.uri.query().unwrap_or_default());
         tracing::info!(%method, path, "an operation was called that is not implemented");
         return Err(CommonError::UnknownOperation.into());
     };
