@@ -60,7 +60,7 @@ async fn run(
 ) -> Result<Answer, ApiError> {
     let context = call.authenticate(table.service.name, &received.sha256).await?;
     let Some(entry) = operation.and_then(|operation| table.get(operation.name)) else {
-        let (method, path) = (&call.head.method, call.head.uri.path(), call.head.uri.query().unwrap_or_default());
+        let (method, path) = (&call.head.method, call.head.uri.path());
         tracing::info!(%method, path, "an operation was called that is not implemented");
         return Err(CommonError::UnknownOperation.into());
     };
