@@ -50,6 +50,7 @@ pub(crate) fn table(services: &Services) -> Table {
     on_role! { table, iam:
         AttachRolePolicy => attach_role_policy;
         DeleteRole => delete_role;
+        DeleteRolePermissionsBoundary => delete_role_permissions_boundary;
         DeleteRolePolicy => delete_role_policy;
         DetachRolePolicy => detach_role_policy;
         GetRole => get_role;
@@ -57,8 +58,14 @@ pub(crate) fn table(services: &Services) -> Table {
         ListAttachedRolePolicies => list_attached_role_policies;
         ListInstanceProfilesForRole => list_instance_profiles_for_role;
         ListRolePolicies => list_role_policies;
+        ListRoleTags => list_role_tags;
+        PutRolePermissionsBoundary => put_role_permissions_boundary;
         PutRolePolicy => put_role_policy;
+        TagRole => tag_role;
+        UntagRole => untag_role;
         UpdateAssumeRolePolicy => update_assume_role_policy;
+        UpdateRole => update_role;
+        UpdateRoleDescription => update_role_description;
     }
     on_policy! { table, iam:
         GetPolicy => get_policy;

@@ -3,9 +3,11 @@
 use millstream_catalog::StoreError;
 use millstream_wire::CommonError;
 use millstream_wire::iam::error::{
-    AttachRolePolicyError, DeleteRoleError, DeleteRolePolicyError, DetachRolePolicyError, GetRoleError,
-    GetRolePolicyError, ListAttachedRolePoliciesError, ListInstanceProfilesForRoleError, ListRolePoliciesError,
-    PutRolePolicyError, UpdateAssumeRolePolicyError,
+    AttachRolePolicyError, DeleteRoleError, DeleteRolePermissionsBoundaryError, DeleteRolePolicyError,
+    DetachRolePolicyError, GetRoleError, GetRolePolicyError, ListAttachedRolePoliciesError,
+    ListInstanceProfilesForRoleError, ListRolePoliciesError, ListRoleTagsError, PutRolePermissionsBoundaryError,
+    PutRolePolicyError, TagRoleError, UntagRoleError, UpdateAssumeRolePolicyError, UpdateRoleDescriptionError,
+    UpdateRoleError,
 };
 
 use crate::roles::RoleError;
@@ -36,6 +38,13 @@ macro_rules! from_role_error {
 
 from_role_error!(
     AttachRolePolicyError,
+    DeleteRolePermissionsBoundaryError,
+    ListRoleTagsError,
+    PutRolePermissionsBoundaryError,
+    TagRoleError,
+    UntagRoleError,
+    UpdateRoleDescriptionError,
+    UpdateRoleError,
     DeleteRoleError,
     DeleteRolePolicyError,
     DetachRolePolicyError,

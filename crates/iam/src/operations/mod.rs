@@ -9,6 +9,7 @@ mod inline_policies;
 mod managed_policies;
 mod paging;
 mod quotas;
+mod role_settings;
 mod roles;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,5 @@
 //! `CreateRole`, `GetRole`, `ListRoles`, `DeleteRole`, `UpdateAssumeRolePolicy`, `ListInstanceProfilesForRole`.
 
-use std::collections::HashSet;
-
 use bytes::Bytes;
 use millstream_catalog::{Expect, StoreError};
 use millstream_wire::CommonError;
@@ -11,7 +9,7 @@ use millstream_wire::iam::error::{
 };
 use millstream_wire::iam::{
     CreateRoleRequest, CreateRoleResponse, DeleteRoleRequest, GetRoleRequest, GetRoleResponse,
-    ListInstanceProfilesForRoleRequest, ListInstanceProfilesForRoleResponse, ListRolesRequest, ListRolesResponse, Tag,
+    ListInstanceProfilesForRoleRequest, ListInstanceProfilesForRoleResponse, ListRolesRequest, ListRolesResponse,
     UpdateAssumeRolePolicyRequest,
 };
 
@@ -19,6 +17,7 @@ use super::answers::{Detail, role};
 use super::errors::store_error;
 use super::paging::{PageRequest, marker};
 use super::quotas::ROLES_MAX;
+use super::role_settings::check_tags;
 use super::trust::TrustRefusal;
 use crate::caller::RequestContext;
 use crate::iam::Iam;
@@ -43,7 +42,7 @@ impl Iam {
             let text = format!("Policy {arn} does not exist or is not attachable.");
             return Err(CreateRoleError::InvalidInput(text));
         }
-        check_tags(input.tags.as_deref().unwrap_or_default())?;
+        check_tags(input.tags.as_deref().unwrap_or_default()).map_err(CreateRoleError::InvalidInput)?;
         let id = self.new_id("AROA");
         let created = self.shared.service_clock.now();
         let record = RoleRecord {
@@ -162,16 +161,6 @@ impl Iam {
         let random = self.shared.random.bytes::<17>();
         let characters = random.iter().map(|byte| char::from(BASE32[usize::from(byte & 31)]));
         format!("{prefix}{}", characters.collect::<String>())
-    }
-}
-
-fn check_tags(tags: &[Tag]) -> Result<(), CreateRoleError> {
-    let mut keys = HashSet::new();
-    if tags.iter().all(|tag| keys.insert(tag.key.to_lowercase())) {
-        Ok(())
-    } else {
-        let text = "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
-        Err(CreateRoleError::InvalidInput(text.to_owned()))
     }
 }
 

@@ -108,6 +108,14 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum DeleteRolePermissionsBoundaryError {
+        NoSuchEntity(String) = NO_SUCH_ENTITY_EXCEPTION,
+        ServiceFailure(String) = SERVICE_FAILURE_EXCEPTION,
+        UnmodifiableEntity(String) = UNMODIFIABLE_ENTITY_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum DeleteRolePolicyError {
         LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
         NoSuchEntity(String) = NO_SUCH_ENTITY_EXCEPTION,
@@ -179,8 +187,25 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum ListRoleTagsError {
+        NoSuchEntity(String) = NO_SUCH_ENTITY_EXCEPTION,
+        ServiceFailure(String) = SERVICE_FAILURE_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum ListRolesError {
         ServiceFailure(String) = SERVICE_FAILURE_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum PutRolePermissionsBoundaryError {
+        InvalidInput(String) = INVALID_INPUT_EXCEPTION,
+        NoSuchEntity(String) = NO_SUCH_ENTITY_EXCEPTION,
+        PolicyNotAttachable(String) = POLICY_NOT_ATTACHABLE_EXCEPTION,
+        ServiceFailure(String) = SERVICE_FAILURE_EXCEPTION,
+        UnmodifiableEntity(String) = UNMODIFIABLE_ENTITY_EXCEPTION,
     }
 }
 
@@ -195,9 +220,43 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum TagRoleError {
+        ConcurrentModification(String) = CONCURRENT_MODIFICATION_EXCEPTION,
+        InvalidInput(String) = INVALID_INPUT_EXCEPTION,
+        LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
+        NoSuchEntity(String) = NO_SUCH_ENTITY_EXCEPTION,
+        ServiceFailure(String) = SERVICE_FAILURE_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UntagRoleError {
+        ConcurrentModification(String) = CONCURRENT_MODIFICATION_EXCEPTION,
+        NoSuchEntity(String) = NO_SUCH_ENTITY_EXCEPTION,
+        ServiceFailure(String) = SERVICE_FAILURE_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum UpdateAssumeRolePolicyError {
         LimitExceeded(String) = LIMIT_EXCEEDED_EXCEPTION,
         MalformedPolicyDocument(String) = MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        NoSuchEntity(String) = NO_SUCH_ENTITY_EXCEPTION,
+        ServiceFailure(String) = SERVICE_FAILURE_EXCEPTION,
+        UnmodifiableEntity(String) = UNMODIFIABLE_ENTITY_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UpdateRoleError {
+        NoSuchEntity(String) = NO_SUCH_ENTITY_EXCEPTION,
+        ServiceFailure(String) = SERVICE_FAILURE_EXCEPTION,
+        UnmodifiableEntity(String) = UNMODIFIABLE_ENTITY_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UpdateRoleDescriptionError {
         NoSuchEntity(String) = NO_SUCH_ENTITY_EXCEPTION,
         ServiceFailure(String) = SERVICE_FAILURE_EXCEPTION,
         UnmodifiableEntity(String) = UNMODIFIABLE_ENTITY_EXCEPTION,

@@ -32,6 +32,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: None,
     },
     OperationShape {
+        name: "DeleteRolePermissionsBoundary",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST,
+        output: None,
+    },
+    OperationShape {
         name: "DeleteRolePolicy",
         method: "POST",
         uri: "/",
@@ -104,12 +112,28 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::LIST_ROLE_POLICIES_RESPONSE),
     },
     OperationShape {
+        name: "ListRoleTags",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::LIST_ROLE_TAGS_REQUEST,
+        output: Some(&shapes::LIST_ROLE_TAGS_RESPONSE),
+    },
+    OperationShape {
         name: "ListRoles",
         method: "POST",
         uri: "/",
         status: 200,
         input: &shapes::LIST_ROLES_REQUEST,
         output: Some(&shapes::LIST_ROLES_RESPONSE),
+    },
+    OperationShape {
+        name: "PutRolePermissionsBoundary",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST,
+        output: None,
     },
     OperationShape {
         name: "PutRolePolicy",
@@ -120,6 +144,22 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: None,
     },
     OperationShape {
+        name: "TagRole",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::TAG_ROLE_REQUEST,
+        output: None,
+    },
+    OperationShape {
+        name: "UntagRole",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::UNTAG_ROLE_REQUEST,
+        output: None,
+    },
+    OperationShape {
         name: "UpdateAssumeRolePolicy",
         method: "POST",
         uri: "/",
@@ -127,53 +167,95 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         input: &shapes::UPDATE_ASSUME_ROLE_POLICY_REQUEST,
         output: None,
     },
+    OperationShape {
+        name: "UpdateRole",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::UPDATE_ROLE_REQUEST,
+        output: Some(&shapes::UPDATE_ROLE_RESPONSE),
+    },
+    OperationShape {
+        name: "UpdateRoleDescription",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &shapes::UPDATE_ROLE_DESCRIPTION_REQUEST,
+        output: Some(&shapes::UPDATE_ROLE_DESCRIPTION_RESPONSE),
+    },
 ];
 
 operation!(0, AttachRolePolicy, super::AttachRolePolicyRequest, (), error::AttachRolePolicyError);
 operation!(1, CreateRole, super::CreateRoleRequest, super::CreateRoleResponse, error::CreateRoleError);
 operation!(2, DeleteRole, super::DeleteRoleRequest, (), error::DeleteRoleError);
-operation!(3, DeleteRolePolicy, super::DeleteRolePolicyRequest, (), error::DeleteRolePolicyError);
-operation!(4, DetachRolePolicy, super::DetachRolePolicyRequest, (), error::DetachRolePolicyError);
-operation!(5, GetPolicy, super::GetPolicyRequest, super::GetPolicyResponse, error::GetPolicyError);
 operation!(
-    6,
+    3,
+    DeleteRolePermissionsBoundary,
+    super::DeleteRolePermissionsBoundaryRequest,
+    (),
+    error::DeleteRolePermissionsBoundaryError
+);
+operation!(4, DeleteRolePolicy, super::DeleteRolePolicyRequest, (), error::DeleteRolePolicyError);
+operation!(5, DetachRolePolicy, super::DetachRolePolicyRequest, (), error::DetachRolePolicyError);
+operation!(6, GetPolicy, super::GetPolicyRequest, super::GetPolicyResponse, error::GetPolicyError);
+operation!(
+    7,
     GetPolicyVersion,
     super::GetPolicyVersionRequest,
     super::GetPolicyVersionResponse,
     error::GetPolicyVersionError
 );
-operation!(7, GetRole, super::GetRoleRequest, super::GetRoleResponse, error::GetRoleError);
-operation!(8, GetRolePolicy, super::GetRolePolicyRequest, super::GetRolePolicyResponse, error::GetRolePolicyError);
+operation!(8, GetRole, super::GetRoleRequest, super::GetRoleResponse, error::GetRoleError);
+operation!(9, GetRolePolicy, super::GetRolePolicyRequest, super::GetRolePolicyResponse, error::GetRolePolicyError);
 operation!(
-    9,
+    10,
     ListAttachedRolePolicies,
     super::ListAttachedRolePoliciesRequest,
     super::ListAttachedRolePoliciesResponse,
     error::ListAttachedRolePoliciesError
 );
 operation!(
-    10,
+    11,
     ListInstanceProfilesForRole,
     super::ListInstanceProfilesForRoleRequest,
     super::ListInstanceProfilesForRoleResponse,
     error::ListInstanceProfilesForRoleError
 );
 operation!(
-    11,
+    12,
     ListRolePolicies,
     super::ListRolePoliciesRequest,
     super::ListRolePoliciesResponse,
     error::ListRolePoliciesError
 );
-operation!(12, ListRoles, super::ListRolesRequest, super::ListRolesResponse, error::ListRolesError);
-operation!(13, PutRolePolicy, super::PutRolePolicyRequest, (), error::PutRolePolicyError);
-operation!(14, UpdateAssumeRolePolicy, super::UpdateAssumeRolePolicyRequest, (), error::UpdateAssumeRolePolicyError);
+operation!(13, ListRoleTags, super::ListRoleTagsRequest, super::ListRoleTagsResponse, error::ListRoleTagsError);
+operation!(14, ListRoles, super::ListRolesRequest, super::ListRolesResponse, error::ListRolesError);
+operation!(
+    15,
+    PutRolePermissionsBoundary,
+    super::PutRolePermissionsBoundaryRequest,
+    (),
+    error::PutRolePermissionsBoundaryError
+);
+operation!(16, PutRolePolicy, super::PutRolePolicyRequest, (), error::PutRolePolicyError);
+operation!(17, TagRole, super::TagRoleRequest, (), error::TagRoleError);
+operation!(18, UntagRole, super::UntagRoleRequest, (), error::UntagRoleError);
+operation!(19, UpdateAssumeRolePolicy, super::UpdateAssumeRolePolicyRequest, (), error::UpdateAssumeRolePolicyError);
+operation!(20, UpdateRole, super::UpdateRoleRequest, super::UpdateRoleResponse, error::UpdateRoleError);
+operation!(
+    21,
+    UpdateRoleDescription,
+    super::UpdateRoleDescriptionRequest,
+    super::UpdateRoleDescriptionResponse,
+    error::UpdateRoleDescriptionError
+);
 
 #[cfg(test)]
 pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<AttachRolePolicy>(&super::SERVICE);
     visitor.visit::<CreateRole>(&super::SERVICE);
     visitor.visit::<DeleteRole>(&super::SERVICE);
+    visitor.visit::<DeleteRolePermissionsBoundary>(&super::SERVICE);
     visitor.visit::<DeleteRolePolicy>(&super::SERVICE);
     visitor.visit::<DetachRolePolicy>(&super::SERVICE);
     visitor.visit::<GetPolicy>(&super::SERVICE);
@@ -183,7 +265,13 @@ pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<ListAttachedRolePolicies>(&super::SERVICE);
     visitor.visit::<ListInstanceProfilesForRole>(&super::SERVICE);
     visitor.visit::<ListRolePolicies>(&super::SERVICE);
+    visitor.visit::<ListRoleTags>(&super::SERVICE);
     visitor.visit::<ListRoles>(&super::SERVICE);
+    visitor.visit::<PutRolePermissionsBoundary>(&super::SERVICE);
     visitor.visit::<PutRolePolicy>(&super::SERVICE);
+    visitor.visit::<TagRole>(&super::SERVICE);
+    visitor.visit::<UntagRole>(&super::SERVICE);
     visitor.visit::<UpdateAssumeRolePolicy>(&super::SERVICE);
+    visitor.visit::<UpdateRole>(&super::SERVICE);
+    visitor.visit::<UpdateRoleDescription>(&super::SERVICE);
 }

@@ -38,6 +38,9 @@ pub(crate) static CREATE_ROLE_REQUEST: Shape = Shape::structure(
 pub(crate) static CREATE_ROLE_RESPONSE: Shape =
     Shape::structure("CreateRoleResponse", &[Member::new("Role", &ROLE).required()]);
 
+pub(crate) static DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST: Shape =
+    Shape::structure("DeleteRolePermissionsBoundaryRequest", &[Member::new("RoleName", &ROLE_NAME_TYPE).required()]);
+
 pub(crate) static DELETE_ROLE_POLICY_REQUEST: Shape = Shape::structure(
     "DeleteRolePolicyRequest",
     &[Member::new("PolicyName", &POLICY_NAME_TYPE).required(), Member::new("RoleName", &ROLE_NAME_TYPE).required()],
@@ -152,6 +155,24 @@ pub(crate) static LIST_ROLE_POLICIES_RESPONSE: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static LIST_ROLE_TAGS_REQUEST: Shape = Shape::structure(
+    "ListRoleTagsRequest",
+    &[
+        Member::new("Marker", &MARKER_TYPE),
+        Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ],
+);
+
+pub(crate) static LIST_ROLE_TAGS_RESPONSE: Shape = Shape::structure(
+    "ListRoleTagsResponse",
+    &[
+        Member::new("IsTruncated", &BOOLEAN_TYPE),
+        Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        Member::new("Tags", &TAG_LIST_TYPE).required(),
+    ],
+);
+
 pub(crate) static LIST_ROLES_REQUEST: Shape = Shape::structure(
     "ListRolesRequest",
     &[
@@ -201,6 +222,11 @@ pub(crate) static POLICY_VERSION: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST: Shape = Shape::structure(
+    "PutRolePermissionsBoundaryRequest",
+    &[Member::new("PermissionsBoundary", &ARN_TYPE).required(), Member::new("RoleName", &ROLE_NAME_TYPE).required()],
+);
+
 pub(crate) static PUT_ROLE_POLICY_REQUEST: Shape = Shape::structure(
     "PutRolePolicyRequest",
     &[
@@ -235,6 +261,16 @@ pub(crate) static TAG: Shape = Shape::structure(
     &[Member::new("Key", &TAG_KEY_TYPE).required(), Member::new("Value", &TAG_VALUE_TYPE).required()],
 );
 
+pub(crate) static TAG_ROLE_REQUEST: Shape = Shape::structure(
+    "TagRoleRequest",
+    &[Member::new("RoleName", &ROLE_NAME_TYPE).required(), Member::new("Tags", &TAG_LIST_TYPE).required()],
+);
+
+pub(crate) static UNTAG_ROLE_REQUEST: Shape = Shape::structure(
+    "UntagRoleRequest",
+    &[Member::new("RoleName", &ROLE_NAME_TYPE).required(), Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required()],
+);
+
 pub(crate) static UPDATE_ASSUME_ROLE_POLICY_REQUEST: Shape = Shape::structure(
     "UpdateAssumeRolePolicyRequest",
     &[
@@ -242,6 +278,28 @@ pub(crate) static UPDATE_ASSUME_ROLE_POLICY_REQUEST: Shape = Shape::structure(
         Member::new("RoleName", &ROLE_NAME_TYPE).required(),
     ],
 );
+
+pub(crate) static UPDATE_ROLE_DESCRIPTION_REQUEST: Shape = Shape::structure(
+    "UpdateRoleDescriptionRequest",
+    &[
+        Member::new("Description", &ROLE_DESCRIPTION_TYPE).required(),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ],
+);
+
+pub(crate) static UPDATE_ROLE_DESCRIPTION_RESPONSE: Shape =
+    Shape::structure("UpdateRoleDescriptionResponse", &[Member::new("Role", &ROLE)]);
+
+pub(crate) static UPDATE_ROLE_REQUEST: Shape = Shape::structure(
+    "UpdateRoleRequest",
+    &[
+        Member::new("Description", &ROLE_DESCRIPTION_TYPE),
+        Member::new("MaxSessionDuration", &ROLE_MAX_SESSION_DURATION_TYPE),
+        Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+    ],
+);
+
+pub(crate) static UPDATE_ROLE_RESPONSE: Shape = Shape::structure("UpdateRoleResponse", &[]);
 
 pub(crate) static ARN_TYPE: Shape = Shape::string("arnType", Bounds::new(Some(20), Some(2_048)));
 
@@ -314,6 +372,8 @@ pub(crate) static ROLE_NAME_TYPE: Shape = Shape::string("roleNameType", Bounds::
     .matching(pattern!("[\\w+=,.@-]+", "[0-9A-Za-z_+=,.@-]+"));
 
 pub(crate) static STRING_TYPE: Shape = Shape::string("stringType", Bounds::NONE);
+
+pub(crate) static TAG_KEY_LIST_TYPE: Shape = Shape::list("tagKeyListType", &TAG_KEY_TYPE, Bounds::new(None, Some(50)));
 
 pub(crate) static TAG_KEY_TYPE: Shape = Shape::string("tagKeyType", Bounds::new(Some(1), Some(128)))
     .matching(pattern!("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+", "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+"));

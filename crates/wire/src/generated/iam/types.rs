@@ -54,6 +54,13 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct DeleteRolePermissionsBoundaryRequest {
+        role_name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct DeleteRolePolicyRequest {
         policy_name: String,
         role_name: String,
@@ -205,6 +212,24 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct ListRoleTagsRequest {
+        marker: Option<String>,
+        max_items: Option<i32>,
+        role_name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListRoleTagsResponse {
+        is_truncated: Option<bool>,
+        marker: Option<String>,
+        tags: Vec<Tag>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct ListRolesRequest {
         marker: Option<String>,
         max_items: Option<i32>,
@@ -246,6 +271,14 @@ structure! {
         document: Option<String>,
         is_default_version: Option<bool>,
         version_id: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct PutRolePermissionsBoundaryRequest {
+        permissions_boundary: String,
+        role_name: String,
     }
 }
 
@@ -293,8 +326,54 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct TagRoleRequest {
+        role_name: String,
+        tags: Vec<Tag>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UntagRoleRequest {
+        role_name: String,
+        tag_keys: Vec<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct UpdateAssumeRolePolicyRequest {
         policy_document: String,
         role_name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateRoleDescriptionRequest {
+        description: String,
+        role_name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateRoleDescriptionResponse {
+        role: Option<Role>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateRoleRequest {
+        description: Option<String>,
+        max_session_duration: Option<i32>,
+        role_name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateRoleResponse {
     }
 }
