@@ -187,7 +187,7 @@ def test_a_function(clients):
     _, iam, functions = clients
     arn = create_function(functions, create_role(iam))
     functions.update_function_configuration(
-        FunctionName="tf", Description="changed", Timeout=9, Environment={"Variables": {"A": "1"}}
+        FunctionName="tf", Description="changed", Timeout=9, Environment={"Variables": {"NAME": "1"}}
     )
     settled_function(functions)
     functions.update_function_code(FunctionName="tf", ZipFile=zipped({"handler.py": "handler = lambda *_: 2"}))
