@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_env::{ServiceClock, Timestamp};
@@ -6,8 +7,8 @@ use millstream_types::Scope;
 use proptest::prelude::*;
 
 use super::prometheus::escaped;
-use super::series::{MERGED_MINUTES, Step};
-use super::store::{Key, Metrics, SERIES_MAX, USER_SERIES_MAX};
+use super::series::{Budget, MERGED_MINUTES, Spread, Step};
+use super::store::{Key, Metrics, Owner, SERIES_MAX, USER_SERIES_MAX};
 use super::*;
 
 /// Whether two sums of small whole numbers are equal, which floats hold exactly.
@@ -33,7 +34,9 @@ fn series(metrics: &Metrics, name: &str) -> Series {
 }
 
 fn everything(series: &Series) -> Vec<Step> {
-    series.steps(Timestamp::EPOCH, Timestamp::from_seconds(10_000_000_000))
+    let mut steps = Vec::new();
+    series.for_each_step(Timestamp::EPOCH, Timestamp::from_seconds(10_000_000_000), |step| steps.push(step.clone()));
+    steps
 }
 
 #[test]
@@ -43,7 +46,7 @@ fn values_of_a_minute_are_one_set() {
     for (seconds, value) in [(0, 1.0), (59, 3.0), (60, 5.0)] {
         calls.record(START.plus(Duration::from_secs(seconds)), value);
     }
-    let sets: Vec<_> = everything(&calls).iter().map(|step| step.set).collect();
+    let sets: Vec<_> = everything(&calls).iter().map(|step| step.values.set).collect();
     assert_eq!(
         sets,
         [
@@ -70,7 +73,7 @@ fn a_late_value_joins_its_minute() {
     for minutes in [5, 2, 5, 3] {
         calls.record(START.plus(MINUTE * minutes), 1.0);
     }
-    let counts: Vec<_> = everything(&calls).iter().map(|step| step.set.sample_count).collect();
+    let counts: Vec<_> = everything(&calls).iter().map(|step| step.values.set.sample_count).collect();
     assert_eq!(counts, [1.0, 1.0, 2.0]);
 }
 
@@ -97,22 +100,79 @@ fn there_are_only_so_many_series() {
         series(&metrics, &number.to_string()).record(START, 1.0);
     }
     let key = |name| Key::new(&scope(), "AWS/Lambda", name, &[], Unit::Count);
-    assert!(metrics.obtain(key("one more"), SERIES_MAX).is_err());
+    assert!(metrics.obtain(key("one more"), Owner::Millstream).is_err());
     series(&metrics, "one more").record(START, 1.0);
     assert_eq!(metrics.all().len(), SERIES_MAX);
     time.advance(Duration::from_hours(HOURS_KEPT) + MINUTE);
-    assert!(metrics.obtain(key("one more"), SERIES_MAX).is_ok());
+    assert!(metrics.obtain(key("one more"), Owner::Millstream).is_ok());
 }
 
 #[test]
 fn users_leave_room_for_what_functions_record() {
     let (metrics, _time) = metrics();
     let key = |number: usize| Key::new(&scope(), "Own", &number.to_string(), &[], Unit::Count);
-    let made = (0..SERIES_MAX).take_while(|number| metrics.obtain(key(*number), USER_SERIES_MAX).is_ok()).count();
+    let made = (0..SERIES_MAX).take_while(|number| metrics.obtain(key(*number), Owner::User).is_ok()).count();
     assert_eq!(made, USER_SERIES_MAX);
-    assert!(metrics.obtain(key(0), USER_SERIES_MAX).is_ok(), "those that are there stay usable");
+    assert!(metrics.obtain(key(0), Owner::User).is_ok(), "those that are there stay usable");
     series(&metrics, "Invocations").record(START, 1.0);
     assert_eq!(metrics.all().len(), 1);
+}
+
+#[test]
+fn a_used_up_budget_is_shared() {
+    let budget = Arc::new(Budget::new(10));
+    let [old, new] = [(); 2].map(|()| Series::new(Arc::clone(&budget)));
+    for minute in 0..20 {
+        old.record(START.plus(MINUTE * minute), 1.0);
+    }
+    assert_eq!((everything(&old).len(), budget.steps()), (10, 10));
+    for minute in 20..40 {
+        let at = START.plus(MINUTE * minute);
+        new.record(at, 1.0);
+        assert_eq!(everything(&new).last().unwrap().minute, at.millis() / 60_000, "the newest is always kept");
+        old.record(at, 1.0);
+        assert!(budget.steps() <= 10, "{budget:?}");
+    }
+    assert_eq!((everything(&old).len(), everything(&new).len()), (5, 5));
+}
+
+#[test]
+fn who_has_more_than_a_share_gives_up_steps_when_it_records() {
+    let budget = Arc::new(Budget::new(10));
+    let all: Vec<_> = (0..20).map(|_| Series::new(Arc::clone(&budget))).collect();
+    for (index, series) in all.iter().enumerate() {
+        for minute in 0..if index == 0 { 20 } else { 2 } {
+            series.record(START.plus(MINUTE * minute), 1.0);
+        }
+        assert!(!everything(series).is_empty());
+    }
+    assert_eq!(budget.steps(), 10 + 19, "one for each but the idle one");
+    all[0].record(START.plus(MINUTE * 20), 1.0);
+    assert_eq!(budget.steps(), 20);
+}
+
+#[test]
+fn a_search_for_idle_series_drops_what_is_old_in_the_others() {
+    let (metrics, time) = metrics();
+    let held = series(&metrics, "Held");
+    held.record(START, 1.0);
+    time.advance(Duration::from_hours(HOURS_KEPT) + 6 * MINUTE);
+    series(&metrics, "New").record(metrics.now(), 1.0);
+    assert_eq!(metrics.steps(), 1);
+}
+
+#[test]
+fn a_step_takes_as_much_as_is_said_of_it() {
+    assert_eq!(size_of::<Step>(), 72);
+}
+
+#[test]
+fn users_and_millstream_keep_steps_apart() {
+    let (metrics, _time) = metrics();
+    let own = series(&metrics, "Invocations");
+    let key = Key::new(&scope(), "Own", "m", &[], Unit::Count);
+    let theirs = metrics.obtain(key, Owner::User).unwrap();
+    assert!(!own.shares_budget_with(&theirs) && own.shares_budget_with(&series(&metrics, "Errors")));
 }
 
 #[test]
@@ -180,9 +240,9 @@ proptest! {
                 *expected.entry(at).or_default() += f64::from(value);
             }
             let set = StatisticSet::of(value.into(), 1.0);
-            calls.record_set(Timestamp::from_millis(now * 60_000), Timestamp::from_millis(minute * 60_000), &set, None);
+            calls.record_set(Timestamp::from_millis(now * 60_000), Timestamp::from_millis(minute * 60_000), &set, Spread::Kept);
         }
-        let found: BTreeMap<u64, f64> = everything(&calls).iter().map(|step| (step.minute, step.set.sum)).collect();
+        let found: BTreeMap<u64, f64> = everything(&calls).iter().map(|step| (step.minute, step.values.set.sum)).collect();
         prop_assert_eq!(&found, &expected);
         prop_assert_eq!(everything(&calls).len(), expected.len());
         prop_assert_eq!(metrics.steps(), expected.len());

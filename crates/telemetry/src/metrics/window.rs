@@ -2,10 +2,7 @@
 
 use millstream_env::Timestamp;
 
-use super::distribution::Distribution;
-use super::series::{Series, StatisticSet, Step};
-
-const MINUTE_MS: u64 = 60_000;
+use super::series::{MINUTE_MS, Series, Spread, Values};
 
 /// A span of time in periods: from `start` on, before `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +17,7 @@ pub(super) struct Window {
 pub(super) struct Point {
     /// When the period begins.
     pub(super) start: Timestamp,
-    pub(super) set: StatisticSet,
-    distribution: Option<Distribution>,
+    values: Values,
 }
 
 /// What a data point says.
@@ -48,25 +44,16 @@ impl Window {
     }
 
     /// The periods with data, in order of time.
-    pub(super) fn points(&self, series: &Series) -> Vec<Point> {
+    pub(super) fn points(&self, series: &Series, spread: Spread) -> Vec<Point> {
         let mut points: Vec<Point> = Vec::new();
-        for Step { minute, set, distribution } in series.steps(self.start, self.end) {
-            let since = minute * MINUTE_MS - self.start.millis();
+        series.for_each_step(self.start, self.end, |step| {
+            let since = step.minute * MINUTE_MS - self.start.millis();
             let start = Timestamp::from_millis(self.start.millis() + since - since % self.period_ms);
             match points.last_mut().filter(|point| point.start == start) {
-                None => points.push(Point { start, set, distribution }),
-                Some(point) => {
-                    point.set.merge(&set);
-                    point.distribution = match (point.distribution.take(), distribution) {
-                        (Some(mut known), Some(other)) => {
-                            known.merge(&other);
-                            Some(known)
-                        }
-                        _ => None,
-                    };
-                }
+                None => points.push(Point { start, values: step.values.with(spread) }),
+                Some(point) => point.values.merge(&step.values),
             }
-        }
+        });
         points
     }
 }
@@ -74,7 +61,7 @@ impl Window {
 impl Point {
     /// None: a percentile of values that came as statistic sets, unless they are all the same.
     pub(super) fn value(&self, measure: Measure) -> Option<f64> {
-        let set = &self.set;
+        let set = &self.values.set;
         Some(match measure {
             Measure::SampleCount => set.sample_count,
             Measure::Average => set.sum / set.sample_count,
@@ -83,12 +70,18 @@ impl Point {
             Measure::Maximum => set.maximum,
             #[expect(clippy::float_cmp, reason = "the same value, not a similar one")]
             Measure::Percentile(_) if set.minimum == set.maximum => set.minimum,
-            Measure::Percentile(percent) => self.distribution.as_ref()?.percentile(percent, set.minimum, set.maximum),
+            Measure::Percentile(percent) => {
+                self.values.distribution.as_ref()?.percentile(percent, set.minimum, set.maximum)
+            }
         })
     }
 }
 
 impl Measure {
+    pub(super) fn spread(self) -> Spread {
+        if matches!(self, Self::Percentile(_)) { Spread::Kept } else { Spread::Left }
+    }
+
     /// `Sum`, `p99.9` and the like.
     pub(super) fn parse(text: &str) -> Option<Self> {
         Some(match text {

@@ -153,7 +153,7 @@ impl Query {
         let series = metrics.of_metric(&self.key).into_iter();
         let mut found = series
             .filter(|(unit, _)| self.unit.is_none_or(|wanted| wanted == *unit))
-            .map(|(_, series)| window.points(&series))
+            .map(|(_, series)| window.points(&series, self.measure.spread()))
             .filter(|points| !points.is_empty());
         let points = found.next().unwrap_or_default();
         points.iter().filter_map(|point| Some((point.start, point.value(self.measure)?))).collect()

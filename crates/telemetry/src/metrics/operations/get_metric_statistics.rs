@@ -6,6 +6,7 @@ use millstream_wire::monitoring::{Datapoint, GetMetricStatisticsInput, GetMetric
 
 use super::{checked_period, metric_key};
 use crate::metrics::Unit;
+use crate::metrics::series::Spread;
 use crate::metrics::store::Metrics;
 use crate::metrics::window::{Measure, Point, Window};
 
@@ -38,7 +39,8 @@ impl Metrics {
         let mut datapoints = Vec::new();
         for (unit, series) in self.of_metric(&key) {
             if input.unit.is_none_or(|wanted| wanted == unit) {
-                datapoints.extend(window.points(&series).iter().map(|point| wanted.datapoint(point, unit)));
+                datapoints
+                    .extend(window.points(&series, wanted.spread()).iter().map(|point| wanted.datapoint(point, unit)));
             }
         }
         Ok(GetMetricStatisticsOutput { label: Some(input.metric_name), datapoints: Some(datapoints) })
@@ -67,6 +69,10 @@ impl Wanted {
             ))),
         });
         Ok(Self { statistics, percentiles: percentiles.collect::<Result<_, _>>()? })
+    }
+
+    fn spread(&self) -> Spread {
+        if self.percentiles.is_empty() { Spread::Left } else { Spread::Kept }
     }
 
     fn datapoint(&self, point: &Point, unit: Unit) -> Datapoint {

@@ -11,9 +11,8 @@ use millstream_wire::monitoring::{MetricDatum, PutMetricDataInput};
 
 use super::metric_key;
 use crate::metrics::Unit;
-use crate::metrics::distribution::Distribution;
-use crate::metrics::series::{HOURS_KEPT, StatisticSet};
-use crate::metrics::store::{Key, Metrics, USER_SERIES_MAX};
+use crate::metrics::series::{HOURS_KEPT, Spread, StatisticSet};
+use crate::metrics::store::{Key, Metrics, Owner};
 
 /// Data in one request (API reference).
 const DATA_MAX: usize = 1000;
@@ -28,7 +27,7 @@ const VALUE_BITS: i32 = 360;
 struct Checked {
     key: Key,
     at: Timestamp,
-    sets: Vec<(StatisticSet, Option<Distribution>)>,
+    sets: Vec<StatisticSet>,
 }
 
 impl Metrics {
@@ -52,11 +51,11 @@ impl Metrics {
         let data = data.iter().enumerate().map(check).collect::<Result<Vec<_>, _>>()?;
         // All series before the first value, so that a refusal leaves nothing behind.
         let series =
-            data.iter().map(|datum| self.obtain(datum.key.clone(), USER_SERIES_MAX)).collect::<Result<Vec<_>, _>>();
+            data.iter().map(|datum| self.obtain(datum.key.clone(), Owner::User)).collect::<Result<Vec<_>, _>>();
         let series = series.map_err(|full| Error::from(CommonError::Throttling(full.to_string())))?;
         for (datum, series) in data.iter().zip(series) {
-            for (set, distribution) in &datum.sets {
-                series.record_set(now, datum.at, set, distribution.as_ref());
+            for set in &datum.sets {
+                series.record_set(now, datum.at, set, Spread::Kept);
             }
         }
         Ok(())
@@ -110,7 +109,7 @@ fn checked(
 }
 
 /// The values of a datum, in whichever of the three forms they are given.
-fn sets(member: &str, datum: &MetricDatum) -> Result<Vec<(StatisticSet, Option<Distribution>)>, Error> {
+fn sets(member: &str, datum: &MetricDatum) -> Result<Vec<StatisticSet>, Error> {
     match (datum.value, &datum.statistic_values, &datum.values) {
         (Some(value), None, None) if datum.counts.is_none() => Ok(vec![single(member, value, 1.0)?]),
         (None, Some(given), None) if datum.counts.is_none() => {
@@ -126,7 +125,7 @@ fn sets(member: &str, datum: &MetricDatum) -> Result<Vec<(StatisticSet, Option<D
             if !(set.sample_count.is_finite() && set.sample_count > 0.0) || set.minimum > set.maximum {
                 return Err(invalid(format!("The parameter {member}.StatisticValues is invalid.")));
             }
-            Ok(vec![(set, None)])
+            Ok(vec![set])
         }
         (None, None, Some(values)) if !values.is_empty() => {
             let ones = vec![1.0; values.len()];
@@ -147,14 +146,12 @@ fn sets(member: &str, datum: &MetricDatum) -> Result<Vec<(StatisticSet, Option<D
     }
 }
 
-fn single(member: &str, value: f64, count: f64) -> Result<(StatisticSet, Option<Distribution>), Error> {
+fn single(member: &str, value: f64, count: f64) -> Result<StatisticSet, Error> {
     bounded(member, value)?;
     if !(count.is_finite() && count > 0.0) {
         return Err(invalid(format!("The parameter {member}.Counts has a value that is not positive.")));
     }
-    let mut distribution = Distribution::default();
-    distribution.add(value, count);
-    Ok((StatisticSet::of(value, count), Some(distribution)))
+    Ok(StatisticSet::of(value, count))
 }
 
 fn bounded(member: &str, value: f64) -> Result<(), Error> {
