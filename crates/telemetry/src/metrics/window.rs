@@ -2,7 +2,7 @@
 
 use millstream_env::Timestamp;
 
-use super::series::{MINUTE_MS, Series, Spread, Values};
+use super::series::{MERGED_MINUTES, MINUTE_MS, Series, Spread, Values, first_minute};
 
 /// A span of time in periods: from `start` on, before `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +32,15 @@ pub(super) enum Measure {
 }
 
 impl Window {
-    /// Periods begin at `start`, rounded down to a whole minute (CloudWatch does so for recent data).
-    pub(super) fn new(start: Timestamp, end: Timestamp, period_seconds: u64) -> Self {
-        let start = Timestamp::from_millis(start.millis() - start.millis() % MINUTE_MS);
-        Self { start, end, period_ms: period_seconds * 1000 }
+    /// Periods begin at `start`, rounded down to a whole minute, and further back, where minutes are merged, to five of them
+    /// (`GetMetricStatistics`, `StartTime`). There periods are of five minutes or a multiple: shorter ones become longer,
+    /// so that the data of a merged step lies in one period.
+    pub(super) fn new(start: Timestamp, end: Timestamp, period_seconds: u64, now: Timestamp) -> Self {
+        let minute = start.millis() / MINUTE_MS;
+        let is_recent = minute >= first_minute(now.millis() / MINUTE_MS);
+        let resolution_ms = if is_recent { MINUTE_MS } else { MERGED_MINUTES * MINUTE_MS };
+        let start = Timestamp::from_millis(start.millis() - start.millis() % resolution_ms);
+        Self { start, end, period_ms: (period_seconds * 1000).next_multiple_of(resolution_ms) }
     }
 
     /// How many periods there are, with or without data.

@@ -149,7 +149,7 @@ impl Query {
 
     /// In order of time. Of several units the first with data is taken, unless the query names one.
     fn points(&self, metrics: &Metrics, start: Timestamp, end: Timestamp) -> Vec<(Timestamp, f64)> {
-        let window = Window::new(start, end, self.period);
+        let window = Window::new(start, end, self.period, metrics.now());
         let series = metrics.of_metric(&self.key).into_iter();
         let mut found = series
             .filter(|(unit, _)| self.unit.is_none_or(|wanted| wanted == *unit))

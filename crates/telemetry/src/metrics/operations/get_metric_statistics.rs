@@ -25,7 +25,7 @@ impl Metrics {
             let text = "The parameter StartTime must be less than the parameter EndTime.";
             return Err(Error::InvalidParameterCombination(text.to_owned()));
         }
-        let window = Window::new(input.start_time, input.end_time, period);
+        let window = Window::new(input.start_time, input.end_time, period, self.now());
         if window.periods() > DATAPOINTS_MAX {
             return Err(Error::InvalidParameterCombination(format!(
                 "You have requested up to {} datapoints, which exceeds the limit of 1,440. You may reduce the \

@@ -20,7 +20,8 @@ const DATA_MAX: usize = 1000;
 const VALUES_MAX: usize = 150;
 /// How far ahead a time may be (API reference).
 const FUTURE_MAX: Duration = Duration::from_hours(2);
-/// Largest and smallest value other than zero: 2 to the power of 360 (API reference).
+/// Values lie between plus and minus 2 to the power of this (API reference). Counts, of which the reference says nothing, lie
+/// between that and its inverse: so sums and averages are finite, also of all that can ever be put together.
 const VALUE_BITS: i32 = 360;
 
 /// A datum that passed all checks.
@@ -122,7 +123,7 @@ fn sets(member: &str, datum: &MetricDatum) -> Result<Vec<StatisticSet>, Error> {
             for value in [set.sum, set.minimum, set.maximum] {
                 bounded(member, value)?;
             }
-            if !(set.sample_count.is_finite() && set.sample_count > 0.0) || set.minimum > set.maximum {
+            if !is_count(set.sample_count) || set.minimum > set.maximum {
                 return Err(invalid(format!("The parameter {member}.StatisticValues is invalid.")));
             }
             Ok(vec![set])
@@ -148,15 +149,18 @@ fn sets(member: &str, datum: &MetricDatum) -> Result<Vec<StatisticSet>, Error> {
 
 fn single(member: &str, value: f64, count: f64) -> Result<StatisticSet, Error> {
     bounded(member, value)?;
-    if !(count.is_finite() && count > 0.0) {
-        return Err(invalid(format!("The parameter {member}.Counts has a value that is not positive.")));
+    if !is_count(count) {
+        return Err(invalid(format!("The value {count} for parameter {member}.Counts is invalid.")));
     }
     Ok(StatisticSet::of(value, count))
 }
 
+fn is_count(count: f64) -> bool {
+    (2.0_f64.powi(-VALUE_BITS)..=2.0_f64.powi(VALUE_BITS)).contains(&count)
+}
+
 fn bounded(member: &str, value: f64) -> Result<(), Error> {
-    let most = 2.0_f64.powi(VALUE_BITS);
-    if value.is_finite() && value.abs() <= most {
+    if value.abs() <= 2.0_f64.powi(VALUE_BITS) {
         return Ok(());
     }
     Err(invalid(format!("The value {value} for parameter {member}.Value is invalid.")))
