@@ -1,7 +1,7 @@
 //! The data of one metric.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use millstream_env::Timestamp;
@@ -138,7 +138,6 @@ pub(super) struct Step {
 pub(super) struct Totals {
     pub(super) count: f64,
     pub(super) sum: f64,
-    pub(super) last: f64,
     /// Values up to each bound of [`BUCKETS_MS`], each counted once.
     pub(super) buckets: [f64; BUCKETS_MS.len()],
 }
@@ -158,14 +157,21 @@ struct Data {
 /// A metric with its dimensions and unit, to record into. Clones are the same series.
 #[derive(Clone, Debug)]
 pub struct Series {
-    data: Arc<Mutex<Data>>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    data: Mutex<Data>,
+    /// How many there are now of what is measured, where that is a thing that lasts.
+    level: AtomicU32,
     budget: Arc<Budget>,
 }
 
 impl Series {
     pub(super) fn new(budget: Arc<Budget>) -> Self {
         budget.series.fetch_add(1, Ordering::Relaxed);
-        Self { data: Arc::default(), budget }
+        Self { inner: Arc::new(Inner { data: Mutex::default(), level: AtomicU32::new(0), budget }) }
     }
 
     /// Adds one value. Values that are not finite, and those older than what is kept, are left out.
@@ -181,18 +187,32 @@ impl Series {
         self.record_set(at, at, &StatisticSet::of(count as f64, 1.0), Spread::Left);
     }
 
+    /// There is one more now. Gives how many there are, with this one.
+    pub fn raise(&self) -> u32 {
+        self.inner.level.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// One of those that were told by [`Series::raise`] is there no more.
+    pub fn lower(&self) {
+        self.inner.level.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn level(&self) -> u32 {
+        self.inner.level.load(Ordering::Relaxed)
+    }
+
     /// Adds several values of the time `at`, which may lie before and after `now`.
     pub(super) fn record_set(&self, now: Timestamp, at: Timestamp, set: &StatisticSet, spread: Spread) {
         let mut data = self.lock();
         data.totals.add(set);
         data.newest = data.newest.max(at);
-        data.age(now, &self.budget);
-        data.add(at, set, spread, &self.budget);
+        data.age(now, &self.inner.budget);
+        data.add(at, set, spread, &self.inner.budget);
     }
 
     /// Gives up what is old by now.
     pub(super) fn age(&self, now: Timestamp) {
-        self.lock().age(now, &self.budget);
+        self.lock().age(now, &self.inner.budget);
     }
 
     /// The steps from `start` on and before `end`, in order of time.
@@ -213,25 +233,25 @@ impl Series {
 
     /// Whether anybody else holds this series.
     pub(super) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.data) > 1
+        Arc::strong_count(&self.inner) > 1
     }
 
     #[cfg(test)]
     pub(super) fn shares_budget_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.budget, &other.budget)
+        Arc::ptr_eq(&self.inner.budget, &other.inner.budget)
     }
 
     /// Gives all steps back, before the series is dropped.
     pub(super) fn forget(&self) {
         let mut data = self.lock();
-        self.budget.steps.fetch_sub(data.len(), Ordering::Relaxed);
-        self.budget.series.fetch_sub(1, Ordering::Relaxed);
+        self.inner.budget.steps.fetch_sub(data.len(), Ordering::Relaxed);
+        self.inner.budget.series.fetch_sub(1, Ordering::Relaxed);
         data.minutes.clear();
         data.merged.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Data> {
-        self.data.lock().expect("no code panics while holding this lock")
+        self.inner.data.lock().expect("no code panics while holding this lock")
     }
 }
 
@@ -239,7 +259,6 @@ impl Totals {
     fn add(&mut self, set: &StatisticSet) {
         self.count += set.sample_count;
         self.sum += set.sum;
-        self.last = set.maximum;
         // A set of several values counts at its average.
         let value = set.sum / set.sample_count;
         if let Some(bucket) = BUCKETS_MS.iter().position(|limit| value <= *limit) {

@@ -126,14 +126,22 @@ impl Metrics {
         from.take_while(|(found, _)| found.is_metric(key)).map(|(found, series)| (found.unit, series.clone())).collect()
     }
 
-    /// Every series with data that is still kept, in order.
-    pub(super) fn all(&self) -> Vec<(Key, Series)> {
+    /// Shows, in order, every series that somebody holds or that has data.
+    pub(super) fn visit(&self, mut visit: impl FnMut(&Key, &Series)) {
         let now = self.now();
         let all = self.inner.series.read().expect("no code panics while holding this lock");
-        all.iter()
+        all.iter().filter(|(_, series)| series.is_shared() || !is_old(series, now)).for_each(|(k, s)| visit(k, s));
+    }
+
+    /// Shows, in order, the series of a scope, and of a namespace if given, that have data.
+    pub(super) fn visit_with_data(&self, scope: &Scope, namespace: Option<&str>, mut visit: impl FnMut(&Key, &Series)) {
+        let now = self.now();
+        let first = Key::new(scope, namespace.unwrap_or_default(), "", &[], Unit::ALL[0]);
+        let all = self.inner.series.read().expect("no code panics while holding this lock");
+        all.range((Bound::Included(first), Bound::Unbounded))
+            .take_while(|(key, _)| key.scope == *scope && namespace.is_none_or(|wanted| wanted == key.namespace))
             .filter(|(_, series)| !is_old(series, now))
-            .map(|(key, series)| (key.clone(), series.clone()))
-            .collect()
+            .for_each(|(key, series)| visit(key, series));
     }
 
     /// Steps of all series together.
