@@ -43,9 +43,9 @@ impl Window {
         Self { start, end, period_ms: (period_seconds * 1000).next_multiple_of(resolution_ms) }
     }
 
-    /// How many periods there are, with or without data.
-    pub(super) fn periods(&self) -> u64 {
-        self.end.millis().saturating_sub(self.start.millis()).div_ceil(self.period_ms)
+    /// How many periods of that length there are, with or without data.
+    pub(super) fn periods(&self, period_seconds: u64) -> u64 {
+        self.end.millis().saturating_sub(self.start.millis()).div_ceil(period_seconds * 1000)
     }
 
     /// The periods with data, in order of time.

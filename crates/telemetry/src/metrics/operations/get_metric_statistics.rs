@@ -26,11 +26,13 @@ impl Metrics {
             return Err(Error::InvalidParameterCombination(text.to_owned()));
         }
         let window = Window::new(input.start_time, input.end_time, period, self.now());
-        if window.periods() > DATAPOINTS_MAX {
+        // Of the periods that were asked for, also where they become longer.
+        let periods = window.periods(period);
+        if periods > DATAPOINTS_MAX {
             return Err(Error::InvalidParameterCombination(format!(
                 "You have requested up to {} datapoints, which exceeds the limit of 1,440. You may reduce the \
                  datapoints requested by increasing Period, or decreasing the time range.",
-                with_commas(window.periods())
+                with_commas(periods)
             )));
         }
         let wanted = Wanted::of(&input)?;

@@ -221,6 +221,7 @@ fn statistics_are_of_whole_minutes_and_few() {
     assert!(matches!(trimmed, GetMetricStatisticsError::InvalidParameterValue(_)));
     let many = refused(|i| {
         i.period = 60;
+        i.start_time = START.minus(24 * HOUR);
         i.end_time = i.start_time.plus(Duration::from_mins(1441));
     });
     let GetMetricStatisticsError::InvalidParameterCombination(text) = many else { panic!("{many:?}") };
