@@ -85,19 +85,35 @@ def test_bench_fanout_delivers_every_record_to_every_consumer(tmp_path):
 
 def test_bench_shards_measures_an_idle_server(tmp_path):
     done = millstream(
-        "bench", "shards", "--shards", "50", "--connections", "100", "--seconds", "1", "--json", folder=tmp_path
+        "bench", "shards", "--shards", "50", "--mappings", "10", "--connections", "100", "--seconds", "1", "--json",
+        folder=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["resident_bytes_with_connections"] > 0
+    figures = json.loads(done.stdout)
+    assert figures["mappings"] == 10
+    assert figures["resident_bytes_with_connections"] > 0
 
 
-def test_bench_pipeline_sees_every_record_in_the_function(tmp_path):
+@pytest.mark.parametrize("language", ["compiled", "python", "node"])
+def test_bench_pipeline_sees_every_record_in_the_function(tmp_path, language):
     done = millstream(
         "bench", "pipeline", "--seconds", "1", "--connections", "2", "--shards", "2", "--records", "50",
-        "--rate", "2000", folder=tmp_path,
+        "--rate", "2000", "--language", language, folder=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert "put → handler" in done.stdout and "0 failed" in done.stdout
+
+
+def test_bench_pipeline_measures_many_mappings_that_catch_up(tmp_path):
+    done = millstream(
+        "bench", "pipeline", "--seconds", "1", "--connections", "2", "--records", "10", "--mappings", "20",
+        "--batch-size", "10", "--backlog", "--json", folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["records"] > 0 and figures["failed"] == 0
+    assert figures["batches"] >= figures["records"] / 10
+    assert figures["server_cpu_micros_per_batch"] > 0
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,16 @@ TEXTS = {
     "NameSpacedFunctionArn": f"arn:aws:lambda:{REGION_ARN}:function:golden",
     "NamespacedFunctionName": f"arn:aws:lambda:{REGION_ARN}:function:golden",
     "Version": "$LATEST",
+    "VersionWithLatestPublished": "1",
+    "Action": "lambda:InvokeFunction",
+    "LayerPermissionAllowedAction": "lambda:GetLayerVersion",
+    "LayerPermissionAllowedPrincipal": ACCOUNT,
+    "OrganizationId": "o-0123456789",
+    "LayerArn": f"arn:aws:lambda:{REGION_ARN}:layer:golden",
+    "SourceOwner": ACCOUNT,
+    "PrincipalOrgID": "o-0123456789",
+    "AdditionalVersion": "2",
+    "NumericLatestPublishedOrAliasQualifier": "1",
     "Arn": f"arn:aws:kinesis:{REGION_ARN}:stream/golden",
     "RuntimeVersionArn": "arn:aws:lambda:us-east-1::runtime:0123456789",
     "MasterRegion": "us-east-1",
@@ -100,7 +110,7 @@ class Samples:
             case "integer" | "long":
                 return max(3, int(shape.metadata.get("min", 0)))
             case "double" | "float":
-                return 2.5
+                return min(2.5, shape.metadata.get("max", 5) / 2)
             case "boolean":
                 return True
             case "timestamp":

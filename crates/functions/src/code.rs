@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 mod download;
+mod merge;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, Permissions};
@@ -22,6 +23,7 @@ use crate::failure::Failure;
 use crate::record::Code;
 use archive::{ArchiveError, UNZIPPED_BYTES_MAX};
 pub(crate) use download::Downloads;
+pub(crate) use merge::merged;
 
 /// Largest archive that a request may carry (Lambda quotas).
 const ZIPPED_BYTES_MAX: usize = 52_428_800;
@@ -101,6 +103,31 @@ impl CodeStore {
         Ok(self.path(digest))
     }
 
+    /// The folder with the content of layers, one over the other; `None` without any.
+    pub(crate) async fn layers(&self, layers: &[Digest]) -> Result<Option<PathBuf>, Failure> {
+        let mut folders = Vec::new();
+        for digest in layers {
+            folders.push(self.folder(*digest).await?);
+        }
+        if folders.len() < 2 {
+            return Ok(folders.pop());
+        }
+        let digest = merged(layers);
+        let fill = move |new: &Path| {
+            folders.iter().try_for_each(|folder| merge::lay_over(folder, new)).map_err(ArchiveError::from)
+        };
+        self.once(digest, || self.make(digest, fill)).await?;
+        Ok(Some(self.path(digest)))
+    }
+
+    /// What the unpacked files take up together.
+    pub(crate) async fn unzipped_bytes(&self, digest: Digest) -> Result<u64, Failure> {
+        let folder = self.folder(digest).await?;
+        let counted = self.tasks.blocking(move || merge::bytes_in(&folder)).await;
+        let counted = counted.map_err(io::Error::other).and_then(|result| result);
+        counted.map_err(|error| Failure::Common(CommonError::Unavailable(error.to_string())))
+    }
+
     pub(crate) async fn archive(&self, digest: Digest) -> Result<Option<Bytes>, BlobError> {
         self.blobs.get(digest).await
     }
@@ -144,13 +171,21 @@ impl CodeStore {
 
     /// Unpacks once, whoever asks; from `archive`, or else from the blob.
     async fn unpacked(&self, digest: Digest, archive: Option<Bytes>) -> Result<(), Failure> {
+        self.once(digest, || self.unpack(digest, archive)).await
+    }
+
+    /// Makes a folder by the first who asks, while the others wait.
+    async fn once<F>(&self, digest: Digest, make: impl FnOnce() -> F) -> Result<(), Failure>
+    where
+        F: Future<Output = Result<(), Failure>>,
+    {
         let _stays = self.removal.read().await;
         let once = {
             let mut state = self.lock();
             state.unreferenced.remove(&digest);
             Arc::clone(state.unpacked.entry(digest).or_default())
         };
-        once.get_or_try_init(|| self.unpack(digest, archive)).await.copied()
+        once.get_or_try_init(make).await.copied()
     }
 
     async fn unpack(&self, digest: Digest, archive: Option<Bytes>) -> Result<(), Failure> {
@@ -160,13 +195,22 @@ impl CodeStore {
                 Failure::Common(CommonError::InternalFailure(format!("the code {digest} is missing")))
             })?,
         };
+        self.make(digest, move |new| archive::unpack(&archive, new)).await
+    }
+
+    /// Makes the folder of `digest`: `fill` fills a new one, which then takes its place.
+    async fn make(
+        &self,
+        digest: Digest,
+        fill: impl FnOnce(&Path) -> Result<(), ArchiveError> + Send + 'static,
+    ) -> Result<(), Failure> {
         let _turn = self.unpacking.acquire().await.expect("the semaphore is never closed");
         let path = self.path(digest);
         let new = self.folder.join(format!("new-{}", self.next_new.fetch_add(1, Ordering::Relaxed)));
         let unpacking = self.tasks.blocking(move || {
             let result = make_folder(&new)
                 .map_err(ArchiveError::from)
-                .and_then(|()| archive::unpack(&archive, &new))
+                .and_then(|()| fill(&new))
                 .and_then(|()| Ok(move_into_place(&new, &path)?));
             if result.is_err() {
                 // Best effort: the next start removes it in any case.

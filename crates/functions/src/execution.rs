@@ -1,18 +1,18 @@
 //! Running a function: from an [`Invocation`] to what the runtime needs, and back.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_env::BoxFuture;
 use millstream_runtime::{FailureKind, FunctionSpec, InvokeRequest, Outcome as RuntimeOutcome, RuntimeReport};
-use millstream_types::Scope;
 
 use crate::failure::Failure;
 use crate::functions::Functions;
 use crate::invoke::{FunctionErrorKind, Invocation, Invoke, InvokeReport, Outcome};
-use crate::names::{LATEST, Target, function_arn};
+use crate::names::{LATEST, Target};
 use crate::operations::Resolved;
 use crate::response::log_group;
 
@@ -34,19 +34,15 @@ impl Functions {
     /// Runs a function under a request id that the caller knows.
     pub(crate) async fn run(&self, invocation: Invocation, request_id: String) -> InvokeReport {
         let Invocation { scope, function_name, qualifier, payload, client_context } = invocation;
-        let target = Target { name: function_name, qualifier };
-        let spec = match self.specification(&scope, &target).await {
+        let target = Target { scope, name: function_name, qualifier };
+        let spec = match self.specification(&target).await {
             Ok(spec) => spec,
-            Err(failure) => return not_run(request_id, outcome_of(failure, &target, &scope)),
+            Err(failure) => return not_run(request_id, outcome_of(failure, &target)),
         };
-        let request = InvokeRequest {
-            request_id: request_id.clone(),
-            invoked_arn: target.arn(&scope),
-            client_context,
-            trace_id: None,
-        };
+        let request =
+            InvokeRequest { request_id: request_id.clone(), invoked_arn: target.arn(), client_context, trace_id: None };
         let version = spec.version.clone();
-        let measure = self.shared.measures.begin(&scope, &target, self.shared.service_clock.now());
+        let measure = self.shared.measures.begin(&target.scope, &target, self.shared.service_clock.now());
         let RuntimeReport { outcome, log_tail, duration, .. } = self.shared.executor.run(spec, payload, request).await;
         let outcome = translated(outcome);
         measure.end(&outcome, duration);
@@ -54,17 +50,18 @@ impl Functions {
         InvokeReport { request_id, executed_version: has_run.then_some(version), outcome, log_tail }
     }
 
-    async fn specification(&self, scope: &Scope, target: &Target) -> Result<Arc<FunctionSpec>, Failure> {
-        let resolved = self.resolve(scope, target).await?;
+    async fn specification(&self, target: &Target) -> Result<Arc<FunctionSpec>, Failure> {
+        let resolved = self.route(target).await?;
         let version = resolved.number.map_or_else(|| LATEST.to_owned(), |number| number.to_string());
-        let key = function_arn(scope, &target.name, Some(&version));
+        let key = target.qualified(Some(&version)).arn();
         // Not the revision id: completing a change gives a new one, but nothing else to run.
         let revision = format!("{}-{}", resolved.version.last_modified_ms, resolved.version.edition);
         if let Some(spec) = self.shared.specifications.lock().get(&key).filter(|spec| spec.revision == revision) {
             return Ok(Arc::clone(spec));
         }
         let code_directory = self.shared.code.folder(resolved.version.code.digest).await?;
-        let spec = Arc::new(specification(scope, &target.name, version, revision, code_directory, resolved));
+        let layers_directory = self.shared.code.layers(&resolved.version.configuration.layer_digests()).await?;
+        let spec = Arc::new(specification(target, version, revision, (code_directory, layers_directory), resolved));
         let mut kept = self.shared.specifications.lock();
         if kept.len() >= SPECIFICATIONS_MAX {
             kept.clear();
@@ -81,25 +78,25 @@ impl Specifications {
 }
 
 fn specification(
-    scope: &Scope,
-    name: &str,
+    target: &Target,
     version: String,
     revision: String,
-    code_directory: std::path::PathBuf,
+    (code_directory, layers_directory): (PathBuf, Option<PathBuf>),
     resolved: Resolved,
 ) -> FunctionSpec {
     let configuration = resolved.version.configuration;
     FunctionSpec {
         version,
         revision,
+        layers_directory,
         environment: configuration.environment.unwrap_or_default(),
         memory_mb: configuration.memory_mb,
         ephemeral_storage_mb: configuration.ephemeral_storage_mb,
         timeout: Duration::from_secs(configuration.timeout_seconds.into()),
-        log_group: log_group(name, configuration.log_group.as_deref()),
+        log_group: log_group(&target.name, configuration.log_group.as_deref()),
         ..FunctionSpec::new(
-            scope.clone(),
-            name,
+            target.scope.clone(),
+            &target.name,
             &configuration.runtime,
             &configuration.handler,
             code_directory,
@@ -127,13 +124,13 @@ fn translated(outcome: RuntimeOutcome) -> Outcome {
     }
 }
 
-fn outcome_of(failure: Failure, target: &Target, scope: &Scope) -> Outcome {
+fn outcome_of(failure: Failure, target: &Target) -> Outcome {
     match failure {
-        Failure::ResourceNotFound(_) => Outcome::NotFound(target.arn(scope)),
+        Failure::ResourceNotFound(_) => Outcome::NotFound(target.arn()),
         Failure::ResourceConflict(message) => Outcome::NotReady(message),
-        Failure::InvalidParameterValue(message) | Failure::PreconditionFailed(message) => {
-            Outcome::ServiceError(message)
-        }
+        Failure::InvalidParameterValue(message)
+        | Failure::PreconditionFailed(message)
+        | Failure::PolicyLengthExceeded(message) => Outcome::ServiceError(message),
         Failure::Common(error) => Outcome::ServiceError(error.to_string()),
     }
 }

@@ -4,9 +4,14 @@ use millstream_blobs::BlobError;
 use millstream_catalog::StoreError;
 use millstream_wire::CommonError;
 use millstream_wire::lambda::error::{
-    CreateFunctionError, DeleteFunctionError, GetAccountSettingsError, GetFunctionConfigurationError, GetFunctionError,
-    InvokeError, ListFunctionsError, ListTagsError, ListVersionsByFunctionError, PublishVersionError, TagResourceError,
-    UntagResourceError, UpdateFunctionCodeError, UpdateFunctionConfigurationError,
+    AddLayerVersionPermissionError, AddPermissionError, CreateAliasError, CreateFunctionError, DeleteAliasError,
+    DeleteFunctionConcurrencyError, DeleteFunctionError, DeleteLayerVersionError, GetAccountSettingsError,
+    GetAliasError, GetFunctionCodeSigningConfigError, GetFunctionConcurrencyError, GetFunctionConfigurationError,
+    GetFunctionError, GetLayerVersionByArnError, GetLayerVersionError, GetLayerVersionPolicyError, GetPolicyError,
+    InvokeError, ListAliasesError, ListFunctionsError, ListLayerVersionsError, ListLayersError, ListTagsError,
+    ListVersionsByFunctionError, PublishLayerVersionError, PublishVersionError, PutFunctionConcurrencyError,
+    RemoveLayerVersionPermissionError, RemovePermissionError, TagResourceError, UntagResourceError, UpdateAliasError,
+    UpdateFunctionCodeError, UpdateFunctionConfigurationError,
 };
 
 /// A refusal in AWS's words.
@@ -16,7 +21,14 @@ pub(crate) enum Failure {
     ResourceNotFound(String),
     ResourceConflict(String),
     PreconditionFailed(String),
+    PolicyLengthExceeded(String),
     Common(CommonError),
+}
+
+impl From<CommonError> for Failure {
+    fn from(error: CommonError) -> Self {
+        Self::Common(error)
+    }
 }
 
 impl From<StoreError> for Failure {
@@ -52,7 +64,8 @@ macro_rules! operations {
                     Failure::InvalidParameterValue(message)
                     | Failure::ResourceNotFound(message)
                     | Failure::ResourceConflict(message)
-                    | Failure::PreconditionFailed(message) => Self::Service(message),
+                    | Failure::PreconditionFailed(message)
+                    | Failure::PolicyLengthExceeded(message) => Self::Service(message),
                 }
             }
         })*
@@ -60,18 +73,43 @@ macro_rules! operations {
 }
 
 operations! {
+    AddLayerVersionPermissionError: [
+        InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed, PolicyLengthExceeded
+    ];
+    DeleteLayerVersionError: [];
+    GetLayerVersionByArnError: [InvalidParameterValue, ResourceNotFound];
+    GetLayerVersionError: [InvalidParameterValue, ResourceNotFound];
+    GetLayerVersionPolicyError: [InvalidParameterValue, ResourceNotFound];
+    ListLayerVersionsError: [InvalidParameterValue, ResourceNotFound];
+    ListLayersError: [InvalidParameterValue];
+    PublishLayerVersionError: [InvalidParameterValue, ResourceNotFound];
+    RemoveLayerVersionPermissionError: [InvalidParameterValue, ResourceNotFound, PreconditionFailed];
+    AddPermissionError: [
+        InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed, PolicyLengthExceeded
+    ];
+    CreateAliasError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
     CreateFunctionError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
+    DeleteAliasError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
+    DeleteFunctionConcurrencyError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
     DeleteFunctionError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
     GetAccountSettingsError: [];
+    GetAliasError: [InvalidParameterValue, ResourceNotFound];
+    GetFunctionCodeSigningConfigError: [InvalidParameterValue, ResourceNotFound];
+    GetFunctionConcurrencyError: [InvalidParameterValue, ResourceNotFound];
     GetFunctionConfigurationError: [InvalidParameterValue, ResourceNotFound];
     GetFunctionError: [InvalidParameterValue, ResourceNotFound];
+    GetPolicyError: [InvalidParameterValue, ResourceNotFound];
     InvokeError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
+    ListAliasesError: [InvalidParameterValue, ResourceNotFound];
     ListFunctionsError: [InvalidParameterValue];
     ListTagsError: [InvalidParameterValue, ResourceNotFound];
     ListVersionsByFunctionError: [InvalidParameterValue, ResourceNotFound];
     PublishVersionError: [InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed];
+    PutFunctionConcurrencyError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
+    RemovePermissionError: [InvalidParameterValue, ResourceNotFound, PreconditionFailed];
     TagResourceError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
     UntagResourceError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
+    UpdateAliasError: [InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed];
     UpdateFunctionCodeError: [InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed];
     UpdateFunctionConfigurationError: [InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed];
 }

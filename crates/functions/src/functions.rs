@@ -17,6 +17,7 @@ use crate::code::{CodeStore, Downloads};
 use crate::execution::Specifications;
 use crate::failure::Failure;
 use crate::measures::Measures;
+use crate::names::function_arn;
 use crate::parts::{ExecutionRoles, Executor};
 use crate::record::Lifecycle;
 use crate::store::{Records, split_function_key};
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) strict_runtimes: bool,
     pub(crate) roles: Arc<dyn ExecutionRoles>,
     pub(crate) executor: Arc<dyn Executor>,
+    /// Held while a reservation of concurrency changes.
+    pub(crate) reserving: tokio::sync::Mutex<()>,
     pub(crate) measures: Measures,
     pub(crate) service_clock: ServiceClock,
     pub(crate) random: Random,
@@ -104,6 +107,7 @@ impl Functions {
                 strict_runtimes: options.strict_runtimes,
                 roles: options.roles,
                 executor: options.executor,
+                reserving: tokio::sync::Mutex::default(),
                 measures: Measures::new(options.metrics),
                 service_clock,
                 random,
@@ -166,7 +170,7 @@ impl Functions {
         Ok(())
     }
 
-    /// Deletions and transitions that a crash cut short.
+    /// Deletions and transitions that a crash cut short; reservations, which the executor does not keep.
     async fn finish_interrupted(&self) -> Result<(), Failure> {
         let records = &self.shared.records;
         let mut after = None;
@@ -176,7 +180,13 @@ impl Functions {
                 let Some((scope, name)) = split_function_key(&stored.key) else { continue };
                 if stored.record.deleting {
                     self.finish_deletion(&scope, name).await?;
-                } else if stored.record.latest.lifecycle != Lifecycle::Ready {
+                    continue;
+                }
+                if stored.record.reserved_concurrency.is_some() {
+                    let arn = function_arn(&scope, name, None);
+                    self.shared.executor.reserve(&arn, stored.record.reserved_concurrency);
+                }
+                if stored.record.latest.lifecycle != Lifecycle::Ready {
                     self.complete(&scope, name).await?;
                 }
             }
@@ -203,7 +213,9 @@ impl Functions {
         let mut after = None;
         loop {
             let page = records.all_functions(after.as_deref()).await?;
-            referenced.extend(page.items.iter().map(|stored| stored.record.latest.code.digest));
+            for stored in &page.items {
+                stored.record.latest.refer(&mut referenced);
+            }
             after = page.items.last().map(|stored| stored.key.clone());
             if !page.more {
                 break;
@@ -212,6 +224,17 @@ impl Functions {
         let mut after = None;
         loop {
             let page = records.all_versions(after.as_deref()).await?;
+            for stored in &page.items {
+                stored.record.refer(&mut referenced);
+            }
+            after = page.items.last().map(|stored| stored.key.clone());
+            if !page.more {
+                break;
+            }
+        }
+        let mut after = None;
+        loop {
+            let page = records.all_layer_versions(after.as_deref()).await?;
             referenced.extend(page.items.iter().map(|stored| stored.record.code.digest));
             after = page.items.last().map(|stored| stored.key.clone());
             if !page.more {

@@ -230,6 +230,7 @@ mod tests {
     async fn concurrent_executions_are_those_that_run() {
         let world = World::new().await;
         let (scope, target) = (context().scope, |name: &str, qualifier: Option<&str>| Target {
+            scope: context().scope,
             name: name.to_owned(),
             qualifier: qualifier.map(str::to_owned),
         });

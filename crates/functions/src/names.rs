@@ -1,8 +1,7 @@
 //! The spellings of a function's name, and what they mean for a caller in one account and region.
 
 use millstream_iam::RequestContext;
-use millstream_types::Scope;
-use millstream_wire::CommonError;
+use millstream_types::{Arn, Scope};
 
 use crate::failure::Failure;
 
@@ -11,25 +10,22 @@ const NAME_CHARACTERS_MAX: usize = 64;
 /// The version that every function has.
 pub(crate) const LATEST: &str = "$LATEST";
 
-/// A function in the caller's account and region, perhaps one version of it.
+/// A function in the caller's region, perhaps one version of it. It may belong to another account: who may do what with it
+/// is decided before an operation begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
+    pub(crate) scope: Scope,
     pub(crate) name: String,
     /// `$LATEST`, a number, or the name of an alias.
     pub(crate) qualifier: Option<String>,
 }
 
 impl Target {
-    /// From what a request says: the name in any spelling, and the separate qualifier. `action` is for the refusal.
-    pub(crate) fn of(
-        context: &RequestContext,
-        action: &str,
-        text: &str,
-        qualifier: Option<&str>,
-    ) -> Result<Self, Failure> {
+    /// From what a request says: the name in any spelling, and the separate qualifier.
+    pub(crate) fn of(context: &RequestContext, text: &str, qualifier: Option<&str>) -> Result<Self, Failure> {
         let spelled = Spelled::parse(text)
             .ok_or_else(|| Failure::InvalidParameterValue(format!("'{text}' is not the name or ARN of a function.")))?;
-        spelled.check_place(context, action)?;
+        let scope = spelled.scope(context)?;
         if spelled.name.len() > NAME_CHARACTERS_MAX {
             return Err(Failure::InvalidParameterValue(format!(
                 "1 validation error detected: Value '{text}' at 'functionName' failed to satisfy constraint: \
@@ -44,17 +40,27 @@ impl Target {
             }
             (derived, given) => derived.or(given).map(str::to_owned),
         };
-        Ok(Self { name: spelled.name.to_owned(), qualifier })
+        Ok(Self { scope, name: spelled.name.to_owned(), qualifier })
+    }
+
+    /// The same function with another qualifier, or none.
+    pub(crate) fn qualified(&self, qualifier: Option<&str>) -> Self {
+        Self { scope: self.scope.clone(), name: self.name.clone(), qualifier: qualifier.map(str::to_owned) }
     }
 
     /// The ARN as the caller named it: with the qualifier only when one was given.
-    pub(crate) fn arn(&self, scope: &Scope) -> String {
-        function_arn(scope, &self.name, self.qualifier.as_deref())
+    pub(crate) fn arn(&self) -> String {
+        function_arn(&self.scope, &self.name, self.qualifier.as_deref())
+    }
+
+    /// Without a qualifier.
+    pub(crate) fn function_arn(&self) -> String {
+        function_arn(&self.scope, &self.name, None)
     }
 
     /// AWS's answer for a function or version that is not there.
-    pub(crate) fn not_found(&self, scope: &Scope) -> Failure {
-        Failure::ResourceNotFound(format!("Function not found: {}", self.arn(scope)))
+    pub(crate) fn not_found(&self) -> Failure {
+        Failure::ResourceNotFound(format!("Function not found: {}", self.arn()))
     }
 }
 
@@ -64,6 +70,14 @@ pub(crate) fn function_arn(scope: &Scope, name: &str, qualifier: Option<&str>) -
         Some(qualifier) => scope.arn("lambda", format_args!("function:{name}:{qualifier}")).to_string(),
         None => scope.arn("lambda", format_args!("function:{name}")).to_string(),
     }
+}
+
+/// The function, version or alias that an ARN names.
+pub(crate) fn named_by(arn: &Arn) -> Option<Target> {
+    let text = arn.to_string();
+    let Spelled { region, account, name, qualifier } = Spelled::parse(&text)?;
+    let scope = Scope { account: account?.parse().ok()?, region: region?.parse().ok()? };
+    Some(Target { scope, name: name.to_owned(), qualifier: qualifier.map(str::to_owned) })
 }
 
 /// The ARN of a function as a caller names it, which may lie in another place: with the qualifier only when one is given.
@@ -113,25 +127,21 @@ impl<'a> Spelled<'a> {
         valid.then_some(Self { region, account, name, qualifier })
     }
 
-    fn check_place(&self, context: &RequestContext, action: &str) -> Result<(), Failure> {
-        let scope = &context.scope;
+    /// Where the function is. Other regions are out of reach.
+    fn scope(&self, context: &RequestContext) -> Result<Scope, Failure> {
+        let mut scope = context.scope.clone();
         if let Some(other) = self.region.filter(|region| *region != scope.region.as_str()) {
             return Err(Failure::ResourceNotFound(format!(
                 "Functions from '{other}' are not reachable in this region ('{}')",
                 scope.region
             )));
         }
-        match self.account {
-            Some(other) if other != scope.account.as_str() => {
-                let resource = format!("arn:aws:lambda:{}:{other}:function:{}", scope.region, self.name);
-                Err(Failure::Common(CommonError::AccessDenied(format!(
-                    "User: {} is not authorized to perform: lambda:{action} on resource: {resource} because no \
-                     resource-based policy allows the lambda:{action} action",
-                    context.caller.arn()
-                ))))
-            }
-            _ => Ok(()),
+        if let Some(account) = self.account {
+            scope.account = account
+                .parse()
+                .map_err(|_| Failure::InvalidParameterValue(format!("'{account}' is not an account.")))?;
         }
+        Ok(scope)
     }
 }
 
@@ -151,7 +161,7 @@ mod tests {
     use crate::testing::context;
 
     fn of(text: &str, qualifier: Option<&str>) -> Result<(String, Option<String>), Failure> {
-        Target::of(&context(), "GetFunction", text, qualifier).map(|target| (target.name, target.qualifier))
+        Target::of(&context(), text, qualifier).map(|target| (target.name, target.qualifier))
     }
 
     #[test]
@@ -219,8 +229,12 @@ mod tests {
         let other_region = of("arn:aws:lambda:eu-west-1:000000000000:function:f", None);
         let expected = "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')";
         assert_eq!(other_region, Err(Failure::ResourceNotFound(expected.to_owned())));
-        let other_account = of("111111111111:function:f", None);
-        assert!(matches!(other_account, Err(Failure::Common(CommonError::AccessDenied(_)))));
+    }
+
+    #[test]
+    fn a_function_may_belong_to_another_account() {
+        let target = Target::of(&context(), "111111111111:function:f", None).unwrap();
+        assert_eq!(target.arn(), "arn:aws:lambda:us-east-1:111111111111:function:f");
     }
 
     proptest! {

@@ -1,11 +1,17 @@
 //! The operations, one file each or one per closely related group.
 
 mod account_settings;
+mod aliases;
+mod code_signing;
+mod concurrency;
 mod create_function;
 mod delete_function;
 mod get_function;
 mod invoke;
+mod layer_permissions;
+mod layers;
 mod list_functions;
+mod permissions;
 mod resolve;
 mod tags;
 mod update_function;

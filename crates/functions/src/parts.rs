@@ -17,6 +17,9 @@ pub trait ExecutionRoles: Send + Sync + Debug {
 pub trait Executor: Send + Sync + Debug {
     fn run(&self, spec: Arc<FunctionSpec>, event: Bytes, request: InvokeRequest) -> BoxFuture<'_, RuntimeReport>;
 
+    /// Lets a function have so much concurrency for itself, and not more; `None` lets it share the rest.
+    fn reserve(&self, function_arn: &str, limit: Option<u32>);
+
     /// Stops the environments of a function that is deleted.
     fn retire(&self, function_arn: &str);
 }
@@ -24,6 +27,10 @@ pub trait Executor: Send + Sync + Debug {
 impl Executor for Runtime {
     fn run(&self, spec: Arc<FunctionSpec>, event: Bytes, request: InvokeRequest) -> BoxFuture<'_, RuntimeReport> {
         Box::pin(self.invoke(spec, event, request))
+    }
+
+    fn reserve(&self, function_arn: &str, limit: Option<u32>) {
+        Self::reserve(self, function_arn, limit);
     }
 
     fn retire(&self, function_arn: &str) {

@@ -3,12 +3,15 @@
 //! One key holds the function with its `$LATEST` version; every published version has a key of its own, because it never
 //! changes again and there may be thousands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use millstream_blobs::Digest;
 use millstream_env::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+use crate::code::merged;
+use crate::layers::LayerUse;
 
 /// The layout of the values below. Persisted: a new layout gets a new number, and the old ones stay readable.
 pub(crate) const FORMAT: u8 = 1;
@@ -25,6 +28,9 @@ pub(crate) struct FunctionRecord {
     pub(crate) tags: BTreeMap<String, String>,
     /// Deleted for its users; its versions are being removed.
     pub(crate) deleting: bool,
+    /// Most invocations of all its versions at once, which no other function can take; 0 switches it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reserved_concurrency: Option<u32>,
 }
 
 /// The last published version and what it was made of.
@@ -46,6 +52,35 @@ pub(crate) struct VersionRecord {
     pub(crate) edition: u64,
     /// Milliseconds since the epoch.
     pub(crate) last_modified_ms: u64,
+}
+
+/// A name for a version, which can be moved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AliasRecord {
+    pub(crate) v: u8,
+    /// `None` is `$LATEST`.
+    pub(crate) version: Option<u64>,
+    pub(crate) share: Option<Share>,
+    pub(crate) description: String,
+    pub(crate) revision_id: String,
+}
+
+/// A second version that gets a part of an alias' invocations.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Share {
+    pub(crate) version: u64,
+    /// 0 to 1.
+    pub(crate) weight: f64,
+}
+
+impl AliasRecord {
+    /// Which version an invocation gets: `chance` is from 0 (inclusive) to 1.
+    pub(crate) fn choose(&self, chance: f64) -> Option<u64> {
+        match self.share {
+            Some(share) if chance < share.weight => Some(share.version),
+            _ => self.version,
+        }
+    }
 }
 
 /// Where a version stands between a change and its completion.
@@ -75,6 +110,15 @@ pub(crate) struct Configuration {
     pub(crate) environment: Option<BTreeMap<String, String>>,
     /// `None` for `/aws/lambda/<name>`.
     pub(crate) log_group: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) layers: Vec<LayerUse>,
+}
+
+impl Configuration {
+    /// The archives of the layers, in their order.
+    pub(crate) fn layer_digests(&self) -> Vec<Digest> {
+        self.layers.iter().map(|layer| layer.code.digest).collect()
+    }
 }
 
 /// The uploaded archive.
@@ -99,6 +143,13 @@ impl VersionRecord {
         self.revision_id = revision_id;
         self.edition += 1;
         self.last_modified_ms = now.millis();
+    }
+
+    /// Adds everything in the code store that it needs.
+    pub(crate) fn refer(&self, digests: &mut HashSet<Digest>) {
+        let layers = self.configuration.layer_digests();
+        digests.extend([self.code.digest, merged(&layers)]);
+        digests.extend(layers);
     }
 
     /// What a published version would be made of.

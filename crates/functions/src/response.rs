@@ -5,12 +5,13 @@ use millstream_env::Timestamp;
 use millstream_types::Scope;
 use millstream_wire::lambda::{
     Architecture, EnvironmentResponse, EphemeralStorage, FunctionConfiguration, LastUpdateStatus,
-    LastUpdateStatusReasonCode, LogFormat, LoggingConfig, PackageType, RuntimeVersionConfig, SnapStartApplyOn,
+    LastUpdateStatusReasonCode, Layer, LogFormat, LoggingConfig, PackageType, RuntimeVersionConfig, SnapStartApplyOn,
     SnapStartOptimizationStatus, SnapStartResponse, State, StateReasonCode, TracingConfigResponse, TracingMode,
 };
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use crate::layers::LayerUse;
 use crate::names::{LATEST, function_arn};
 use crate::record::{Lifecycle, VersionRecord};
 
@@ -54,6 +55,7 @@ impl Shown<'_> {
                 log_group: Some(log_group(name, configuration.log_group.as_deref())),
                 ..LoggingConfig::default()
             }),
+            layers: Some(configuration.layers.iter().map(layer).collect()).filter(|layers: &Vec<_>| !layers.is_empty()),
             memory_size: Some(number(configuration.memory_mb)),
             package_type: Some(PackageType::Zip),
             revision_id: Some(version.revision_id.clone()),
@@ -116,7 +118,11 @@ pub(crate) fn log_group(name: &str, configured: Option<&str>) -> String {
     configured.map_or_else(|| format!("/aws/lambda/{name}"), str::to_owned)
 }
 
-fn last_modified(moment: Timestamp) -> String {
+fn layer(used: &LayerUse) -> Layer {
+    Layer { arn: Some(used.arn.clone()), code_size: i64::try_from(used.code.bytes).ok(), ..Layer::default() }
+}
+
+pub(crate) fn last_modified(moment: Timestamp) -> String {
     let nanoseconds = i128::from(moment.millis()) * 1_000_000;
     time::OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
         .ok()

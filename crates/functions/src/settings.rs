@@ -45,6 +45,7 @@ pub(crate) fn of_new(request: &CreateFunctionRequest, strict_runtimes: bool) -> 
         architecture: Architecture::X86_64.as_str().to_owned(),
         environment: None,
         log_group: None,
+        layers: Vec::new(),
     };
     apply(
         &mut configuration,

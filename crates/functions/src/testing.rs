@@ -76,6 +76,7 @@ pub(crate) struct Script {
     pub(crate) retired: Mutex<Vec<String>>,
     /// Whether runs wait before they end.
     pub(crate) is_held: watch::Sender<bool>,
+    pub(crate) reserved: Mutex<Vec<(String, Option<u32>)>>,
 }
 
 impl Script {
@@ -108,6 +109,10 @@ impl Executor for Script {
                 log_stream: String::new(),
             }
         })
+    }
+
+    fn reserve(&self, function_arn: &str, limit: Option<u32>) {
+        self.reserved.lock().unwrap().push((function_arn.to_owned(), limit));
     }
 
     fn retire(&self, function_arn: &str) {

@@ -298,6 +298,8 @@ impl Executor for Echo {
         }))
     }
 
+    fn reserve(&self, _: &str, _: Option<u32>) {}
+
     fn retire(&self, _: &str) {}
 }
 

@@ -1,6 +1,7 @@
 //! The handles of the other crates as what mappings need of them.
 
 use millstream_env::BoxFuture;
+use millstream_env::activity::Unseen;
 use millstream_functions::Functions;
 use millstream_iam::Iam;
 use millstream_streams::{StreamState, StreamWatch, Streams};
@@ -47,6 +48,11 @@ impl StreamChanges for StreamWatch {
     fn changed(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(Self::changed(self))
     }
+
+    fn glimpse(&self) -> Unseen {
+        let watch = self.clone();
+        Box::new(move || watch.has_changed())
+    }
 }
 
 impl Targets for Functions {
@@ -88,6 +94,10 @@ struct Never;
 impl StreamChanges for Never {
     fn changed(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::pending())
+    }
+
+    fn glimpse(&self) -> Unseen {
+        Box::new(|| false)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use millstream_env::BoxFuture;
+use millstream_env::activity::Unseen;
 use millstream_types::{Arn, Scope};
 
 use crate::topology::ShardInfo;
@@ -42,6 +43,9 @@ pub trait StreamChanges: Send + Sync + Debug {
     /// Completes after the stream was created, changed, resharded or deleted since the subscription was made or since
     /// this last completed. May complete without cause.
     fn changed(&mut self) -> BoxFuture<'_, ()>;
+
+    /// Tells from outside whether [`Self::changed`] would complete at once.
+    fn glimpse(&self) -> Unseen;
 }
 
 /// Where functions are found.

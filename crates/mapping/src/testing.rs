@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_catalog::{Expect, MemoryStore, MetaStore, SharedStore};
 use millstream_destinations::{Deliver, DeliveryError};
+use millstream_env::activity::Unseen;
 use millstream_env::{BoxFuture, HostClock, Random, ServiceClock, Tasks, Timestamp, VirtualTime};
 use millstream_functions::{FunctionErrorKind, Invocation, Invoke, InvokeReport, Outcome};
 use millstream_iam::{Caller, Principal, RequestContext};
@@ -353,6 +354,11 @@ impl StreamChanges for TestChanges {
                 std::future::pending::<()>().await;
             }
         })
+    }
+
+    fn glimpse(&self) -> Unseen {
+        let changes = self.0.clone();
+        Box::new(move || changes.has_changed().unwrap_or(false))
     }
 }
 

@@ -128,6 +128,10 @@ impl Host {
         self.change(|pool| pool.retire(function_arn));
     }
 
+    pub(crate) fn reserve(&self, function_arn: &str, limit: Option<u32>) {
+        self.lock().pool.reserve(function_arn, limit.map(|limit| limit as usize));
+    }
+
     /// Environments that are not gone yet.
     pub(crate) fn live(&self) -> usize {
         self.lock().pool.live()

@@ -100,6 +100,12 @@ impl Runtime {
         self.host.retire(function_arn);
     }
 
+    /// Reserves concurrency for all versions of a function together, its guarantee and its limit: 0 switches it off, `None`
+    /// lets it share what is not reserved. Acts on the next invocation.
+    pub fn reserve(&self, function_arn: &str, limit: Option<u32>) {
+        self.host.reserve(function_arn, limit);
+    }
+
     /// Environments that exist now.
     pub fn live(&self) -> usize {
         self.host.live()

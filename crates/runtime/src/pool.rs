@@ -104,7 +104,11 @@ pub(crate) struct Pool<T> {
     starting: usize,
     /// Accepted and unanswered invocations, by function.
     in_flight: HashMap<String, usize>,
-    in_flight_total: usize,
+    /// Those of functions without a reservation.
+    in_flight_unreserved: usize,
+    /// What each function has for itself: its guarantee and its limit. Unreserved functions share the rest.
+    reserved: HashMap<String, usize>,
+    reserved_total: usize,
     last_id: EnvironmentId,
     closed: bool,
 }
@@ -118,7 +122,9 @@ impl<T> Pool<T> {
             hungry: VecDeque::new(),
             starting: 0,
             in_flight: HashMap::new(),
-            in_flight_total: 0,
+            in_flight_unreserved: 0,
+            reserved: HashMap::new(),
+            reserved_total: 0,
             last_id: 0,
             closed: false,
         }
@@ -126,16 +132,13 @@ impl<T> Pool<T> {
 
     /// A new invocation. It is throttled, or accepted: then [`Pool::answered`] is to be called once for it.
     pub(crate) fn submit(&mut self, spec: &Arc<FunctionSpec>, invocation: T, now: Duration) -> Vec<Command<T>> {
-        let running = self.in_flight.get(&spec.function_arn).copied().unwrap_or(0);
-        if spec.reserved_concurrency.is_some_and(|limit| running >= limit as usize) {
-            let reason = "ReservedFunctionConcurrentInvocationLimitExceeded";
+        if let Some(reason) = self.refusal(&spec.function_arn) {
             return vec![Command::Throttle { invocation, reason }];
         }
-        if self.in_flight_total >= self.limits.concurrency {
-            return vec![Command::Throttle { invocation, reason: "ConcurrentInvocationLimitExceeded" }];
-        }
         *self.in_flight.entry(spec.function_arn.clone()).or_default() += 1;
-        self.in_flight_total += 1;
+        if !self.reserved.contains_key(&spec.function_arn) {
+            self.in_flight_unreserved += 1;
+        }
         let key = Key::of(spec);
         let mut commands = Vec::new();
         if !self.groups.contains_key(&key) {
@@ -159,12 +162,40 @@ impl<T> Pool<T> {
 
     /// An accepted invocation got its answer.
     pub(crate) fn answered(&mut self, function_arn: &str) {
-        self.in_flight_total = self.in_flight_total.checked_sub(1).expect("answered once for each accepted invocation");
         let count = self.in_flight.get_mut(function_arn).expect("answered once for each accepted invocation");
         *count -= 1;
         if *count == 0 {
             self.in_flight.remove(function_arn);
         }
+        if !self.reserved.contains_key(function_arn) {
+            self.in_flight_unreserved -= 1;
+        }
+    }
+
+    /// Reserves concurrency for a function, at most and at least so much; 0 switches it off, `None` takes it back. What
+    /// runs already goes on.
+    pub(crate) fn reserve(&mut self, function_arn: &str, limit: Option<usize>) {
+        let running = self.in_flight.get(function_arn).copied().unwrap_or(0);
+        let before = match limit {
+            Some(limit) => self.reserved.insert(function_arn.to_owned(), limit),
+            None => self.reserved.remove(function_arn),
+        };
+        match (before, limit) {
+            (None, Some(_)) => self.in_flight_unreserved -= running,
+            (Some(_), None) => self.in_flight_unreserved += running,
+            _ => {}
+        }
+        self.reserved_total = self.reserved_total + limit.unwrap_or(0) - before.unwrap_or(0);
+    }
+
+    /// AWS's `Reason` why no further invocation of a function is accepted now.
+    fn refusal(&self, function_arn: &str) -> Option<&'static str> {
+        if let Some(limit) = self.reserved.get(function_arn) {
+            let running = self.in_flight.get(function_arn).copied().unwrap_or(0);
+            return (running >= *limit).then_some("ReservedFunctionConcurrentInvocationLimitExceeded");
+        }
+        let limit = self.limits.concurrency.saturating_sub(self.reserved_total);
+        (self.in_flight_unreserved >= limit).then_some("ConcurrentInvocationLimitExceeded")
     }
 
     /// An environment waits for an event.

@@ -38,8 +38,6 @@ pub struct FunctionSpec {
     pub role_arn: String,
     /// `/aws/lambda/<name>` unless configured otherwise.
     pub log_group: String,
-    /// Most invocations of all versions at once; `Some(0)` switches the function off.
-    pub reserved_concurrency: Option<u32>,
 }
 
 impl FunctionSpec {
@@ -68,7 +66,6 @@ impl FunctionSpec {
             timeout: Duration::from_secs(3),
             role_arn: role_arn.to_owned(),
             log_group: format!("/aws/lambda/{name}"),
-            reserved_concurrency: None,
         }
     }
 }

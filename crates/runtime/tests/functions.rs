@@ -240,11 +240,44 @@ async fn what_cannot_run_is_refused_with_a_reason() {
     let spec = fixture.function("python3.29", "a.b", &[]);
     let report = fixture.invoke(&Arc::new(spec), "{}").await;
     assert!(matches!(&report.outcome, Outcome::Unavailable(text) if text.contains("no Python 3.29")), "{report:?}");
-    let mut spec = fixture.python("def handler(event, context):\n    pass\n");
-    spec.reserved_concurrency = Some(0);
+    let spec = fixture.python("def handler(event, context):\n    pass\n");
+    fixture.runtime.reserve(&spec.function_arn, Some(0));
     let report = fixture.invoke(&Arc::new(spec), "{}").await;
     let reason = "ReservedFunctionConcurrentInvocationLimitExceeded";
     assert_eq!(report.outcome, Outcome::Throttled { reason });
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn layers_are_where_each_language_looks_for_them() {
+    let fixture = Fixture::new().await;
+    let mut files = vec![
+        ("python/of_the_layer.py".to_owned(), "VALUE = 'python'\n"),
+        ("python/own.py".to_owned(), "VALUE = 'layer'\n"),
+        ("nodejs/node_modules/of_the_layer/index.js".to_owned(), "module.exports = 'nodejs';\n"),
+        ("bootstrap".to_owned(), "#!/bin/sh\necho 'in the layer'\n"),
+    ];
+    // Whichever version serves the function here.
+    for minor in 8..=15 {
+        files.push((format!("python/lib/python3.{minor}/site-packages/packaged.py"), "VALUE = 'site-packages'\n"));
+    }
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    let layers = fixture.function("any", "any", &files).code_directory;
+    let with_layers = |mut spec: FunctionSpec| {
+        spec.layers_directory = Some(layers.clone());
+        Arc::new(spec)
+    };
+    let code = "import of_the_layer, own, packaged, sys\ndef handler(event, context):\n    return [of_the_layer.VALUE, \
+                packaged.VALUE, own.VALUE, len(sys.argv)]\n";
+    let files = [("app.py", code), ("own.py", "VALUE = 'code'\n")];
+    let python = with_layers(fixture.function("python3.11", "app.handler", &files));
+    fixture.check(&python, "{}", r#"["python", "site-packages", "code", 1]"#).await;
+    let code = "exports.handler = async () => require('of_the_layer');";
+    let node = with_layers(fixture.function("nodejs20.x", "index.handler", &[("index.js", code)]));
+    fixture.check(&node, "{}", r#""nodejs""#).await;
+    let custom = with_layers(fixture.function("provided.al2023", "any", &[("readme", "no bootstrap here")]));
+    fixture.invoke(&custom, "{}").await;
+    assert!(fixture.logs.text().contains("in the layer\n"));
     fixture.stop().await;
 }
 

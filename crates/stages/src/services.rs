@@ -306,6 +306,8 @@ impl Executor for Nothing {
         }))
     }
 
+    fn reserve(&self, _: &str, _: Option<u32>) {}
+
     fn retire(&self, _: &str) {}
 }
 

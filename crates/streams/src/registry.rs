@@ -46,7 +46,7 @@ struct State {
 }
 
 /// A subscription to one stream by name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StreamWatch(watch::Receiver<u64>);
 
 impl StreamWatch {
@@ -59,9 +59,14 @@ impl StreamWatch {
         }
     }
 
-    /// Whether [`StreamWatch::changed`] would complete at once; if so, that change is seen now.
+    /// Whether [`StreamWatch::changed`] would complete at once.
+    pub fn has_changed(&self) -> bool {
+        self.0.has_changed().unwrap_or(false)
+    }
+
+    /// The same; if so, that change is seen now.
     pub(crate) fn take_change(&mut self) -> bool {
-        let changed = self.0.has_changed().unwrap_or(false);
+        let changed = self.has_changed();
         self.0.mark_unchanged();
         changed
     }

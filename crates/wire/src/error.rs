@@ -64,6 +64,9 @@ pub enum CommonError {
     /// The input breaks constraints of the model; the text lists them.
     #[error("{0}")]
     Validation(String),
+    /// Lambda's `InvalidParameterValueException` in the form that some refusals have: without a `Type` (recorded).
+    #[error("{0}")]
+    InvalidParameter(String),
     #[error("{0}")]
     AccessDenied(String),
     /// A value of the wrong type.

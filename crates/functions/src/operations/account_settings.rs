@@ -9,7 +9,7 @@ use crate::functions::Functions;
 use crate::store::split_function_key;
 
 /// Concurrent invocations of an account (AWS's default).
-const CONCURRENT_EXECUTIONS: i32 = 1000;
+pub(super) const CONCURRENT_EXECUTIONS: u32 = 1000;
 
 impl Functions {
     pub async fn get_account_settings(
@@ -17,13 +17,15 @@ impl Functions {
         context: &RequestContext,
         _input: GetAccountSettingsRequest,
     ) -> Result<GetAccountSettingsResponse, GetAccountSettingsError> {
+        let reserved = self.reserved(&context.scope, None).await?;
+        let unreserved = CONCURRENT_EXECUTIONS.saturating_sub(reserved);
         Ok(GetAccountSettingsResponse {
             account_limit: Some(AccountLimit {
                 total_code_size: Some(80_530_636_800),
                 code_size_unzipped: Some(262_144_000),
                 code_size_zipped: Some(52_428_800),
-                concurrent_executions: Some(CONCURRENT_EXECUTIONS),
-                unreserved_concurrent_executions: Some(CONCURRENT_EXECUTIONS),
+                concurrent_executions: i32::try_from(CONCURRENT_EXECUTIONS).ok(),
+                unreserved_concurrent_executions: i32::try_from(unreserved).ok(),
             }),
             account_usage: Some(self.usage(context).await?),
         })

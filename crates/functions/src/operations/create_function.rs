@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use millstream_iam::RequestContext;
+use millstream_types::Scope;
 use millstream_wire::lambda::error::CreateFunctionError;
 use millstream_wire::lambda::{CreateFunctionRequest, FunctionCode, FunctionConfiguration};
 
@@ -29,12 +30,13 @@ impl Functions {
         context: &RequestContext,
         input: CreateFunctionRequest,
     ) -> Result<FunctionConfiguration, Failure> {
-        let target = Target::of(context, "CreateFunction", &input.function_name, None)?;
+        let target = Target::of(context, &input.function_name, None)?;
         if target.qualifier.as_deref().is_some_and(|qualifier| qualifier != LATEST) {
             return Err(invalid("A function is created without a version or alias in its name.".to_owned()));
         }
         let name = target.name.as_str();
-        let configuration = settings::of_new(&input, self.shared.strict_runtimes)?;
+        let mut configuration = settings::of_new(&input, self.shared.strict_runtimes)?;
+        configuration.layers = self.layer_uses(&target.scope, input.layers.as_deref().unwrap_or_default()).await?;
         let tags = input.tags.unwrap_or_default();
         if tags.len() > TAGS_MAX {
             return Err(invalid("Number of tags exceeds resource tag limit.".to_owned()));
@@ -43,10 +45,10 @@ impl Functions {
             return Err(invalid("aws: prefixed tag key names are not allowed for external use.".to_owned()));
         }
         let archive = zip_file(&input.code)?;
-        self.refuse_existing(context, name).await?;
+        self.refuse_existing(&target.scope, name).await?;
         self.check_role(&configuration.role).await?;
         let code = self.shared.code.add(archive).await?;
-
+        self.check_size_with_layers(&code, &configuration.layers).await?;
         let latest = self.new_version(configuration, code);
         let number = input.publish.unwrap_or_default().then_some(1);
         let function = FunctionRecord {
@@ -56,27 +58,28 @@ impl Functions {
             latest,
             tags,
             deleting: false,
+            reserved_concurrency: None,
         };
-        if !self.shared.records.create(&context.scope, name, &function).await? {
+        if !self.shared.records.create(&target.scope, name, &function).await? {
             return Err(already_exists(name));
         }
         let mut version = function.latest;
         if let Some(number) = number {
             version.revision_id = self.shared.random.uuid();
-            self.shared.records.put_version(&context.scope, name, number, &version).await?;
-            self.complete_later(&context.scope, name, Some(number));
+            self.shared.records.put_version(&target.scope, name, number, &version).await?;
+            self.complete_later(&target.scope, name, Some(number));
         }
-        self.complete_later(&context.scope, name, None);
+        self.complete_later(&target.scope, name, None);
         // Recorded: published at creation, the answer has the version's number but the plain ARN.
-        Ok(Shown { scope: &context.scope, name, qualifier: None, number, version: &version }.configuration())
+        Ok(Shown { scope: &target.scope, name, qualifier: None, number, version: &version }.configuration())
     }
 
-    async fn refuse_existing(&self, context: &RequestContext, name: &str) -> Result<(), Failure> {
-        if self.shared.records.function(&context.scope, name).await?.is_some() {
+    async fn refuse_existing(&self, scope: &Scope, name: &str) -> Result<(), Failure> {
+        if self.shared.records.function(scope, name).await?.is_some() {
             return Err(already_exists(name));
         }
         // A function can be created again at once after its deletion, even if that is still going on.
-        self.finish_deletion(&context.scope, name).await
+        self.finish_deletion(scope, name).await
     }
 
     fn new_version(&self, configuration: Configuration, code: Code) -> VersionRecord {

@@ -3,7 +3,7 @@
 use millstream_iam::RequestContext;
 use millstream_wire::lambda::error::{GetFunctionConfigurationError, GetFunctionError};
 use millstream_wire::lambda::{
-    FunctionCodeLocation, FunctionConfiguration, GetFunctionConfigurationRequest, GetFunctionRequest,
+    Concurrency, FunctionCodeLocation, FunctionConfiguration, GetFunctionConfigurationRequest, GetFunctionRequest,
     GetFunctionResponse,
 };
 
@@ -17,16 +17,20 @@ impl Functions {
         context: &RequestContext,
         input: GetFunctionRequest,
     ) -> Result<GetFunctionResponse, GetFunctionError> {
-        let target = Target::of(context, "GetFunction", &input.function_name, input.qualifier.as_deref())?;
-        let resolved = self.resolve(&context.scope, &target).await?;
+        let target = Target::of(context, &input.function_name, input.qualifier.as_deref())?;
+        let resolved = self.resolve(&target).await?;
         let token = self.shared.downloads.token(resolved.version.code.digest);
         Ok(GetFunctionResponse {
-            configuration: Some(resolved.shown(&context.scope, &target).configuration()),
+            configuration: Some(resolved.shown(&target).configuration()),
             code: Some(FunctionCodeLocation {
                 repository_type: Some("S3".to_owned()),
                 location: Some(format!("{}/_millstream/code/{token}", context.endpoint)),
                 ..FunctionCodeLocation::default()
             }),
+            concurrency: resolved
+                .function
+                .reserved_concurrency
+                .map(|limit| Concurrency { reserved_concurrent_executions: i32::try_from(limit).ok() }),
             tags: Some(resolved.function.tags).filter(|tags| !tags.is_empty()),
             ..GetFunctionResponse::default()
         })
@@ -38,18 +42,17 @@ impl Functions {
         input: GetFunctionConfigurationRequest,
     ) -> Result<FunctionConfiguration, GetFunctionConfigurationError> {
         let qualifier = input.qualifier.as_deref();
-        Ok(self.configuration(context, "GetFunctionConfiguration", &input.function_name, qualifier).await?)
+        Ok(self.configuration(context, &input.function_name, qualifier).await?)
     }
 
     async fn configuration(
         &self,
         context: &RequestContext,
-        action: &str,
         name: &str,
         qualifier: Option<&str>,
     ) -> Result<FunctionConfiguration, Failure> {
-        let target = Target::of(context, action, name, qualifier)?;
-        let resolved = self.resolve(&context.scope, &target).await?;
-        Ok(resolved.shown(&context.scope, &target).configuration())
+        let target = Target::of(context, name, qualifier)?;
+        let resolved = self.resolve(&target).await?;
+        Ok(resolved.shown(&target).configuration())
     }
 }

@@ -22,15 +22,15 @@ impl Functions {
         context: &RequestContext,
         input: InvocationRequest,
     ) -> Result<InvocationResponse, InvokeError> {
-        let target = Target::of(context, "InvokeFunction", &input.function_name, input.qualifier.as_deref())?;
+        let target = Target::of(context, &input.function_name, input.qualifier.as_deref())?;
         if input.tenant_id.is_some() || input.durable_execution_name.is_some() {
             return Err(InvokeError::InvalidParameterValue(
                 "Tenants and durable executions are not supported by this server yet.".to_owned(),
             ));
         }
-        self.resolve(&context.scope, &target).await?;
+        self.resolve(&target).await?;
         let invocation = Invocation {
-            scope: context.scope.clone(),
+            scope: target.scope,
             function_name: target.name,
             qualifier: target.qualifier,
             payload: checked_payload(&input)?,

@@ -11,7 +11,7 @@ use crate::names::LATEST;
 use crate::record::FunctionRecord;
 use crate::response::Shown;
 use crate::settings::invalid;
-use crate::store::{Stored, number_of};
+use crate::store::{Stored, last_part, number_of};
 
 /// Items of one answer, whatever the caller asks for (recorded).
 const PAGE_ITEMS_MAX: usize = 50;
@@ -74,7 +74,7 @@ impl Functions {
                 let page = records.versions(scope, name, *number, limit - functions.len()).await?;
                 for stored in &page.items {
                     *number = number_of(&stored.key);
-                    functions.push(list_item(context, name, *number, &stored.record));
+                    functions.push(list_item(scope, name, *number, &stored.record));
                 }
                 if functions.len() < limit && page.more {
                     continue;
@@ -137,5 +137,5 @@ fn latest(
 }
 
 fn name_of(stored: &Stored<FunctionRecord>) -> &str {
-    stored.key.rsplit('/').next().unwrap_or_default()
+    last_part(&stored.key)
 }

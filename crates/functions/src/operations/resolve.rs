@@ -4,7 +4,7 @@ use millstream_types::Scope;
 
 use crate::failure::Failure;
 use crate::functions::Functions;
-use crate::names::{LATEST, Target, function_arn};
+use crate::names::{LATEST, Target};
 use crate::record::{FunctionRecord, VersionRecord};
 use crate::response::Shown;
 
@@ -17,13 +17,25 @@ pub(crate) struct Resolved {
     pub(crate) version: VersionRecord,
 }
 
+/// Which of an alias' versions is meant.
+#[derive(Clone, Copy, Debug)]
+enum Pick {
+    /// The one it leads to: what descriptions show.
+    First,
+    /// Either, by weight: what an invocation gets. From 0 (inclusive) to 1.
+    ByChance(f64),
+}
+
 impl Resolved {
     /// Shown under the ARN by which it was asked for.
-    pub(crate) fn shown<'a>(&'a self, scope: &'a Scope, target: &'a Target) -> Shown<'a> {
+    pub(crate) fn shown<'a>(&'a self, target: &'a Target) -> Shown<'a> {
         let qualifier = target.qualifier.as_deref();
-        Shown { scope, name: &target.name, qualifier, number: self.number, version: &self.version }
+        Shown { scope: &target.scope, name: &target.name, qualifier, number: self.number, version: &self.version }
     }
 }
+
+/// How finely the weights of an alias are told apart.
+const CHANCES: u32 = 1 << 24;
 
 /// A function as other parts of the server see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +59,7 @@ pub struct Described {
 pub struct LookupError(String);
 
 impl Functions {
-    /// The function that `name` (bare) and `qualifier` (`$LATEST` or a number) stand for in this scope; `None` when there
+    /// The function that `name` (bare) and `qualifier` (`$LATEST`, a number or an alias) stand for in this scope; `None` when there
     /// is none.
     pub async fn lookup(
         &self,
@@ -55,15 +67,15 @@ impl Functions {
         name: &str,
         qualifier: Option<&str>,
     ) -> Result<Option<Described>, LookupError> {
-        let target = Target { name: name.to_owned(), qualifier: qualifier.map(str::to_owned) };
-        let resolved = match self.resolve(scope, &target).await {
+        let target = Target { scope: scope.clone(), name: name.to_owned(), qualifier: qualifier.map(str::to_owned) };
+        let resolved = match self.resolve(&target).await {
             Ok(resolved) => resolved,
             Err(Failure::ResourceNotFound(_)) => return Ok(None),
             Err(failure) => return Err(LookupError(format!("{failure:?}"))),
         };
         Ok(Some(Described {
-            function_arn: function_arn(scope, name, None),
-            qualified_arn: target.arn(scope),
+            function_arn: target.function_arn(),
+            qualified_arn: target.arn(),
             version: resolved.number.map_or_else(|| LATEST.to_owned(), |number| number.to_string()),
             role_arn: resolved.version.configuration.role,
             timeout_seconds: resolved.version.configuration.timeout_seconds,
@@ -73,31 +85,56 @@ impl Functions {
     }
 
     /// The function, or AWS's answer that it does not exist, under its plain ARN.
-    pub(crate) async fn function(&self, scope: &Scope, target: &Target) -> Result<FunctionRecord, Failure> {
-        let found = self.shared.records.function(scope, &target.name).await?;
-        found.map(|stored| stored.record).ok_or_else(|| not_found(scope, target))
+    pub(crate) async fn function(&self, target: &Target) -> Result<FunctionRecord, Failure> {
+        let found = self.shared.records.function(&target.scope, &target.name).await?;
+        found.map(|stored| stored.record).ok_or_else(|| not_found(target))
     }
 
     /// The version that the target names, or AWS's answer that it does not exist, under the ARN as it was given.
-    pub(crate) async fn resolve(&self, scope: &Scope, target: &Target) -> Result<Resolved, Failure> {
+    pub(crate) async fn resolve(&self, target: &Target) -> Result<Resolved, Failure> {
+        self.resolve_as(target, Pick::First).await
+    }
+
+    /// The same for one invocation, which may get the second version of an alias.
+    pub(crate) async fn route(&self, target: &Target) -> Result<Resolved, Failure> {
+        let chance = f64::from(self.shared.random.below(CHANCES)) / f64::from(CHANCES);
+        self.resolve_as(target, Pick::ByChance(chance)).await
+    }
+
+    async fn resolve_as(&self, target: &Target, pick: Pick) -> Result<Resolved, Failure> {
+        let scope = &target.scope;
         let found = self.shared.records.function(scope, &target.name).await?;
-        let Some(function) = found.map(|stored| stored.record) else { return Err(target.not_found(scope)) };
+        let Some(function) = found.map(|stored| stored.record) else { return Err(target.not_found()) };
         let number = match target.qualifier.as_deref() {
-            None | Some(LATEST) => {
-                let version = function.latest.clone();
-                return Ok(Resolved { function, number: None, version });
-            }
-            Some(qualifier) => version_number(qualifier).ok_or_else(|| target.not_found(scope))?,
+            None | Some(LATEST) => None,
+            Some(qualifier) => self.number_of(target, qualifier, pick).await?,
+        };
+        let Some(number) = number else {
+            let version = function.latest.clone();
+            return Ok(Resolved { function, number: None, version });
         };
         let version = self.shared.records.version(scope, &target.name, number).await?;
-        let version = version.ok_or_else(|| target.not_found(scope))?.record;
+        let version = version.ok_or_else(|| target.not_found())?.record;
         Ok(Resolved { function, number: Some(number), version })
+    }
+
+    /// The version that a number or the name of an alias means; `None` is `$LATEST`.
+    async fn number_of(&self, target: &Target, qualifier: &str, pick: Pick) -> Result<Option<u64>, Failure> {
+        if let Some(number) = version_number(qualifier) {
+            return Ok(Some(number));
+        }
+        let found = self.shared.records.alias(&target.scope, &target.name, qualifier).await?;
+        let alias = found.ok_or_else(|| target.not_found())?.record;
+        Ok(match pick {
+            Pick::First => alias.version,
+            Pick::ByChance(chance) => alias.choose(chance),
+        })
     }
 }
 
 /// The answer that names the function without a qualifier.
-pub(crate) fn not_found(scope: &Scope, target: &Target) -> Failure {
-    Target { name: target.name.clone(), qualifier: None }.not_found(scope)
+pub(crate) fn not_found(target: &Target) -> Failure {
+    target.qualified(None).not_found()
 }
 
 /// The number of a published version, from its canonical text.

@@ -20,7 +20,7 @@ impl Functions {
         context: &RequestContext,
         input: TagResourceRequest,
     ) -> Result<(), TagResourceError> {
-        let target = whole(context, "TagResource", &input.resource)?;
+        let target = whole(context, &input.resource)?;
         if input.tags.is_empty() {
             // Recorded, however little it says.
             return Err(invalid("An error occurred and the request cannot be processed.".to_owned()).into());
@@ -32,7 +32,7 @@ impl Functions {
             }
             Ok(())
         };
-        Ok(self.change_tags(context, &target, add).await?)
+        Ok(self.change_tags(&target, add).await?)
     }
 
     /// Takes tags off a function; those it does not have are no error.
@@ -41,12 +41,12 @@ impl Functions {
         context: &RequestContext,
         input: UntagResourceRequest,
     ) -> Result<(), UntagResourceError> {
-        let target = whole(context, "UntagResource", &input.resource)?;
+        let target = whole(context, &input.resource)?;
         let remove = |tags: &mut BTreeMap<String, String>| {
             tags.retain(|key, _| !input.tag_keys.contains(key));
             Ok(())
         };
-        Ok(self.change_tags(context, &target, remove).await?)
+        Ok(self.change_tags(&target, remove).await?)
     }
 
     pub async fn list_tags(
@@ -54,26 +54,25 @@ impl Functions {
         context: &RequestContext,
         input: ListTagsRequest,
     ) -> Result<ListTagsResponse, ListTagsError> {
-        let target = whole(context, "ListTags", &input.resource)?;
-        let found = self.shared.records.function(&context.scope, &target.name).await?;
-        let function = found.ok_or_else(|| not_found(&context.scope, &target))?;
+        let target = whole(context, &input.resource)?;
+        let found = self.shared.records.function(&target.scope, &target.name).await?;
+        let function = found.ok_or_else(|| not_found(&target))?;
         Ok(ListTagsResponse { tags: Some(function.record.tags) })
     }
 
     async fn change_tags(
         &self,
-        context: &RequestContext,
         target: &Target,
         mut change: impl FnMut(&mut BTreeMap<String, String>) -> Result<(), Failure> + Send,
     ) -> Result<(), Failure> {
-        let changed = self.shared.records.change(&context.scope, &target.name, |function| change(&mut function.tags));
-        changed.await?.map(|_| ()).ok_or_else(|| not_found(&context.scope, target))
+        let changed = self.shared.records.change(&target.scope, &target.name, |function| change(&mut function.tags));
+        changed.await?.map(|_| ()).ok_or_else(|| not_found(target))
     }
 }
 
 /// The function with this ARN: its versions have no tags.
-fn whole(context: &RequestContext, action: &str, arn: &str) -> Result<Target, Failure> {
-    let target = Target::of(context, action, arn, None)?;
+fn whole(context: &RequestContext, arn: &str) -> Result<Target, Failure> {
+    let target = Target::of(context, arn, None)?;
     if target.qualifier.is_some() {
         let text = "Tags on function aliases and versions are not supported. Please specify a function ARN.";
         return Err(invalid(text.to_owned()));

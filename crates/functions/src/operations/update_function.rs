@@ -9,7 +9,7 @@ use super::resolve::not_found;
 use super::versions::{check_revision, publish};
 use crate::failure::Failure;
 use crate::functions::Functions;
-use crate::names::{LATEST, Target, function_arn};
+use crate::names::{LATEST, Target};
 use crate::record::{FunctionRecord, Lifecycle};
 use crate::response::Shown;
 use crate::settings::{self, invalid};
@@ -36,30 +36,32 @@ impl Functions {
         context: &RequestContext,
         input: &UpdateFunctionCodeRequest,
     ) -> Result<FunctionConfiguration, Failure> {
-        let scope = &context.scope;
-        let target = updatable(context, "UpdateFunctionCode", &input.function_name)?;
+        let target = updatable(context, &input.function_name)?;
+        let scope = &target.scope;
         let archive = zip_file(input)?;
-        let mut function = self.function(scope, &target).await?;
-        check_updatable(context, &target, &function, input.revision_id.as_deref())?;
+        let mut function = self.function(&target).await?;
+        check_updatable(&target, &function, input.revision_id.as_deref())?;
         settings::set_architecture(&mut function.latest.configuration, input.architectures.as_deref())?;
         if input.dry_run.unwrap_or_default() {
-            self.shared.code.check(archive).await?;
-            return Ok(latest(context, &target, &function));
+            let code = self.shared.code.check(archive).await?;
+            self.check_size_with_layers(&code, &function.latest.configuration.layers).await?;
+            return Ok(latest(&target, &function));
         }
         let code = self.shared.code.add(archive).await?;
+        self.check_size_with_layers(&code, &function.latest.configuration.layers).await?;
         let (revision_id, now) = (self.shared.random.uuid(), self.shared.service_clock.now());
         let changed = self.shared.records.change(scope, &target.name, |function| {
-            check_updatable(context, &target, function, input.revision_id.as_deref())?;
+            check_updatable(&target, function, input.revision_id.as_deref())?;
             settings::set_architecture(&mut function.latest.configuration, input.architectures.as_deref())?;
             function.latest.code = code.clone();
             function.latest.lifecycle = Lifecycle::Updating;
             function.latest.touch(revision_id.clone(), now);
             Ok(input.publish.unwrap_or_default().then(|| publish(function)))
         });
-        let (function, publication) = changed.await?.ok_or_else(|| not_found(scope, &target))?;
+        let (function, publication) = changed.await?.ok_or_else(|| not_found(&target))?;
         self.complete_later(scope, &target.name, None);
-        let Some(publication) = publication else { return Ok(latest(context, &target, &function)) };
-        self.published(context, &target, &function, publication, None).await
+        let Some(publication) = publication else { return Ok(latest(&target, &function)) };
+        self.published(&target, &function, publication, None).await
     }
 
     async fn update_configuration(
@@ -67,54 +69,59 @@ impl Functions {
         context: &RequestContext,
         input: &UpdateFunctionConfigurationRequest,
     ) -> Result<FunctionConfiguration, Failure> {
-        let scope = &context.scope;
-        let target = updatable(context, "UpdateFunctionConfiguration", &input.function_name)?;
+        let target = updatable(context, &input.function_name)?;
+        let scope = &target.scope;
         // Before the check of the role: a function that is not there or busy is named first.
-        let function = self.function(scope, &target).await?;
-        check_updatable(context, &target, &function, input.revision_id.as_deref())?;
+        let function = self.function(&target).await?;
+        check_updatable(&target, &function, input.revision_id.as_deref())?;
         if let Some(role) = &input.role {
             self.check_role(role).await?;
         }
+        let layers = match &input.layers {
+            Some(arns) => Some(self.layer_uses(scope, arns).await?),
+            None => None,
+        };
+        if let Some(layers) = &layers {
+            self.check_size_with_layers(&function.latest.code, layers).await?;
+        }
         let (revision_id, now) = (self.shared.random.uuid(), self.shared.service_clock.now());
         let changed = self.shared.records.change(scope, &target.name, |function| {
-            check_updatable(context, &target, function, input.revision_id.as_deref())?;
+            check_updatable(&target, function, input.revision_id.as_deref())?;
             settings::update(&mut function.latest.configuration, input, self.shared.strict_runtimes)?;
+            if let Some(layers) = &layers {
+                function.latest.configuration.layers.clone_from(layers);
+            }
             function.latest.lifecycle = Lifecycle::Updating;
             function.latest.touch(revision_id.clone(), now);
             Ok(())
         });
-        let (function, ()) = changed.await?.ok_or_else(|| not_found(scope, &target))?;
+        let (function, ()) = changed.await?.ok_or_else(|| not_found(&target))?;
         self.complete_later(scope, &target.name, None);
-        Ok(latest(context, &target, &function))
+        Ok(latest(&target, &function))
     }
 }
 
 /// One change at a time, and only of the revision that the caller knows.
-fn check_updatable(
-    context: &RequestContext,
-    target: &Target,
-    function: &FunctionRecord,
-    revision_id: Option<&str>,
-) -> Result<(), Failure> {
-    check_ready(context, target, function)?;
+fn check_updatable(target: &Target, function: &FunctionRecord, revision_id: Option<&str>) -> Result<(), Failure> {
+    check_ready(target, function)?;
     check_revision(&function.latest, revision_id)
 }
 
 /// The refusal of a change while another one is going on.
-pub(super) fn check_ready(context: &RequestContext, target: &Target, function: &FunctionRecord) -> Result<(), Failure> {
+pub(super) fn check_ready(target: &Target, function: &FunctionRecord) -> Result<(), Failure> {
     let state = match function.latest.lifecycle {
         Lifecycle::Ready => return Ok(()),
         Lifecycle::Creating => "The function is currently in the following state: Pending".to_owned(),
         Lifecycle::Updating => {
-            let arn = function_arn(&context.scope, &target.name, None);
+            let arn = target.function_arn();
             format!("An update is in progress for resource: {arn}")
         }
     };
     Err(Failure::ResourceConflict(format!("The operation cannot be performed at this time. {state}")))
 }
 
-fn updatable(context: &RequestContext, action: &str, name: &str) -> Result<Target, Failure> {
-    let target = Target::of(context, action, name, None)?;
+fn updatable(context: &RequestContext, name: &str) -> Result<Target, Failure> {
+    let target = Target::of(context, name, None)?;
     if target.qualifier.as_deref().is_some_and(|qualifier| qualifier != LATEST) {
         return Err(invalid(format!(
             "This operation is permitted on $LATEST only: published versions of {} cannot be changed.",
@@ -140,7 +147,7 @@ fn zip_file(input: &UpdateFunctionCodeRequest) -> Result<Bytes, Failure> {
     input.zip_file.clone().ok_or_else(|| invalid("Please provide a source for function code.".to_owned()))
 }
 
-fn latest(context: &RequestContext, target: &Target, function: &FunctionRecord) -> FunctionConfiguration {
+fn latest(target: &Target, function: &FunctionRecord) -> FunctionConfiguration {
     let version = &function.latest;
-    Shown { scope: &context.scope, name: &target.name, qualifier: None, number: None, version }.configuration()
+    Shown { scope: &target.scope, name: &target.name, qualifier: None, number: None, version }.configuration()
 }

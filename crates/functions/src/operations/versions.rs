@@ -1,6 +1,7 @@
 //! `PublishVersion` and `ListVersionsByFunction`.
 
 use millstream_iam::RequestContext;
+use millstream_types::Scope;
 use millstream_wire::lambda::error::{ListVersionsByFunctionError, PublishVersionError};
 use millstream_wire::lambda::{
     FunctionConfiguration, ListVersionsByFunctionRequest, ListVersionsByFunctionResponse, PublishVersionRequest,
@@ -48,33 +49,32 @@ impl Functions {
         context: &RequestContext,
         input: &PublishVersionRequest,
     ) -> Result<FunctionConfiguration, Failure> {
-        let target = Target::of(context, "PublishVersion", &input.function_name, None)?;
+        let target = Target::of(context, &input.function_name, None)?;
         if input.publish_to.is_some() {
             return Err(invalid("PublishTo is not supported by this server yet.".to_owned()));
         }
-        let changed = self.shared.records.change(&context.scope, &target.name, |function| {
-            check_ready(context, &target, function)?;
+        let changed = self.shared.records.change(&target.scope, &target.name, |function| {
+            check_ready(&target, function)?;
             check_revision(&function.latest, input.revision_id.as_deref())?;
             check_code(&function.latest, input.code_sha256.as_deref())?;
             Ok(publish(function))
         });
-        let (function, publication) = changed.await?.ok_or_else(|| not_found(&context.scope, &target))?;
-        self.published(context, &target, &function, publication, input.description.as_deref()).await
+        let (function, publication) = changed.await?.ok_or_else(|| not_found(&target))?;
+        self.published(&target, &function, publication, input.description.as_deref()).await
     }
 
     /// Stores a newly published version, or finds the one that is the same.
     pub(super) async fn published(
         &self,
-        context: &RequestContext,
         target: &Target,
         function: &FunctionRecord,
         publication: Publication,
         description: Option<&str>,
     ) -> Result<FunctionConfiguration, Failure> {
-        let (scope, records) = (&context.scope, &self.shared.records);
+        let (scope, records) = (&target.scope, &self.shared.records);
         let number = match publication {
             Publication::Existing(number) => match records.version(scope, &target.name, number).await? {
-                Some(stored) => return Ok(version(context, target, number, &stored.record)),
+                Some(stored) => return Ok(version(target, number, &stored.record)),
                 // Its publication was interrupted, or is going on beside this one: it is finished under its number.
                 None => number,
             },
@@ -88,7 +88,7 @@ impl Functions {
         }
         records.put_version(scope, &target.name, number, &record).await?;
         self.complete_later(scope, &target.name, Some(number));
-        Ok(version(context, target, number, &record))
+        Ok(version(target, number, &record))
     }
 
     async fn list_versions(
@@ -96,9 +96,9 @@ impl Functions {
         context: &RequestContext,
         input: &ListVersionsByFunctionRequest,
     ) -> Result<ListVersionsByFunctionResponse, Failure> {
-        let scope = &context.scope;
-        let target = Target::of(context, "ListVersionsByFunction", &input.function_name, None)?;
-        let function = self.function(scope, &target).await?;
+        let target = Target::of(context, &input.function_name, None)?;
+        let scope = &target.scope;
+        let function = self.function(&target).await?;
         let limit = page_items(input.max_items);
         let after = match &input.marker {
             Some(marker) => Some(marker.parse::<u64>().map_err(|_| invalid("Invalid Marker.".to_owned()))?),
@@ -113,7 +113,7 @@ impl Functions {
         let page = self.shared.records.versions(scope, &target.name, after, limit - versions.len()).await?;
         for stored in &page.items {
             let number = number_of(&stored.key);
-            versions.push(list_item(context, &target.name, number, &stored.record));
+            versions.push(list_item(scope, &target.name, number, &stored.record));
         }
         let last = page.items.last().map_or(after, |stored| number_of(&stored.key));
         Ok(ListVersionsByFunctionResponse {
@@ -139,13 +139,17 @@ pub(super) fn publish(function: &mut FunctionRecord) -> Publication {
 
 pub(super) fn check_revision(version: &VersionRecord, revision_id: Option<&str>) -> Result<(), Failure> {
     match revision_id {
-        Some(revision_id) if revision_id != version.revision_id => Err(Failure::PreconditionFailed(
-            "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to \
-             retrieve the latest Revision Id"
-                .to_owned(),
-        )),
+        Some(revision_id) if revision_id != version.revision_id => Err(stale("GetFunction/GetAlias")),
         _ => Ok(()),
     }
+}
+
+/// The refusal of a change of another revision than the latest, which that operation tells.
+pub(super) fn stale(operation: &str) -> Failure {
+    Failure::PreconditionFailed(format!(
+        "The Revision Id provided does not match the latest Revision Id. Call the {operation} API to retrieve the latest \
+         Revision Id"
+    ))
 }
 
 fn check_code(version: &VersionRecord, code_sha256: Option<&str>) -> Result<(), Failure> {
@@ -160,19 +164,13 @@ fn check_code(version: &VersionRecord, code_sha256: Option<&str>) -> Result<(), 
 }
 
 /// Listed with the version's number in its ARN.
-pub(super) fn list_item(
-    context: &RequestContext,
-    name: &str,
-    number: u64,
-    version: &VersionRecord,
-) -> FunctionConfiguration {
+pub(super) fn list_item(scope: &Scope, name: &str, number: u64, version: &VersionRecord) -> FunctionConfiguration {
     let qualifier = number.to_string();
-    let scope = &context.scope;
     Shown { scope, name, qualifier: Some(&qualifier), number: Some(number), version }.list_item()
 }
 
-fn version(context: &RequestContext, target: &Target, number: u64, version: &VersionRecord) -> FunctionConfiguration {
+fn version(target: &Target, number: u64, version: &VersionRecord) -> FunctionConfiguration {
     let qualifier = number.to_string();
-    let (scope, name) = (&context.scope, target.name.as_str());
+    let (scope, name) = (&target.scope, target.name.as_str());
     Shown { scope, name, qualifier: Some(&qualifier), number: Some(number), version }.configuration()
 }

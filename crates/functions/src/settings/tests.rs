@@ -53,8 +53,6 @@ fn the_defaults_that_tools_send_are_accepted() {
 
 #[test]
 fn settings_without_effect_are_refused() {
-    let layers = CreateFunctionRequest { layers: Some(vec!["arn".to_owned()]), ..request() };
-    assert_eq!(refusal(&layers), "Layers is not supported by this server yet; only the default (none) is accepted.");
     let mode = Some(TracingMode::Active);
     let tracing = CreateFunctionRequest { tracing_config: Some(TracingConfig { mode }), ..request() };
     assert!(refusal(&tracing).starts_with("TracingConfig.Mode Active is not supported"));

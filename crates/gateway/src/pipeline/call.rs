@@ -73,6 +73,7 @@ impl Call<'_> {
             let services = &self.shared.parts.services;
             let policy = match resource.parse() {
                 Ok(arn) if action.starts_with("kinesis:") => services.streams.resource_policy(&arn).await,
+                Ok(arn) if action.starts_with("lambda:") => services.functions.resource_policy(&arn).await,
                 Ok(arn) if action.starts_with("sqs:") => services.queues.policy(&arn),
                 Ok(arn) if action.starts_with("sns:") => services.topics.policy(&arn).await,
                 _ => None,

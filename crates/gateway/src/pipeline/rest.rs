@@ -15,7 +15,8 @@ pub(super) async fn serve<B>(call: &Call<'_>, table: &Table, body: B) -> Answer
 where
     B: Body<Data = Bytes> + Send,
 {
-    let operation = route(table.service, call.head.method.as_str(), call.head.uri.path());
+    let (method, uri) = (&call.head.method, &call.head.uri);
+    let operation = route(table.service, method.as_str(), uri.path(), uri.query().unwrap_or_default());
     let name = operation.map_or("", |operation| operation.name);
     let received = match call.receive(body, bytes_max(name)).await {
         Ok(received) => received,

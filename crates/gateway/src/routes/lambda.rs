@@ -1,6 +1,6 @@
 //! Lambda: functions from `functions`, event source mappings from `mapping`.
 
-use millstream_functions::spelled_arn;
+use millstream_functions::{Functions, spelled_arn};
 use millstream_iam::RequestContext;
 use millstream_wire::Operation;
 use millstream_wire::lambda::{SERVICE, op};
@@ -15,6 +15,29 @@ macro_rules! on_function {
             |context, input| {
                 let qualifier: Option<&String> = None$(.or(input.$qualifier.as_ref()))?;
                 vec![function_need(context, op::$operation::NAME, &input.function_name, qualifier)]
+            },
+            call!($functions.$method),
+        );)*
+    };
+}
+
+/// Operations on an alias. Permissions name its function (service authorization reference of Lambda).
+macro_rules! on_alias {
+    ($table:ident, $functions:ident: $($operation:ident => $method:ident;)*) => {
+        $($table.add::<op::$operation, _, _>(
+            |context, input| vec![function_need(context, op::$operation::NAME, &input.function_name, None)],
+            call!($functions.$method),
+        );)*
+    };
+}
+
+/// Operations on a version of a layer.
+macro_rules! on_layer_version {
+    ($table:ident, $functions:ident: $($operation:ident => $method:ident;)*) => {
+        $($table.add::<op::$operation, _, _>(
+            |context, input| {
+                let layer = layer_arn(context, &input.layer_name);
+                vec![Need::new(concat!("lambda:", stringify!($operation)), format!("{layer}:{}", input.version_number))]
             },
             call!($functions.$method),
         );)*
@@ -75,6 +98,9 @@ pub(crate) fn table(services: &Services) -> Table {
                 function_need(context, "CreateFunction", &input.function_name, None),
                 Need::new("iam:PassRole", &input.role),
             ]
+            .into_iter()
+            .chain(layer_needs(input.layers.as_deref()))
+            .collect()
         },
         call!(functions.create_function),
     );
@@ -82,6 +108,7 @@ pub(crate) fn table(services: &Services) -> Table {
         |context, input| {
             let mut needs = vec![function_need(context, "UpdateFunctionConfiguration", &input.function_name, None)];
             needs.extend(input.role.as_ref().map(|role| Need::new("iam:PassRole", role)));
+            needs.extend(layer_needs(input.layers.as_deref()));
             needs
         },
         call!(functions.update_function_configuration),
@@ -92,12 +119,27 @@ pub(crate) fn table(services: &Services) -> Table {
     );
     on_function! { table, functions:
         DeleteFunction => delete_function, qualifier;
+        AddPermission => add_permission, qualifier;
+        DeleteFunctionConcurrency => delete_function_concurrency;
         GetFunction => get_function, qualifier;
+        GetFunctionCodeSigningConfig => get_function_code_signing_config;
+        GetFunctionConcurrency => get_function_concurrency;
         GetFunctionConfiguration => get_function_configuration, qualifier;
+        GetPolicy => get_policy, qualifier;
+        ListAliases => list_aliases;
         ListVersionsByFunction => list_versions_by_function;
         PublishVersion => publish_version;
+        PutFunctionConcurrency => put_function_concurrency;
+        RemovePermission => remove_permission, qualifier;
         UpdateFunctionCode => update_function_code;
     }
+    on_alias! { table, functions:
+        CreateAlias => create_alias;
+        DeleteAlias => delete_alias;
+        GetAlias => get_alias;
+        UpdateAlias => update_alias;
+    }
+    add_layers(&mut table, functions);
     on_mapping! { table, mappings:
         DeleteEventSourceMapping => delete_event_source_mapping;
         GetEventSourceMapping => get_event_source_mapping;
@@ -115,6 +157,42 @@ pub(crate) fn table(services: &Services) -> Table {
         ListFunctions => functions.list_functions;
     }
     table
+}
+
+fn add_layers(table: &mut Table, functions: &Functions) {
+    on_layer_version! { table, functions:
+        AddLayerVersionPermission => add_layer_version_permission;
+        DeleteLayerVersion => delete_layer_version;
+        GetLayerVersion => get_layer_version;
+        GetLayerVersionPolicy => get_layer_version_policy;
+        RemoveLayerVersionPermission => remove_layer_version_permission;
+    }
+    table.add::<op::PublishLayerVersion, _, _>(
+        |context, input| vec![Need::new("lambda:PublishLayerVersion", layer_arn(context, &input.layer_name))],
+        call!(functions.publish_layer_version),
+    );
+    table.add::<op::GetLayerVersionByArn, _, _>(
+        |_, input| vec![Need::new("lambda:GetLayerVersion", &input.arn)],
+        call!(functions.get_layer_version_by_arn),
+    );
+    on_nothing! { table:
+        ListLayerVersions => functions.list_layer_versions;
+        ListLayers => functions.list_layers;
+    }
+}
+
+/// A layer as requests name it: by its name or its ARN.
+fn layer_arn(context: &RequestContext, name: &str) -> String {
+    if name.contains(':') {
+        name.to_owned()
+    } else {
+        context.scope.arn("lambda", format_args!("layer:{name}")).to_string()
+    }
+}
+
+/// A function may only be given layers that its maker may read.
+fn layer_needs(layers: Option<&[String]>) -> impl Iterator<Item = Need> {
+    layers.unwrap_or_default().iter().map(|arn| Need::new("lambda:GetLayerVersion", arn))
 }
 
 fn is_mapping(arn: &str) -> bool {

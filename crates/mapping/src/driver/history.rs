@@ -42,6 +42,11 @@ impl History {
         shards.iter().map(|(shard, ring)| (*shard, ring.iter().cloned().collect())).collect()
     }
 
+    /// The newest entry of a shard.
+    pub(crate) fn last(&self, uuid: &str, shard: ShardId) -> Option<BatchEntry> {
+        self.lock().get(uuid)?.get(&shard)?.back().cloned()
+    }
+
     pub(crate) fn forget(&self, uuid: &str) {
         self.lock().remove(uuid);
     }

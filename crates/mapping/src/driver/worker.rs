@@ -79,6 +79,7 @@ pub(super) struct Worker {
     format: Arc<EventFormat>,
     orders: watch::Receiver<Order>,
     requests: mpsc::Receiver<Request>,
+    line: mpsc::WeakSender<Request>,
     reports: mpsc::Sender<Report>,
     /// `None` when the shard is not there; the reads say so.
     tail: Option<Tail>,
@@ -118,6 +119,8 @@ enum Flow {
 pub(super) struct Lines {
     pub(super) orders: watch::Receiver<Order>,
     pub(super) requests: mpsc::Receiver<Request>,
+    /// The other end of `requests`: tells from outside whether something waits there.
+    pub(super) line: mpsc::WeakSender<Request>,
     pub(super) reports: mpsc::Sender<Report>,
 }
 
@@ -132,12 +135,12 @@ impl Worker {
         // Before the first read, so that nothing stored after it is missed.
         let tail = shared.log.tail(shard.key);
         let format = Arc::new(machine.format().clone());
-        let Lines { orders, requests, reports } = lines;
+        let Lines { orders, requests, line, reports } = lines;
         let running = FuturesUnordered::new();
         let subject =
             Subject { kind: Kind::Mapping, id: Arc::clone(&assignment.uuid), part: Some(shard.id.to_string()) };
         let party = Some(shared.clock.activity().register(subject));
-        Self { shared, assignment, shard, machine, format, orders, requests, reports, tail, running, party }
+        Self { shared, assignment, shard, machine, format, orders, requests, line, reports, tail, running, party }
     }
 
     /// Runs until the shard is drained or the coordinator says stop.
@@ -183,6 +186,7 @@ impl Worker {
             return Standing::Busy(self.machine.busy_with());
         }
         match self.machine.deadline() {
+            None if self.machine.is_suspended() => Standing::Blocked("the mapping is paused or suspended"),
             Some(until) => Standing::Waiting { until, why: self.machine.deadline_reason() },
             None => Standing::Idle,
         }
@@ -190,9 +194,12 @@ impl Worker {
 
     /// Whether there is something that this worker will work on, once it runs.
     fn unseen(&self) -> Unseen {
-        let orders = self.orders.clone();
+        let (orders, line) = (self.orders.clone(), self.line.clone());
         let tail = self.tail.as_ref().filter(|_| self.machine.wants_tail()).map(Tail::glimpse);
-        Box::new(move || orders.has_changed().unwrap_or(false) || tail.as_ref().is_some_and(Tail::has_changed))
+        let is_asked = move || line.upgrade().is_some_and(|requests| requests.capacity() < requests.max_capacity());
+        Box::new(move || {
+            orders.has_changed().unwrap_or(false) || is_asked() || tail.as_ref().is_some_and(Tail::has_changed)
+        })
     }
 
     async fn obey(&mut self) -> Flow {

@@ -211,6 +211,10 @@ impl ShardMachine {
         self.may_read() && self.reader.is_caught_up() && self.shard_room().is_some()
     }
 
+    pub fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
     /// What it does at the moment.
     pub fn status(&self) -> ShardStatus {
         let read_to = self.reader.position();

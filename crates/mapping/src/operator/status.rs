@@ -154,9 +154,8 @@ impl Mappings {
         let more = page.len() > limit;
         page.truncate(limit);
         let next = page.last().filter(|_| more).map(|shard| shard.id);
-        let history = self.shared.history.of(&key.uuid);
         let reports = futures_util::stream::iter(page).map(|shard| {
-            let last_batch = history.get(&shard.id).and_then(|entries| entries.last().cloned());
+            let last_batch = self.shared.history.last(&key.uuid, shard.id);
             let kept = kept.get(&shard.id);
             let phase = match () {
                 () if drained.contains(&shard.id) => ShardPhase::Done,

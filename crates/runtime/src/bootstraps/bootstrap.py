@@ -300,6 +300,10 @@ def main():
     api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
     # The interpreter put this script's folder first; handlers expect their own.
     sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
+    # Layers come next: the folder that is /opt is this script's only argument.
+    layers = os.path.join(sys.argv.pop(), "python")
+    version = "python%d.%d" % sys.version_info[:2]
+    sys.path[1:1] = [os.path.join(layers, "lib", version, "site-packages"), layers]
     try:
         handler = find_handler(os.environ["_HANDLER"])
     except Exception as error:

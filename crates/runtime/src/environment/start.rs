@@ -156,12 +156,15 @@ impl Environment {
         let (mut command, mut read_only) = match program {
             Program::Bootstrap { inside } => (vec![inside.to_string_lossy().into_owned()], Vec::new()),
             Program::Interpreter(Choice { interpreter, .. }) => {
-                let script = match interpreter.family {
-                    Family::Python => "bootstrap.py",
-                    Family::Node => "bootstrap.mjs",
+                let words = match interpreter.family {
+                    // Python has no variable for the folders of layers that is not also the user's.
+                    Family::Python => {
+                        vec![interpreter.path.clone(), runtime.join("bootstrap.py"), PathBuf::from(&layout.opt)]
+                    }
+                    Family::Node => vec![interpreter.path.clone(), runtime.join("bootstrap.mjs")],
                 };
-                let words = [interpreter.path.clone(), runtime.join(script)];
-                (words.map(|word| word.to_string_lossy().into_owned()).to_vec(), interpreters::binds(&interpreter.path))
+                let words = words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+                (words, interpreters::binds(&interpreter.path))
             }
         };
         // A script of the user's that gets the real command as its arguments.

@@ -60,9 +60,36 @@ fn beyond_the_concurrency_invocations_are_throttled() {
     assert_eq!(pool.submit(&spec("g", "1"), 7, seconds(0)), [Command::Throttle { invocation: 7, reason }]);
     pool.answered("f");
     assert!(!matches!(pool.submit(&spec("g", "1"), 8, seconds(0))[..], [Command::Throttle { .. }]));
-    let reserved = FunctionSpec { reserved_concurrency: Some(0), ..(*spec("h", "1")).clone() };
-    let reason = "ReservedFunctionConcurrentInvocationLimitExceeded";
-    assert_eq!(pool.submit(&Arc::new(reserved), 9, seconds(0)), [Command::Throttle { invocation: 9, reason }]);
+}
+
+#[test]
+fn reserved_concurrency_is_a_limit_and_a_guarantee() {
+    let mut pool = Pool::new(LIMITS);
+    let submit = |pool: &mut Pool<u32>, function: &str| match pool.submit(&spec(function, "1"), 0, seconds(0))[..] {
+        [Command::Throttle { reason, .. }] => Err(reason),
+        _ => Ok(()),
+    };
+    let (off, full) = ("ReservedFunctionConcurrentInvocationLimitExceeded", "ConcurrentInvocationLimitExceeded");
+    // One that runs before it has a reservation counts for it then.
+    assert_eq!(submit(&mut pool, "f"), Ok(()));
+    pool.reserve("f", Some(2));
+    assert_eq!((submit(&mut pool, "f"), submit(&mut pool, "f")), (Ok(()), Err(off)));
+    // Four of the six are left for all others.
+    for _ in 0..4 {
+        assert_eq!(submit(&mut pool, "g"), Ok(()));
+    }
+    assert_eq!(submit(&mut pool, "g"), Err(full));
+    pool.answered("f");
+    assert_eq!((submit(&mut pool, "g"), submit(&mut pool, "f")), (Err(full), Ok(())));
+    pool.reserve("f", Some(0));
+    pool.answered("f");
+    pool.answered("f");
+    assert_eq!(submit(&mut pool, "f"), Err(off));
+    assert_eq!((submit(&mut pool, "g"), submit(&mut pool, "g"), submit(&mut pool, "g")), (Ok(()), Ok(()), Err(full)));
+    pool.reserve("f", None);
+    assert_eq!(submit(&mut pool, "f"), Err(full));
+    pool.answered("g");
+    assert_eq!(submit(&mut pool, "f"), Ok(()));
 }
 
 #[test]
@@ -138,7 +165,7 @@ proptest! {
             world.carry_out(commands);
             prop_assert!(pool.starting <= LIMITS.inits);
             prop_assert!(pool.members.len() <= LIMITS.environments);
-            prop_assert!(pool.in_flight_total <= LIMITS.concurrency);
+            prop_assert!(pool.in_flight_unreserved <= LIMITS.concurrency);
         }
         for round in 0..200 {
             let Some(id) = world.pick(0) else { break };
@@ -152,7 +179,7 @@ proptest! {
             }
         }
         prop_assert_eq!(&world.answered, &world.submitted);
-        prop_assert_eq!(pool.in_flight_total, 0);
+        prop_assert_eq!(pool.in_flight_unreserved, 0);
         prop_assert_eq!(pool.live(), 0);
     }
 }

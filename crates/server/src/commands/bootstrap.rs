@@ -166,15 +166,18 @@ impl Function {
             *attempt += 1;
             *attempt
         });
-        say(&json!({
-            "run": records.first().map(|record| record.run),
-            "outcome": if culprit.is_some() { "failed" } else { "done" },
-            "shard": shard,
-            "numbers": records.iter().map(|r| r.number).collect::<Vec<_>>(),
-            "latencies_ms": records.iter().map(|r| latency_ms(now, r.put_at)).collect::<Vec<_>>(),
-            "culprit": culprit,
-            "attempt": attempt,
-        }))?;
+        say(
+            "demo",
+            &json!({
+                "run": records.first().map(|record| record.run),
+                "outcome": if culprit.is_some() { "failed" } else { "done" },
+                "shard": shard,
+                "numbers": records.iter().map(|r| r.number).collect::<Vec<_>>(),
+                "latencies_ms": records.iter().map(|r| latency_ms(now, r.put_at)).collect::<Vec<_>>(),
+                "culprit": culprit,
+                "attempt": attempt,
+            }),
+        )?;
         culprit.map_or(Ok(Value::Null), |number| Err(format!("record {number} is not ready yet")))
     }
 
@@ -189,7 +192,7 @@ impl Function {
             let put_at = start.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes)).unwrap_or_default();
             latencies.record(now.saturating_sub(put_at));
         }
-        say(&json!({ "records": event.records.len(), "latencies": latencies }))?;
+        say("bench", &json!({ "records": event.records.len(), "latencies": latencies }))?;
         Ok(Value::Null)
     }
 }
@@ -201,6 +204,6 @@ fn latency_ms(now_micros: u64, put_at_seconds: f64) -> f64 {
 }
 
 /// One line of the function's log, in one write.
-fn say(report: &Value) -> Result<(), String> {
-    io::stdout().write_all(format!("demo {report}\n").as_bytes()).map_err(|error| error.to_string())
+fn say(who: &str, report: &Value) -> Result<(), String> {
+    io::stdout().write_all(format!("{who} {report}\n").as_bytes()).map_err(|error| error.to_string())
 }

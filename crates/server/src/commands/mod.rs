@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod env;
 mod histogram;
+mod language;
 mod operator;
 mod repair;
 mod serve;

@@ -121,6 +121,9 @@ enum Constraint<'a> {
     LengthMin(i64),
     ValueMax(i64),
     ValueMin(i64),
+    /// Bounds of a real number are written as one (`1.0`).
+    RealMax(i64),
+    RealMin(i64),
     Pattern(&'a Pattern),
     OneOf(&'a [&'static str]),
 }
@@ -133,6 +136,8 @@ impl Constraint<'_> {
             Self::LengthMin(min) => format!("Member must have length greater than or equal to {min}"),
             Self::ValueMax(max) => format!("Member must have value less than or equal to {max}"),
             Self::ValueMin(min) => format!("Member must have value greater than or equal to {min}"),
+            Self::RealMax(max) => format!("Member must have value less than or equal to {max}.0"),
+            Self::RealMin(min) => format!("Member must have value greater than or equal to {min}.0"),
             Self::Pattern(pattern) => format!("Member must satisfy regular expression pattern: {}", pattern.text),
             Self::OneOf(values) => format!("Member must satisfy enum value set: [{}]", values.join(", ")),
         }
@@ -204,8 +209,8 @@ fn in_range(range: Bounds, actual: i64, broken: &mut Vec<Constraint<'_>>) {
 
 #[expect(clippy::cast_precision_loss, reason = "the models' bounds are small whole numbers")]
 fn in_real_range(range: Bounds, actual: f64, broken: &mut Vec<Constraint<'_>>) {
-    broken.extend(range.max.filter(|max| actual > *max as f64).map(Constraint::ValueMax));
-    broken.extend(range.min.filter(|min| actual < *min as f64).map(Constraint::ValueMin));
+    broken.extend(range.max.filter(|max| actual > *max as f64).map(Constraint::RealMax));
+    broken.extend(range.min.filter(|min| actual < *min as f64).map(Constraint::RealMin));
 }
 
 /// What an item, a key or an entry has to keep, as one text. Lambda adds that it must not be null.
@@ -220,9 +225,13 @@ fn all_constraints(service: &Service, shape: &Shape) -> String {
                 all.push(Constraint::OneOf(text.values));
             }
         }
-        Kind::Integer(range) | Kind::Long(range) | Kind::Double(range) => {
+        Kind::Integer(range) | Kind::Long(range) => {
             all.extend(range.max.map(Constraint::ValueMax));
             all.extend(range.min.map(Constraint::ValueMin));
+        }
+        Kind::Double(range) => {
+            all.extend(range.max.map(Constraint::RealMax));
+            all.extend(range.min.map(Constraint::RealMin));
         }
         _ => {}
     }

@@ -103,6 +103,7 @@ fn in_json(service: &Service, error: &CommonError) -> Described {
     let new = |code, message: &str| Described::new(code, 400, Some(message.to_owned()));
     match error {
         CommonError::Validation(text) => new(service.validation_code, text),
+        CommonError::InvalidParameter(text) => new("InvalidParameterValueException", text),
         CommonError::AccessDenied(text) => new("AccessDeniedException", text).capital(),
         CommonError::Serialization(text) => new("SerializationException", text).capital(),
         CommonError::Malformed => Described::new("SerializationException", 400, None),
@@ -144,6 +145,7 @@ fn in_query(service: &Service, error: &CommonError) -> Described {
     let new = |code, status, message: &str| Described::new(code, status, Some(message.to_owned()));
     match error {
         CommonError::Validation(text) => new(service.validation_code, 400, text),
+        CommonError::InvalidParameter(text) => new("InvalidParameterValue", 400, text),
         CommonError::AccessDenied(text) => new("AccessDenied", 403, text),
         CommonError::Serialization(text) => new("MalformedInput", 400, text),
         CommonError::Malformed => new("MalformedInput", 400, "The request is not a valid form"),

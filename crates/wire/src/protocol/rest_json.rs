@@ -15,9 +15,21 @@ use crate::protocol::{Answer, Request, json};
 use crate::shape::{Kind, Location, Member, Shape};
 use crate::value::Value;
 
-/// The operation that a method and a path name. A slash at the end makes no difference.
-pub fn route(service: &Service, method: &str, path: &str) -> Option<&'static OperationShape> {
-    service.operations.iter().find(|operation| operation.method == method && labels(operation.uri, path).is_some())
+/// The operation that a method, a path and, where two share these, a part of the query string name. A slash at the end of
+/// the path makes no difference.
+pub fn route(service: &Service, method: &str, path: &str, query: &str) -> Option<&'static OperationShape> {
+    let fits = |operation: &&OperationShape| {
+        let (template, fixed) = split(operation.uri);
+        let has = |pair: &str| query.split('&').any(|other| other == pair);
+        operation.method == method && labels(template, path).is_some() && fixed.is_none_or(has)
+    };
+    let found = service.operations.iter().filter(fits);
+    found.max_by_key(|operation| split(operation.uri).1.is_some())
+}
+
+/// The template of a path, and the pair that the query string must have.
+fn split(uri: &str) -> (&str, Option<&str>) {
+    uri.split_once('?').map_or((uri, None), |(template, fixed)| (template, Some(fixed)))
 }
 
 /// The raw labels of a path that fits the template.
@@ -38,7 +50,7 @@ fn labels<'a>(template: &'a str, path: &'a str) -> Option<Vec<(&'a str, &'a str)
 pub(super) fn decode(operation: &OperationShape, request: &Request<'_>) -> Result<Value, DecodeError> {
     let members = operation.input.members();
     let mut values = body(operation.input, request.body)?;
-    let labels = labels(operation.uri, request.path).unwrap_or_default();
+    let labels = labels(split(operation.uri).0, request.path).unwrap_or_default();
     let pairs = form_pairs(request.query)?;
     for (member, value) in members.iter().zip(&mut values) {
         *value = match member.location {

@@ -50,7 +50,10 @@ fn members_of_a_rest_request_come_from_everywhere() {
 
 #[test]
 fn rest_requests_are_routed_by_method_and_path() {
-    let name = |method: &str, path: &str| route(&lambda::SERVICE, method, path).map(|operation| operation.name);
+    let name = |method: &str, uri: &str| {
+        let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+        route(&lambda::SERVICE, method, path, query).map(|operation| operation.name)
+    };
     for (method, path, expected) in [
         ("GET", "/2015-03-31/functions", Some("ListFunctions")),
         ("GET", "/2015-03-31/functions/", Some("ListFunctions")),
@@ -61,6 +64,9 @@ fn rest_requests_are_routed_by_method_and_path() {
         ("GET", "/2016-08-19/account-settings/", Some("GetAccountSettings")),
         ("GET", "/2015-03-31/functions/F/nothing", None),
         ("PATCH", "/2015-03-31/functions", None),
+        ("GET", "/2018-10-31/layers", Some("ListLayers")),
+        ("GET", "/2018-10-31/layers?Marker=find%3DLayerVersion", Some("ListLayers")),
+        ("GET", "/2018-10-31/layers?Arn=arn&find=LayerVersion", Some("GetLayerVersionByArn")),
         ("GET", "", None),
     ] {
         assert_eq!(name(method, path), expected, "{method} {path}");

@@ -116,7 +116,12 @@ impl Coordinator {
 
     fn start_worker(&mut self, machine: ShardMachine, assignment: &Arc<Assignment>, shard: &ShardInfo, tasks: &Tasks) {
         let (line, requests) = mpsc::channel(REQUESTS_MAX);
-        let lines = Lines { orders: self.orders.subscribe(), requests, reports: self.reports.0.clone() };
+        let lines = Lines {
+            orders: self.orders.subscribe(),
+            requests,
+            line: line.downgrade(),
+            reports: self.reports.0.clone(),
+        };
         let worker = Worker::new(Arc::clone(&self.shared), Arc::clone(assignment), shard.clone(), machine, lines);
         let (id, reports) = (shard.id, self.reports.0.clone());
         let task = tasks.spawn(async move {

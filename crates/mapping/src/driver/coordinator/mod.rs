@@ -122,7 +122,7 @@ impl Coordinator {
         let mut flow = Flow::Continue;
         while flow == Flow::Continue {
             let unseen = self.unseen();
-            flow = match party.park(Standing::Idle, Some(unseen), self.next_wake_up(&tasks)).await {
+            flow = match party.park(self.standing(), Some(unseen), self.next_wake_up(&tasks)).await {
                 WakeUp::Shutdown => break,
                 WakeUp::ResultWrite => self.write_result().await,
                 WakeUp::Signals(flags) => self.on_signals(flags, &tasks).await,
@@ -148,10 +148,20 @@ impl Coordinator {
         }
     }
 
+    /// What the coordinator waits for, as others see it. Its timers run on the host's clock.
+    fn standing(&self) -> Standing {
+        match self.signals.result() {
+            _ if self.retry.is_some() => Standing::Busy("trying again what failed"),
+            _ if self.result_write.is_some() => Standing::Busy("noting what happened last"),
+            problem if problem.is_suspension() => Standing::Blocked(problem.text()),
+            _ => Standing::Idle,
+        }
+    }
+
     /// Whether there is something that the coordinator will work on, once it runs.
     fn unseen(&self) -> Unseen {
-        let (signals, reports) = (Arc::clone(&self.signals), self.reports.0.clone());
-        Box::new(move || signals.is_raised() || reports.capacity() < reports.max_capacity())
+        let (signals, reports, changes) = (Arc::clone(&self.signals), self.reports.0.clone(), self.changes.glimpse());
+        Box::new(move || signals.is_raised() || reports.capacity() < reports.max_capacity() || changes())
     }
 
     async fn on_signals(&mut self, flags: Flags, tasks: &Tasks) -> Flow {

@@ -9,7 +9,7 @@ use crate::testing::CONSUMER;
 
 const QUEUE: &str = "arn:aws:sqs:us-west-2:123456789012:q";
 const TOPIC: &str = "arn:aws:sns:us-west-2:123456789012:t";
-const BUCKET: &str = "arn:aws:s3:::b";
+const BUCKET: &str = "arn:aws:s3:::failed";
 const PATTERN: &str = r#"{"partitionKey":["1"]}"#;
 
 fn criteria(patterns: &[&str]) -> FilterCriteria {

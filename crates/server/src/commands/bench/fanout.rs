@@ -44,7 +44,7 @@ pub(crate) async fn run(world: &World, fanout: &FanoutShape) -> anyhow::Result<(
     let shape = &fanout.shape;
     let shards = shape.shards.unwrap_or(SHARDS_DEFAULT);
     let target = Target::start(world, shape).await?;
-    let load = prepare(world, shape, &target, shards).await?;
+    let load = prepare(world, shape, &target, vec![STREAM.to_owned()], shards).await?;
     let received = Arc::new(Received::default());
     let api = target.api(world)?;
     for consumer in 0..fanout.consumers {
@@ -83,6 +83,7 @@ pub(crate) async fn run(world: &World, fanout: &FanoutShape) -> anyhow::Result<(
         latency_of: "put → subscriber",
         server_cpu,
         client_cpu,
+        batches: None,
         bare: None,
     };
     target.stop(world).await?;

@@ -32,7 +32,7 @@ pub(crate) async fn run(world: &World, read: &ReadShape) -> anyhow::Result<()> {
     let shape = &read.shape;
     let shards = shape.shards.unwrap_or(SHARDS_DEFAULT);
     let mut target = Target::start(world, shape).await?;
-    let load = prepare(world, shape, &target, shards).await?;
+    let load = prepare(world, shape, &target, vec![STREAM.to_owned()], shards).await?;
     let progress = Arc::new(Progress::default());
     drive(world, shape, &load, &progress, 0).await?;
     let stored = progress.records.load(Ordering::Relaxed);
@@ -102,6 +102,7 @@ async fn pass(
         latency_of: "request answered",
         server_cpu,
         client_cpu,
+        batches: None,
         bare: None,
     })
 }

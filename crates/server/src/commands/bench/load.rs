@@ -31,7 +31,8 @@ pub(crate) struct Load {
     pub(crate) address: SocketAddr,
     pub(crate) credentials: Credentials,
     pub(crate) region: String,
-    pub(crate) stream: String,
+    /// A connection puts into each in turn; not empty.
+    pub(crate) streams: Vec<String>,
     pub(crate) records_per_request: usize,
     pub(crate) record_bytes: usize,
 }
@@ -89,7 +90,9 @@ pub(crate) async fn connection(
     let mut noise = vec![0; NOISE_BYTES + load.record_bytes];
     random.fill(&mut noise);
     let mut writer =
-        RequestWriter { load: &load, noise, random, body: Vec::new(), head: Vec::new(), record: Vec::new() };
+        RequestWriter { load: &load, noise, random, turn: 0, body: Vec::new(), head: Vec::new(), record: Vec::new() };
+    // Connections that put at the same time do not crowd at one stream.
+    writer.turn = usize::try_from(writer.random.u64() % load.streams.len() as u64)?;
     let clock = pace.clock.clone();
     while pace.turn().await {
         writer.build(&clock)?;
@@ -109,6 +112,8 @@ struct RequestWriter<'a> {
     load: &'a Load,
     noise: Vec<u8>,
     random: Random,
+    /// Which stream is next.
+    turn: usize,
     body: Vec<u8>,
     head: Vec<u8>,
     record: Vec<u8>,
@@ -116,7 +121,9 @@ struct RequestWriter<'a> {
 
 impl RequestWriter<'_> {
     fn build(&mut self, clock: &HostClock) -> anyhow::Result<()> {
-        let Load { stream, records_per_request, record_bytes, .. } = self.load;
+        let Load { streams, records_per_request, record_bytes, .. } = self.load;
+        let stream = &streams[self.turn];
+        self.turn = (self.turn + 1) % streams.len();
         self.body.clear();
         self.body.extend_from_slice(format!("{{\"StreamName\":\"{stream}\",\"Records\":[").as_bytes());
         for i in 0..*records_per_request {
@@ -210,19 +217,29 @@ mod tests {
             address: "127.0.0.1:1".parse().unwrap(),
             credentials: Credentials::new("AKID", "secret"),
             region: "us-east-1".to_owned(),
-            stream: "s".to_owned(),
+            streams: vec!["s".to_owned(), "t".to_owned()],
             records_per_request: 3,
             record_bytes: 100,
         };
         let random = Random::seeded(1);
         let noise = vec![7; NOISE_BYTES + 100];
-        let mut writer =
-            RequestWriter { load: &load, noise, random, body: Vec::new(), head: Vec::new(), record: Vec::new() };
+        let mut writer = RequestWriter {
+            load: &load,
+            noise,
+            random,
+            turn: 0,
+            body: Vec::new(),
+            head: Vec::new(),
+            record: Vec::new(),
+        };
         writer.build(&HostClock::real()).unwrap();
         let body: serde_json::Value = serde_json::from_slice(&writer.body).unwrap();
         assert_eq!(body["Records"].as_array().unwrap().len(), 3);
         let data = body["Records"][2]["Data"].as_str().unwrap();
         assert_eq!(STANDARD.decode_to_vec(data).unwrap().len(), 100);
-        assert!(String::from_utf8(writer.head).unwrap().contains("authorization: AWS4-HMAC-SHA256 "));
+        assert_eq!(body["StreamName"], "s");
+        assert!(std::str::from_utf8(&writer.head).unwrap().contains("authorization: AWS4-HMAC-SHA256 "));
+        writer.build(&HostClock::real()).unwrap();
+        assert!(writer.body.starts_with(br#"{"StreamName":"t","#));
     }
 }

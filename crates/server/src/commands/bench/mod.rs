@@ -4,7 +4,7 @@
 //! - `get`: readers that catch up with what is stored.
 //! - `fanout`: subscribers of enhanced fan-out; how fast records are pushed to them.
 //! - `shards`: what very many shards and connections cost while nothing happens.
-//! - `pipeline`: producers and a compiled function behind an event source mapping; how fast records reach the handler.
+//! - `pipeline`: producers and a function behind event source mappings; how fast records reach the handler.
 //!
 //! The server runs as a process of its own so that its CPU time can be told from the load generator's. Requests are signed
 //! with a key that the server issued, and therefore verifies.
@@ -25,6 +25,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use millstream_env::{HostClock, Random, Tasks};
+
+use super::language::Language;
 
 /// What to measure.
 #[derive(Args, Debug)]
@@ -47,7 +49,7 @@ enum Which {
     Fanout(FanoutShape),
     /// What very many shards and idle connections cost
     Shards(ShardsShape),
-    /// How fast records reach a compiled function through an event source mapping
+    /// How fast records reach a function through event source mappings
     Pipeline(PipelineShape),
 }
 
@@ -60,7 +62,7 @@ struct Shape {
     /// Connections that put at the same time
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
-    /// Shards of the stream [default: 256 for `put` and `get`, 4 for `fanout` and `pipeline`]
+    /// Shards of each stream [default: 256 for `put` and `get`, 4 for `fanout` and `pipeline`; 1 with several mappings]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     shards: Option<u32>,
     /// Records in each request
@@ -87,9 +89,18 @@ struct Shape {
 struct PipelineShape {
     #[command(flatten)]
     shape: Shape,
-    /// `BatchSize` of the mapping
+    /// `BatchSize` of the mappings
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     batch_size: u32,
+    /// Mappings, each of a stream of its own, all of one function; the records go to the streams in turn
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    mappings: u32,
+    /// What the function is written in
+    #[arg(long, value_enum, default_value_t = Language::Compiled)]
+    language: Language,
+    /// Put first, and only then make the mappings: what they cost alone, and how fast they catch up
+    #[arg(long, conflicts_with = "rate")]
+    backlog: bool,
     /// Records put per second by all connections together; 0 puts as fast as it can
     #[arg(long, default_value_t = 0)]
     rate: u64,
@@ -118,9 +129,12 @@ struct FanoutShape {
 
 #[derive(Args, Clone, Debug)]
 struct ShardsShape {
-    /// Shards, in streams of a thousand
+    /// Shards, in streams of a thousand, or evenly over the streams of the mappings
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     shards: u32,
+    /// Event source mappings, each of a stream of its own
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=5000))]
+    mappings: u32,
     /// Connections that are open and say nothing
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(0..=50_000))]
     connections: u32,

@@ -19,7 +19,7 @@ const SHARDS_DEFAULT: u32 = 256;
 pub(crate) async fn run(world: &World, shape: &Shape) -> anyhow::Result<()> {
     let target = Target::start(world, shape).await?;
     let shards = shape.shards.unwrap_or(SHARDS_DEFAULT);
-    let load = prepare(world, shape, &target, shards).await?;
+    let load = prepare(world, shape, &target, vec![STREAM.to_owned()], shards).await?;
     // One record at a time is compared with what the disk takes, before it and behind.
     let alone = shape.connections == 1 && shape.records == 1;
     let mut bare = if alone { bare_writes(world, &target).await? } else { None };
@@ -42,6 +42,7 @@ pub(crate) async fn run(world: &World, shape: &Shape) -> anyhow::Result<()> {
         latency_of: "request acknowledged",
         server_cpu,
         client_cpu,
+        batches: None,
         bare,
     };
     target.stop(world).await?;
@@ -66,17 +67,25 @@ async fn bare_writes(world: &World, target: &Target) -> anyhow::Result<Option<Hi
     Ok(Some(world.tasks.blocking(move || bare::measure(&folder, &clock)).await??))
 }
 
-/// Makes the stream and a key that the server verifies.
-pub(crate) async fn prepare(world: &World, shape: &Shape, target: &Target, shards: u32) -> anyhow::Result<Arc<Load>> {
+/// Makes streams of so many shards each, and a key that the server verifies.
+pub(crate) async fn prepare(
+    world: &World,
+    shape: &Shape,
+    target: &Target,
+    streams: Vec<String>,
+    shards: u32,
+) -> anyhow::Result<Arc<Load>> {
     let root = target.api(world)?;
     let role = root.role("bench-producer", &["AmazonKinesisFullAccess"]).await?;
     let credentials = root.assume(&role).await?;
-    root.stream(STREAM, shards).await?;
+    for stream in &streams {
+        root.stream(stream, shards).await?;
+    }
     Ok(Arc::new(Load {
         address: target.address,
         credentials,
         region: api::REGION.to_owned(),
-        stream: STREAM.to_owned(),
+        streams,
         records_per_request: usize::try_from(shape.records)?,
         record_bytes: usize::try_from(shape.record_bytes)?,
     }))

@@ -20,6 +20,8 @@ pub(crate) struct Figures {
     pub(crate) latency_of: &'static str,
     pub(crate) server_cpu: Duration,
     pub(crate) client_cpu: Duration,
+    /// Invocations, where there are any.
+    pub(crate) batches: Option<u64>,
     /// A bare write and fdatasync each, to compare with.
     pub(crate) bare: Option<Histogram>,
 }
@@ -37,6 +39,13 @@ impl Figures {
     pub(crate) fn cpu_seconds_per_gib(&self, cpu: Duration) -> f64 {
         let gib = self.bytes as f64 / f64::from(1 << 30);
         if gib > 0.0 { cpu.as_secs_f64() / gib } else { 0.0 }
+    }
+
+    /// CPU time of the server for each batch, in microseconds.
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    fn cpu_micros_per_batch(&self) -> Option<f64> {
+        let batches = self.batches.filter(|batches| *batches > 0)?;
+        Some(self.server_cpu.as_secs_f64() * 1e6 / batches as f64)
     }
 
     /// The summary for people.
@@ -64,6 +73,10 @@ impl Figures {
             let (own, disk) = (self.latencies.percentile_ms(50), bare.percentile_ms(50));
             lines.push(("bare write, fdatasync", format!("p50 {disk:.2} ms: {:.2} times that", own / disk)));
         }
+        if let Some((batches, micros)) = self.batches.zip(self.cpu_micros_per_batch()) {
+            let records = self.records / batches;
+            lines.push(("batches", format!("{batches} of {records} records, {micros:.0} µs of the server's CPU each")));
+        }
         let cpu = |cpu: Duration| {
             format!("{:.2} CPU-s, {:.2} per GiB of payload", cpu.as_secs_f64(), self.cpu_seconds_per_gib(cpu))
         };
@@ -82,6 +95,8 @@ impl Figures {
             "seconds": self.elapsed.as_secs_f64(),
             "bare_write_p50_ms": self.bare.as_ref().map(|bare| bare.percentile_ms(50)),
             "records": self.records,
+            "batches": self.batches,
+            "server_cpu_micros_per_batch": self.cpu_micros_per_batch(),
             "failed": self.failed,
             "bytes": self.bytes,
             "records_per_second": self.records_per_second(),
@@ -131,11 +146,13 @@ mod tests {
             latency_of: "request",
             server_cpu: Duration::from_secs(3),
             client_cpu: Duration::ZERO,
+            batches: Some(100),
             bare: None,
         };
         assert!((figures.records_per_second() - 500.0).abs() < 1e-9);
         assert!((figures.megabytes_per_second() - 536.870_912).abs() < 1e-6);
         assert!((figures.cpu_seconds_per_gib(figures.server_cpu) - 3.0).abs() < 1e-9);
         assert!(figures.table().contains("1000 in 2.0 s, 0 failed"));
+        assert!(figures.table().contains("100 of 10 records, 30000 µs"));
     }
 }

@@ -4,7 +4,6 @@
 //! them arriving in the function: batch sizes, the time from put to handler, the lag, and one record that fails twice before
 //! it succeeds. What it shows of the function comes from the function's log group, as anybody could read it.
 
-mod language;
 mod show;
 
 use std::collections::HashSet;
@@ -19,13 +18,19 @@ use millstream_env::{HostClock, Random, Tasks};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::language::Language;
 use super::api::Api;
+use super::bootstrap;
+use super::language::{Language, Sources};
 use crate::config::{Config, LogFormat, Storage};
 use crate::logging;
 use crate::server::Server;
 
 const FUNCTION: &str = "demo";
+const SOURCES: Sources = Sources {
+    python: include_bytes!("handler.py"),
+    node: include_bytes!("handler.js"),
+    compiled: bootstrap::DEMO_HANDLER,
+};
 const STREAM: &str = "demo-stream";
 const SHARDS: u32 = 2;
 /// The record that is not processed at once, and how often it fails.
@@ -98,7 +103,7 @@ async fn pipeline(arguments: &Arguments, server: &Server) -> anyhow::Result<()> 
     show::fact("endpoint", server.endpoint());
     let role = api.role("demo-role", &["service-role/AWSLambdaKinesisExecutionRole"]).await?;
     show::fact("role", &role);
-    let runtime = language::make_function(&api, arguments.language, FUNCTION, &role).await?;
+    let runtime = SOURCES.make_function(&api, arguments.language, FUNCTION, &role).await?;
     show::fact("function", &format!("{FUNCTION} ({runtime})"));
     let stream = api.stream_or_existing(STREAM, SHARDS).await?;
     show::fact("stream", &format!("{STREAM}, {SHARDS} shards"));

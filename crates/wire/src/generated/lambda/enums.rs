@@ -66,6 +66,13 @@ enumeration! {
 }
 
 enumeration! {
+    pub enum FunctionUrlAuthType {
+        None = "NONE",
+        AwsIam = "AWS_IAM",
+    }
+}
+
+enumeration! {
     pub enum FunctionVersion {
         All = "ALL",
     }

@@ -188,6 +188,13 @@ const NO_PUBLISHED_VERSION_EXCEPTION: ErrorShape = ErrorShape {
     message_key: MessageKey::Capital,
     typed: true,
 };
+const POLICY_LENGTH_EXCEEDED_EXCEPTION: ErrorShape = ErrorShape {
+    code: "PolicyLengthExceededException",
+    status: 400,
+    fault: Fault::Sender,
+    message_key: MessageKey::Small,
+    typed: true,
+};
 const PRECONDITION_FAILED_EXCEPTION: ErrorShape = ErrorShape {
     code: "PreconditionFailedException",
     status: 412,
@@ -322,6 +329,40 @@ const UNSUPPORTED_MEDIA_TYPE_EXCEPTION: ErrorShape = ErrorShape {
     typed: true,
 };
 operation_error! {
+    pub enum AddLayerVersionPermissionError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        PolicyLengthExceeded(String) = POLICY_LENGTH_EXCEEDED_EXCEPTION,
+        PreconditionFailed(String) = PRECONDITION_FAILED_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum AddPermissionError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        PolicyLengthExceeded(String) = POLICY_LENGTH_EXCEEDED_EXCEPTION,
+        PreconditionFailed(String) = PRECONDITION_FAILED_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum CreateAliasError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum CreateEventSourceMappingError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
@@ -338,6 +379,16 @@ operation_error! {
         CodeVerificationFailed(String) = CODE_VERIFICATION_FAILED_EXCEPTION,
         FunctionVersionsPerCapacityProviderLimitExceeded(String) = FUNCTION_VERSIONS_PER_CAPACITY_PROVIDER_LIMIT_EXCEEDED_EXCEPTION,
         InvalidCodeSignature(String) = INVALID_CODE_SIGNATURE_EXCEPTION,
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum DeleteAliasError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
@@ -368,7 +419,33 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum DeleteFunctionConcurrencyError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum DeleteLayerVersionError {
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum GetAccountSettingsError {
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum GetAliasError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,
         TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
     }
@@ -393,7 +470,61 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum GetFunctionCodeSigningConfigError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum GetFunctionConcurrencyError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum GetFunctionConfigurationError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum GetLayerVersionError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum GetLayerVersionByArnError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum GetLayerVersionPolicyError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum GetPolicyError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,
@@ -443,6 +574,15 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum ListAliasesError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum ListEventSourceMappingsError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
@@ -453,6 +593,23 @@ operation_error! {
 
 operation_error! {
     pub enum ListFunctionsError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum ListLayerVersionsError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum ListLayersError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,
         TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
@@ -478,12 +635,52 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum PublishLayerVersionError {
+        CodeStorageExceeded(String) = CODE_STORAGE_EXCEEDED_EXCEPTION,
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum PublishVersionError {
         CodeStorageExceeded(String) = CODE_STORAGE_EXCEEDED_EXCEPTION,
         FunctionVersionsPerCapacityProviderLimitExceeded(String) = FUNCTION_VERSIONS_PER_CAPACITY_PROVIDER_LIMIT_EXCEEDED_EXCEPTION,
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         PreconditionFailed(String) = PRECONDITION_FAILED_EXCEPTION,
         ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum PutFunctionConcurrencyError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum RemoveLayerVersionPermissionError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        PreconditionFailed(String) = PRECONDITION_FAILED_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum RemovePermissionError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        PreconditionFailed(String) = PRECONDITION_FAILED_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,
         TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
@@ -503,6 +700,17 @@ operation_error! {
 operation_error! {
     pub enum UntagResourceError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UpdateAliasError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        PreconditionFailed(String) = PRECONDITION_FAILED_EXCEPTION,
         ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,

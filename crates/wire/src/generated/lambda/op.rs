@@ -8,6 +8,30 @@ use super::{error, shapes};
 
 pub(super) static OPERATIONS: &[OperationShape] = &[
     OperationShape {
+        name: "AddLayerVersionPermission",
+        method: "POST",
+        uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
+        status: 201,
+        input: &shapes::ADD_LAYER_VERSION_PERMISSION_REQUEST,
+        output: Some(&shapes::ADD_LAYER_VERSION_PERMISSION_RESPONSE),
+    },
+    OperationShape {
+        name: "AddPermission",
+        method: "POST",
+        uri: "/2015-03-31/functions/{FunctionName}/policy",
+        status: 201,
+        input: &shapes::ADD_PERMISSION_REQUEST,
+        output: Some(&shapes::ADD_PERMISSION_RESPONSE),
+    },
+    OperationShape {
+        name: "CreateAlias",
+        method: "POST",
+        uri: "/2015-03-31/functions/{FunctionName}/aliases",
+        status: 201,
+        input: &shapes::CREATE_ALIAS_REQUEST,
+        output: Some(&shapes::ALIAS_CONFIGURATION),
+    },
+    OperationShape {
         name: "CreateEventSourceMapping",
         method: "POST",
         uri: "/2015-03-31/event-source-mappings",
@@ -22,6 +46,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         status: 201,
         input: &shapes::CREATE_FUNCTION_REQUEST,
         output: Some(&shapes::FUNCTION_CONFIGURATION),
+    },
+    OperationShape {
+        name: "DeleteAlias",
+        method: "DELETE",
+        uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+        status: 204,
+        input: &shapes::DELETE_ALIAS_REQUEST,
+        output: None,
     },
     OperationShape {
         name: "DeleteEventSourceMapping",
@@ -40,12 +72,36 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::DELETE_FUNCTION_RESPONSE),
     },
     OperationShape {
+        name: "DeleteFunctionConcurrency",
+        method: "DELETE",
+        uri: "/2017-10-31/functions/{FunctionName}/concurrency",
+        status: 204,
+        input: &shapes::DELETE_FUNCTION_CONCURRENCY_REQUEST,
+        output: None,
+    },
+    OperationShape {
+        name: "DeleteLayerVersion",
+        method: "DELETE",
+        uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
+        status: 204,
+        input: &shapes::DELETE_LAYER_VERSION_REQUEST,
+        output: None,
+    },
+    OperationShape {
         name: "GetAccountSettings",
         method: "GET",
         uri: "/2016-08-19/account-settings",
         status: 200,
         input: &shapes::GET_ACCOUNT_SETTINGS_REQUEST,
         output: Some(&shapes::GET_ACCOUNT_SETTINGS_RESPONSE),
+    },
+    OperationShape {
+        name: "GetAlias",
+        method: "GET",
+        uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+        status: 200,
+        input: &shapes::GET_ALIAS_REQUEST,
+        output: Some(&shapes::ALIAS_CONFIGURATION),
     },
     OperationShape {
         name: "GetEventSourceMapping",
@@ -64,6 +120,22 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::GET_FUNCTION_RESPONSE),
     },
     OperationShape {
+        name: "GetFunctionCodeSigningConfig",
+        method: "GET",
+        uri: "/2020-06-30/functions/{FunctionName}/code-signing-config",
+        status: 200,
+        input: &shapes::GET_FUNCTION_CODE_SIGNING_CONFIG_REQUEST,
+        output: Some(&shapes::GET_FUNCTION_CODE_SIGNING_CONFIG_RESPONSE),
+    },
+    OperationShape {
+        name: "GetFunctionConcurrency",
+        method: "GET",
+        uri: "/2019-09-30/functions/{FunctionName}/concurrency",
+        status: 200,
+        input: &shapes::GET_FUNCTION_CONCURRENCY_REQUEST,
+        output: Some(&shapes::GET_FUNCTION_CONCURRENCY_RESPONSE),
+    },
+    OperationShape {
         name: "GetFunctionConfiguration",
         method: "GET",
         uri: "/2015-03-31/functions/{FunctionName}/configuration",
@@ -72,12 +144,52 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::FUNCTION_CONFIGURATION),
     },
     OperationShape {
+        name: "GetLayerVersion",
+        method: "GET",
+        uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
+        status: 200,
+        input: &shapes::GET_LAYER_VERSION_REQUEST,
+        output: Some(&shapes::GET_LAYER_VERSION_RESPONSE),
+    },
+    OperationShape {
+        name: "GetLayerVersionByArn",
+        method: "GET",
+        uri: "/2018-10-31/layers?find=LayerVersion",
+        status: 200,
+        input: &shapes::GET_LAYER_VERSION_BY_ARN_REQUEST,
+        output: Some(&shapes::GET_LAYER_VERSION_RESPONSE),
+    },
+    OperationShape {
+        name: "GetLayerVersionPolicy",
+        method: "GET",
+        uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
+        status: 200,
+        input: &shapes::GET_LAYER_VERSION_POLICY_REQUEST,
+        output: Some(&shapes::GET_LAYER_VERSION_POLICY_RESPONSE),
+    },
+    OperationShape {
+        name: "GetPolicy",
+        method: "GET",
+        uri: "/2015-03-31/functions/{FunctionName}/policy",
+        status: 200,
+        input: &shapes::GET_POLICY_REQUEST,
+        output: Some(&shapes::GET_POLICY_RESPONSE),
+    },
+    OperationShape {
         name: "Invoke",
         method: "POST",
         uri: "/2015-03-31/functions/{FunctionName}/invocations",
         status: 200,
         input: &shapes::INVOCATION_REQUEST,
         output: Some(&shapes::INVOCATION_RESPONSE),
+    },
+    OperationShape {
+        name: "ListAliases",
+        method: "GET",
+        uri: "/2015-03-31/functions/{FunctionName}/aliases",
+        status: 200,
+        input: &shapes::LIST_ALIASES_REQUEST,
+        output: Some(&shapes::LIST_ALIASES_RESPONSE),
     },
     OperationShape {
         name: "ListEventSourceMappings",
@@ -96,6 +208,22 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::LIST_FUNCTIONS_RESPONSE),
     },
     OperationShape {
+        name: "ListLayerVersions",
+        method: "GET",
+        uri: "/2018-10-31/layers/{LayerName}/versions",
+        status: 200,
+        input: &shapes::LIST_LAYER_VERSIONS_REQUEST,
+        output: Some(&shapes::LIST_LAYER_VERSIONS_RESPONSE),
+    },
+    OperationShape {
+        name: "ListLayers",
+        method: "GET",
+        uri: "/2018-10-31/layers",
+        status: 200,
+        input: &shapes::LIST_LAYERS_REQUEST,
+        output: Some(&shapes::LIST_LAYERS_RESPONSE),
+    },
+    OperationShape {
         name: "ListTags",
         method: "GET",
         uri: "/2017-03-31/tags/{Resource}",
@@ -112,12 +240,44 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::LIST_VERSIONS_BY_FUNCTION_RESPONSE),
     },
     OperationShape {
+        name: "PublishLayerVersion",
+        method: "POST",
+        uri: "/2018-10-31/layers/{LayerName}/versions",
+        status: 201,
+        input: &shapes::PUBLISH_LAYER_VERSION_REQUEST,
+        output: Some(&shapes::PUBLISH_LAYER_VERSION_RESPONSE),
+    },
+    OperationShape {
         name: "PublishVersion",
         method: "POST",
         uri: "/2015-03-31/functions/{FunctionName}/versions",
         status: 201,
         input: &shapes::PUBLISH_VERSION_REQUEST,
         output: Some(&shapes::FUNCTION_CONFIGURATION),
+    },
+    OperationShape {
+        name: "PutFunctionConcurrency",
+        method: "PUT",
+        uri: "/2017-10-31/functions/{FunctionName}/concurrency",
+        status: 200,
+        input: &shapes::PUT_FUNCTION_CONCURRENCY_REQUEST,
+        output: Some(&shapes::CONCURRENCY),
+    },
+    OperationShape {
+        name: "RemoveLayerVersionPermission",
+        method: "DELETE",
+        uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}",
+        status: 204,
+        input: &shapes::REMOVE_LAYER_VERSION_PERMISSION_REQUEST,
+        output: None,
+    },
+    OperationShape {
+        name: "RemovePermission",
+        method: "DELETE",
+        uri: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}",
+        status: 204,
+        input: &shapes::REMOVE_PERMISSION_REQUEST,
+        output: None,
     },
     OperationShape {
         name: "TagResource",
@@ -134,6 +294,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         status: 204,
         input: &shapes::UNTAG_RESOURCE_REQUEST,
         output: None,
+    },
+    OperationShape {
+        name: "UpdateAlias",
+        method: "PUT",
+        uri: "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+        status: 200,
+        input: &shapes::UPDATE_ALIAS_REQUEST,
+        output: Some(&shapes::ALIAS_CONFIGURATION),
     },
     OperationShape {
         name: "UpdateEventSourceMapping",
@@ -163,78 +331,165 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
 
 operation!(
     0,
+    AddLayerVersionPermission,
+    super::AddLayerVersionPermissionRequest,
+    super::AddLayerVersionPermissionResponse,
+    error::AddLayerVersionPermissionError
+);
+operation!(1, AddPermission, super::AddPermissionRequest, super::AddPermissionResponse, error::AddPermissionError);
+operation!(2, CreateAlias, super::CreateAliasRequest, super::AliasConfiguration, error::CreateAliasError);
+operation!(
+    3,
     CreateEventSourceMapping,
     super::CreateEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::CreateEventSourceMappingError
 );
-operation!(1, CreateFunction, super::CreateFunctionRequest, super::FunctionConfiguration, error::CreateFunctionError);
+operation!(4, CreateFunction, super::CreateFunctionRequest, super::FunctionConfiguration, error::CreateFunctionError);
+operation!(5, DeleteAlias, super::DeleteAliasRequest, (), error::DeleteAliasError);
 operation!(
-    2,
+    6,
     DeleteEventSourceMapping,
     super::DeleteEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::DeleteEventSourceMappingError
 );
-operation!(3, DeleteFunction, super::DeleteFunctionRequest, super::DeleteFunctionResponse, error::DeleteFunctionError);
+operation!(7, DeleteFunction, super::DeleteFunctionRequest, super::DeleteFunctionResponse, error::DeleteFunctionError);
 operation!(
-    4,
+    8,
+    DeleteFunctionConcurrency,
+    super::DeleteFunctionConcurrencyRequest,
+    (),
+    error::DeleteFunctionConcurrencyError
+);
+operation!(9, DeleteLayerVersion, super::DeleteLayerVersionRequest, (), error::DeleteLayerVersionError);
+operation!(
+    10,
     GetAccountSettings,
     super::GetAccountSettingsRequest,
     super::GetAccountSettingsResponse,
     error::GetAccountSettingsError
 );
+operation!(11, GetAlias, super::GetAliasRequest, super::AliasConfiguration, error::GetAliasError);
 operation!(
-    5,
+    12,
     GetEventSourceMapping,
     super::GetEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::GetEventSourceMappingError
 );
-operation!(6, GetFunction, super::GetFunctionRequest, super::GetFunctionResponse, error::GetFunctionError);
+operation!(13, GetFunction, super::GetFunctionRequest, super::GetFunctionResponse, error::GetFunctionError);
 operation!(
-    7,
+    14,
+    GetFunctionCodeSigningConfig,
+    super::GetFunctionCodeSigningConfigRequest,
+    super::GetFunctionCodeSigningConfigResponse,
+    error::GetFunctionCodeSigningConfigError
+);
+operation!(
+    15,
+    GetFunctionConcurrency,
+    super::GetFunctionConcurrencyRequest,
+    super::GetFunctionConcurrencyResponse,
+    error::GetFunctionConcurrencyError
+);
+operation!(
+    16,
     GetFunctionConfiguration,
     super::GetFunctionConfigurationRequest,
     super::FunctionConfiguration,
     error::GetFunctionConfigurationError
 );
-operation!(8, Invoke, super::InvocationRequest, super::InvocationResponse, error::InvokeError);
 operation!(
-    9,
+    17,
+    GetLayerVersion,
+    super::GetLayerVersionRequest,
+    super::GetLayerVersionResponse,
+    error::GetLayerVersionError
+);
+operation!(
+    18,
+    GetLayerVersionByArn,
+    super::GetLayerVersionByArnRequest,
+    super::GetLayerVersionResponse,
+    error::GetLayerVersionByArnError
+);
+operation!(
+    19,
+    GetLayerVersionPolicy,
+    super::GetLayerVersionPolicyRequest,
+    super::GetLayerVersionPolicyResponse,
+    error::GetLayerVersionPolicyError
+);
+operation!(20, GetPolicy, super::GetPolicyRequest, super::GetPolicyResponse, error::GetPolicyError);
+operation!(21, Invoke, super::InvocationRequest, super::InvocationResponse, error::InvokeError);
+operation!(22, ListAliases, super::ListAliasesRequest, super::ListAliasesResponse, error::ListAliasesError);
+operation!(
+    23,
     ListEventSourceMappings,
     super::ListEventSourceMappingsRequest,
     super::ListEventSourceMappingsResponse,
     error::ListEventSourceMappingsError
 );
-operation!(10, ListFunctions, super::ListFunctionsRequest, super::ListFunctionsResponse, error::ListFunctionsError);
-operation!(11, ListTags, super::ListTagsRequest, super::ListTagsResponse, error::ListTagsError);
+operation!(24, ListFunctions, super::ListFunctionsRequest, super::ListFunctionsResponse, error::ListFunctionsError);
 operation!(
-    12,
+    25,
+    ListLayerVersions,
+    super::ListLayerVersionsRequest,
+    super::ListLayerVersionsResponse,
+    error::ListLayerVersionsError
+);
+operation!(26, ListLayers, super::ListLayersRequest, super::ListLayersResponse, error::ListLayersError);
+operation!(27, ListTags, super::ListTagsRequest, super::ListTagsResponse, error::ListTagsError);
+operation!(
+    28,
     ListVersionsByFunction,
     super::ListVersionsByFunctionRequest,
     super::ListVersionsByFunctionResponse,
     error::ListVersionsByFunctionError
 );
-operation!(13, PublishVersion, super::PublishVersionRequest, super::FunctionConfiguration, error::PublishVersionError);
-operation!(14, TagResource, super::TagResourceRequest, (), error::TagResourceError);
-operation!(15, UntagResource, super::UntagResourceRequest, (), error::UntagResourceError);
 operation!(
-    16,
+    29,
+    PublishLayerVersion,
+    super::PublishLayerVersionRequest,
+    super::PublishLayerVersionResponse,
+    error::PublishLayerVersionError
+);
+operation!(30, PublishVersion, super::PublishVersionRequest, super::FunctionConfiguration, error::PublishVersionError);
+operation!(
+    31,
+    PutFunctionConcurrency,
+    super::PutFunctionConcurrencyRequest,
+    super::Concurrency,
+    error::PutFunctionConcurrencyError
+);
+operation!(
+    32,
+    RemoveLayerVersionPermission,
+    super::RemoveLayerVersionPermissionRequest,
+    (),
+    error::RemoveLayerVersionPermissionError
+);
+operation!(33, RemovePermission, super::RemovePermissionRequest, (), error::RemovePermissionError);
+operation!(34, TagResource, super::TagResourceRequest, (), error::TagResourceError);
+operation!(35, UntagResource, super::UntagResourceRequest, (), error::UntagResourceError);
+operation!(36, UpdateAlias, super::UpdateAliasRequest, super::AliasConfiguration, error::UpdateAliasError);
+operation!(
+    37,
     UpdateEventSourceMapping,
     super::UpdateEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::UpdateEventSourceMappingError
 );
 operation!(
-    17,
+    38,
     UpdateFunctionCode,
     super::UpdateFunctionCodeRequest,
     super::FunctionConfiguration,
     error::UpdateFunctionCodeError
 );
 operation!(
-    18,
+    39,
     UpdateFunctionConfiguration,
     super::UpdateFunctionConfigurationRequest,
     super::FunctionConfiguration,
@@ -243,22 +498,43 @@ operation!(
 
 #[cfg(test)]
 pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
+    visitor.visit::<AddLayerVersionPermission>(&super::SERVICE);
+    visitor.visit::<AddPermission>(&super::SERVICE);
+    visitor.visit::<CreateAlias>(&super::SERVICE);
     visitor.visit::<CreateEventSourceMapping>(&super::SERVICE);
     visitor.visit::<CreateFunction>(&super::SERVICE);
+    visitor.visit::<DeleteAlias>(&super::SERVICE);
     visitor.visit::<DeleteEventSourceMapping>(&super::SERVICE);
     visitor.visit::<DeleteFunction>(&super::SERVICE);
+    visitor.visit::<DeleteFunctionConcurrency>(&super::SERVICE);
+    visitor.visit::<DeleteLayerVersion>(&super::SERVICE);
     visitor.visit::<GetAccountSettings>(&super::SERVICE);
+    visitor.visit::<GetAlias>(&super::SERVICE);
     visitor.visit::<GetEventSourceMapping>(&super::SERVICE);
     visitor.visit::<GetFunction>(&super::SERVICE);
+    visitor.visit::<GetFunctionCodeSigningConfig>(&super::SERVICE);
+    visitor.visit::<GetFunctionConcurrency>(&super::SERVICE);
     visitor.visit::<GetFunctionConfiguration>(&super::SERVICE);
+    visitor.visit::<GetLayerVersion>(&super::SERVICE);
+    visitor.visit::<GetLayerVersionByArn>(&super::SERVICE);
+    visitor.visit::<GetLayerVersionPolicy>(&super::SERVICE);
+    visitor.visit::<GetPolicy>(&super::SERVICE);
     visitor.visit::<Invoke>(&super::SERVICE);
+    visitor.visit::<ListAliases>(&super::SERVICE);
     visitor.visit::<ListEventSourceMappings>(&super::SERVICE);
     visitor.visit::<ListFunctions>(&super::SERVICE);
+    visitor.visit::<ListLayerVersions>(&super::SERVICE);
+    visitor.visit::<ListLayers>(&super::SERVICE);
     visitor.visit::<ListTags>(&super::SERVICE);
     visitor.visit::<ListVersionsByFunction>(&super::SERVICE);
+    visitor.visit::<PublishLayerVersion>(&super::SERVICE);
     visitor.visit::<PublishVersion>(&super::SERVICE);
+    visitor.visit::<PutFunctionConcurrency>(&super::SERVICE);
+    visitor.visit::<RemoveLayerVersionPermission>(&super::SERVICE);
+    visitor.visit::<RemovePermission>(&super::SERVICE);
     visitor.visit::<TagResource>(&super::SERVICE);
     visitor.visit::<UntagResource>(&super::SERVICE);
+    visitor.visit::<UpdateAlias>(&super::SERVICE);
     visitor.visit::<UpdateEventSourceMapping>(&super::SERVICE);
     visitor.visit::<UpdateFunctionCode>(&super::SERVICE);
     visitor.visit::<UpdateFunctionConfiguration>(&super::SERVICE);

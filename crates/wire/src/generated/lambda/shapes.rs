@@ -18,6 +18,76 @@ pub(crate) static ACCOUNT_LIMIT: Shape = Shape::structure(
 pub(crate) static ACCOUNT_USAGE: Shape =
     Shape::structure("AccountUsage", &[Member::new("FunctionCount", &LONG), Member::new("TotalCodeSize", &LONG)]);
 
+pub(crate) static ACTION: Shape = Shape::string("Action", Bounds::NONE)
+    .matching(pattern!("(lambda:[*]|lambda:[a-zA-Z]+|[*])", "(lambda:[*]|lambda:[a-zA-Z]+|[*])"));
+
+pub(crate) static ADD_LAYER_VERSION_PERMISSION_REQUEST: Shape = Shape::structure(
+    "AddLayerVersionPermissionRequest",
+    &[
+        Member::new("Action", &LAYER_PERMISSION_ALLOWED_ACTION).required(),
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("OrganizationId", &ORGANIZATION_ID),
+        Member::new("Principal", &LAYER_PERMISSION_ALLOWED_PRINCIPAL).required(),
+        Member::new("RevisionId", &STRING).at(Location::Query),
+        Member::new("StatementId", &STATEMENT_ID).required(),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).required().at(Location::Uri),
+    ],
+);
+
+pub(crate) static ADD_LAYER_VERSION_PERMISSION_RESPONSE: Shape = Shape::structure(
+    "AddLayerVersionPermissionResponse",
+    &[Member::new("RevisionId", &STRING), Member::new("Statement", &STRING)],
+);
+
+pub(crate) static ADD_PERMISSION_REQUEST: Shape = Shape::structure(
+    "AddPermissionRequest",
+    &[
+        Member::new("Action", &ACTION).required(),
+        Member::new("EventSourceToken", &EVENT_SOURCE_TOKEN),
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("FunctionUrlAuthType", &FUNCTION_URL_AUTH_TYPE),
+        Member::new("InvokedViaFunctionUrl", &INVOKED_VIA_FUNCTION_URL),
+        Member::new("Principal", &PRINCIPAL).required(),
+        Member::new("PrincipalOrgID", &PRINCIPAL_ORG_ID),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER).at(Location::Query),
+        Member::new("RevisionId", &STRING),
+        Member::new("SourceAccount", &SOURCE_OWNER),
+        Member::new("SourceArn", &ARN),
+        Member::new("StatementId", &STATEMENT_ID).required(),
+    ],
+);
+
+pub(crate) static ADD_PERMISSION_RESPONSE: Shape =
+    Shape::structure("AddPermissionResponse", &[Member::new("Statement", &STRING)]);
+
+pub(crate) static ADDITIONAL_VERSION: Shape =
+    Shape::string("AdditionalVersion", Bounds::new(Some(1), Some(1_024))).matching(pattern!("[0-9]+", "[0-9]+"));
+
+pub(crate) static ADDITIONAL_VERSION_WEIGHTS: Shape =
+    Shape::map("AdditionalVersionWeights", &ADDITIONAL_VERSION, &WEIGHT, Bounds::NONE);
+
+pub(crate) static ALIAS: Shape = Shape::string("Alias", Bounds::new(Some(1), Some(128)))
+    .matching(pattern!("(?!^[0-9]+$)([a-zA-Z0-9-_]+)", "[a-zA-Z0-9_-]*[a-zA-Z_-][a-zA-Z0-9_-]*"));
+
+pub(crate) static ALIAS_CONFIGURATION: Shape = Shape::structure(
+    "AliasConfiguration",
+    &[
+        Member::new("AliasArn", &FUNCTION_ARN),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("FunctionVersion", &VERSION),
+        Member::new("Name", &ALIAS),
+        Member::new("RevisionId", &STRING),
+        Member::new("RoutingConfig", &ALIAS_ROUTING_CONFIGURATION),
+    ],
+);
+
+pub(crate) static ALIAS_LIST: Shape = Shape::list("AliasList", &ALIAS_CONFIGURATION, Bounds::NONE);
+
+pub(crate) static ALIAS_ROUTING_CONFIGURATION: Shape = Shape::structure(
+    "AliasRoutingConfiguration",
+    &[Member::new("AdditionalVersionWeights", &ADDITIONAL_VERSION_WEIGHTS)],
+);
+
 pub(crate) static AMAZON_MANAGED_KAFKA_EVENT_SOURCE_CONFIG: Shape = Shape::structure(
     "AmazonManagedKafkaEventSourceConfig",
     &[Member::new("ConsumerGroupId", &URI), Member::new("SchemaRegistryConfig", &KAFKA_SCHEMA_REGISTRY_CONFIG)],
@@ -57,8 +127,25 @@ pub(crate) static CODE_SIGNING_CONFIG_ARN: Shape = Shape::string("CodeSigningCon
 pub(crate) static COLLECTION_NAME: Shape = Shape::string("CollectionName", Bounds::new(Some(1), Some(57)))
     .matching(pattern!("(^(?!(system\\x2e)))(^[_a-zA-Z0-9])([^$]*)", "[_a-zA-Z0-9][^$]*"));
 
+pub(crate) static COMPATIBLE_ARCHITECTURES: Shape =
+    Shape::list("CompatibleArchitectures", &ARCHITECTURE, Bounds::new(Some(0), Some(2)));
+
+pub(crate) static COMPATIBLE_RUNTIMES: Shape =
+    Shape::list("CompatibleRuntimes", &RUNTIME, Bounds::new(Some(0), Some(15)));
+
 pub(crate) static CONCURRENCY: Shape =
     Shape::structure("Concurrency", &[Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS)]);
+
+pub(crate) static CREATE_ALIAS_REQUEST: Shape = Shape::structure(
+    "CreateAliasRequest",
+    &[
+        Member::new("Description", &DESCRIPTION),
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("FunctionVersion", &VERSION_WITH_LATEST_PUBLISHED).required(),
+        Member::new("Name", &ALIAS).required(),
+        Member::new("RoutingConfig", &ALIAS_ROUTING_CONFIGURATION),
+    ],
+);
 
 pub(crate) static CREATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::structure(
     "CreateEventSourceMappingRequest",
@@ -136,8 +223,21 @@ pub(crate) static DATE: Shape = Shape::timestamp("Date");
 pub(crate) static DEAD_LETTER_CONFIG: Shape =
     Shape::structure("DeadLetterConfig", &[Member::new("TargetArn", &RESOURCE_ARN)]);
 
+pub(crate) static DELETE_ALIAS_REQUEST: Shape = Shape::structure(
+    "DeleteAliasRequest",
+    &[
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("Name", &ALIAS).required().at(Location::Uri),
+    ],
+);
+
 pub(crate) static DELETE_EVENT_SOURCE_MAPPING_REQUEST: Shape =
     Shape::structure("DeleteEventSourceMappingRequest", &[Member::new("UUID", &STRING).required().at(Location::Uri)]);
+
+pub(crate) static DELETE_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::structure(
+    "DeleteFunctionConcurrencyRequest",
+    &[Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri)],
+);
 
 pub(crate) static DELETE_FUNCTION_REQUEST: Shape = Shape::structure(
     "DeleteFunctionRequest",
@@ -149,6 +249,14 @@ pub(crate) static DELETE_FUNCTION_REQUEST: Shape = Shape::structure(
 
 pub(crate) static DELETE_FUNCTION_RESPONSE: Shape =
     Shape::structure("DeleteFunctionResponse", &[Member::new("StatusCode", &INTEGER).at(Location::StatusCode)]);
+
+pub(crate) static DELETE_LAYER_VERSION_REQUEST: Shape = Shape::structure(
+    "DeleteLayerVersionRequest",
+    &[
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).required().at(Location::Uri),
+    ],
+);
 
 pub(crate) static DESCRIPTION: Shape = Shape::string("Description", Bounds::new(Some(0), Some(256)));
 
@@ -287,6 +395,9 @@ pub(crate) static EVENT_SOURCE_MAPPINGS_LIST: Shape =
 pub(crate) static EVENT_SOURCE_POSITION: Shape =
     Shape::string("EventSourcePosition", Bounds::NONE).one_of(&["LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"]);
 
+pub(crate) static EVENT_SOURCE_TOKEN: Shape = Shape::string("EventSourceToken", Bounds::new(Some(0), Some(256)))
+    .matching(pattern!("[a-zA-Z0-9._\\-]+", "[a-zA-Z0-9._\\-]+"));
+
 pub(crate) static EXECUTION_ENVIRONMENT_MEMORY_GIB_PER_VCPU: Shape =
     Shape::double("ExecutionEnvironmentMemoryGiBPerVCpu", Bounds::new(Some(2), Some(8)));
 
@@ -405,6 +516,9 @@ pub(crate) static FUNCTION_RESPONSE_TYPE: Shape =
 pub(crate) static FUNCTION_RESPONSE_TYPE_LIST: Shape =
     Shape::list("FunctionResponseTypeList", &FUNCTION_RESPONSE_TYPE, Bounds::new(Some(0), Some(1)));
 
+pub(crate) static FUNCTION_URL_AUTH_TYPE: Shape =
+    Shape::string("FunctionUrlAuthType", Bounds::NONE).one_of(&["NONE", "AWS_IAM"]);
+
 pub(crate) static FUNCTION_VERSION: Shape = Shape::string("FunctionVersion", Bounds::NONE).one_of(&["ALL"]);
 
 pub(crate) static FUNCTION_VERSION_LATEST_PUBLISHED: Shape =
@@ -417,8 +531,39 @@ pub(crate) static GET_ACCOUNT_SETTINGS_RESPONSE: Shape = Shape::structure(
     &[Member::new("AccountLimit", &ACCOUNT_LIMIT), Member::new("AccountUsage", &ACCOUNT_USAGE)],
 );
 
+pub(crate) static GET_ALIAS_REQUEST: Shape = Shape::structure(
+    "GetAliasRequest",
+    &[
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("Name", &ALIAS).required().at(Location::Uri),
+    ],
+);
+
 pub(crate) static GET_EVENT_SOURCE_MAPPING_REQUEST: Shape =
     Shape::structure("GetEventSourceMappingRequest", &[Member::new("UUID", &STRING).required().at(Location::Uri)]);
+
+pub(crate) static GET_FUNCTION_CODE_SIGNING_CONFIG_REQUEST: Shape = Shape::structure(
+    "GetFunctionCodeSigningConfigRequest",
+    &[Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri)],
+);
+
+pub(crate) static GET_FUNCTION_CODE_SIGNING_CONFIG_RESPONSE: Shape = Shape::structure(
+    "GetFunctionCodeSigningConfigResponse",
+    &[
+        Member::new("CodeSigningConfigArn", &CODE_SIGNING_CONFIG_ARN).required(),
+        Member::new("FunctionName", &FUNCTION_NAME).required(),
+    ],
+);
+
+pub(crate) static GET_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::structure(
+    "GetFunctionConcurrencyRequest",
+    &[Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri)],
+);
+
+pub(crate) static GET_FUNCTION_CONCURRENCY_RESPONSE: Shape = Shape::structure(
+    "GetFunctionConcurrencyResponse",
+    &[Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS)],
+);
 
 pub(crate) static GET_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structure(
     "GetFunctionConfigurationRequest",
@@ -446,6 +591,58 @@ pub(crate) static GET_FUNCTION_RESPONSE: Shape = Shape::structure(
         Member::new("TagsError", &TAGS_ERROR),
     ],
 );
+
+pub(crate) static GET_LAYER_VERSION_BY_ARN_REQUEST: Shape = Shape::structure(
+    "GetLayerVersionByArnRequest",
+    &[Member::new("Arn", &LAYER_VERSION_ARN).required().at(Location::Query)],
+);
+
+pub(crate) static GET_LAYER_VERSION_POLICY_REQUEST: Shape = Shape::structure(
+    "GetLayerVersionPolicyRequest",
+    &[
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).required().at(Location::Uri),
+    ],
+);
+
+pub(crate) static GET_LAYER_VERSION_POLICY_RESPONSE: Shape = Shape::structure(
+    "GetLayerVersionPolicyResponse",
+    &[Member::new("Policy", &STRING), Member::new("RevisionId", &STRING)],
+);
+
+pub(crate) static GET_LAYER_VERSION_REQUEST: Shape = Shape::structure(
+    "GetLayerVersionRequest",
+    &[
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).required().at(Location::Uri),
+    ],
+);
+
+pub(crate) static GET_LAYER_VERSION_RESPONSE: Shape = Shape::structure(
+    "GetLayerVersionResponse",
+    &[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("Content", &LAYER_VERSION_CONTENT_OUTPUT),
+        Member::new("CreatedDate", &TIMESTAMP),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerArn", &LAYER_ARN),
+        Member::new("LayerVersionArn", &LAYER_VERSION_ARN),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+        Member::new("Version", &LAYER_VERSION_NUMBER),
+    ],
+);
+
+pub(crate) static GET_POLICY_REQUEST: Shape = Shape::structure(
+    "GetPolicyRequest",
+    &[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER).at(Location::Query),
+    ],
+);
+
+pub(crate) static GET_POLICY_RESPONSE: Shape =
+    Shape::structure("GetPolicyResponse", &[Member::new("Policy", &STRING), Member::new("RevisionId", &STRING)]);
 
 pub(crate) static HANDLER: Shape =
     Shape::string("Handler", Bounds::new(Some(0), Some(128))).matching(pattern!("[^\\s]+", "[^[\\t\\n\\x0B\\f\\r ]]+"));
@@ -503,6 +700,8 @@ pub(crate) static INVOCATION_RESPONSE: Shape = Shape::structure(
 
 pub(crate) static INVOCATION_TYPE: Shape =
     Shape::string("InvocationType", Bounds::NONE).one_of(&["Event", "RequestResponse", "DryRun"]);
+
+pub(crate) static INVOKED_VIA_FUNCTION_URL: Shape = Shape::boolean("InvokedViaFunctionUrl");
 
 pub(crate) static KMS_KEY_ARN: Shape = Shape::string("KMSKeyArn", Bounds::NONE).matching(pattern!(
     "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()",
@@ -602,7 +801,27 @@ pub(crate) static LAYER: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static LAYER_ARN: Shape = Shape::string("LayerArn", Bounds::new(Some(1), Some(140))).matching(pattern!(
+    "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+",
+    "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:[0-9]{12}:layer:[a-zA-Z0-9-_]+"
+));
+
 pub(crate) static LAYER_LIST: Shape = Shape::list("LayerList", &LAYER_VERSION_ARN, Bounds::NONE);
+
+pub(crate) static LAYER_NAME: Shape = Shape::string("LayerName", Bounds::new(Some(1), Some(140))).matching(pattern!(
+    "(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+",
+    "(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:[0-9]{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"
+));
+
+pub(crate) static LAYER_PERMISSION_ALLOWED_ACTION: Shape =
+    Shape::string("LayerPermissionAllowedAction", Bounds::new(Some(0), Some(22)))
+        .matching(pattern!("lambda:GetLayerVersion", "lambda:GetLayerVersion"));
+
+pub(crate) static LAYER_PERMISSION_ALLOWED_PRINCIPAL: Shape =
+    Shape::string("LayerPermissionAllowedPrincipal", Bounds::NONE).matching(pattern!(
+        "\\d{12}|\\*|arn:(aws[a-zA-Z-]*):iam::\\d{12}:root",
+        "[0-9]{12}|\\*|arn:(aws[a-zA-Z-]*):iam::[0-9]{12}:root"
+    ));
 
 pub(crate) static LAYER_VERSION_ARN: Shape = Shape::string("LayerVersionArn", Bounds::new(Some(1), Some(140)))
     .matching(pattern!(
@@ -610,7 +829,72 @@ pub(crate) static LAYER_VERSION_ARN: Shape = Shape::string("LayerVersionArn", Bo
         "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:[0-9]{12}:layer:[a-zA-Z0-9-_]+:[0-9]+"
     ));
 
+pub(crate) static LAYER_VERSION_CONTENT_INPUT: Shape = Shape::structure(
+    "LayerVersionContentInput",
+    &[
+        Member::new("S3Bucket", &S3_BUCKET),
+        Member::new("S3Key", &S3_KEY),
+        Member::new("S3ObjectVersion", &S3_OBJECT_VERSION),
+        Member::new("ZipFile", &BLOB),
+    ],
+);
+
+pub(crate) static LAYER_VERSION_CONTENT_OUTPUT: Shape = Shape::structure(
+    "LayerVersionContentOutput",
+    &[
+        Member::new("CodeSha256", &STRING),
+        Member::new("CodeSize", &LONG),
+        Member::new("Location", &STRING),
+        Member::new("SigningJobArn", &STRING),
+        Member::new("SigningProfileVersionArn", &STRING),
+    ],
+);
+
+pub(crate) static LAYER_VERSION_NUMBER: Shape = Shape::long("LayerVersionNumber", Bounds::NONE);
+
+pub(crate) static LAYER_VERSIONS_LIST: Shape =
+    Shape::list("LayerVersionsList", &LAYER_VERSIONS_LIST_ITEM, Bounds::NONE);
+
+pub(crate) static LAYER_VERSIONS_LIST_ITEM: Shape = Shape::structure(
+    "LayerVersionsListItem",
+    &[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("CreatedDate", &TIMESTAMP),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerVersionArn", &LAYER_VERSION_ARN),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+        Member::new("Version", &LAYER_VERSION_NUMBER),
+    ],
+);
+
+pub(crate) static LAYERS_LIST: Shape = Shape::list("LayersList", &LAYERS_LIST_ITEM, Bounds::NONE);
+
+pub(crate) static LAYERS_LIST_ITEM: Shape = Shape::structure(
+    "LayersListItem",
+    &[
+        Member::new("LatestMatchingVersion", &LAYER_VERSIONS_LIST_ITEM),
+        Member::new("LayerArn", &LAYER_ARN),
+        Member::new("LayerName", &LAYER_NAME),
+    ],
+);
+
 pub(crate) static LAYERS_REFERENCE_LIST: Shape = Shape::list("LayersReferenceList", &LAYER, Bounds::NONE);
+
+pub(crate) static LICENSE_INFO: Shape = Shape::string("LicenseInfo", Bounds::new(Some(0), Some(512)));
+
+pub(crate) static LIST_ALIASES_REQUEST: Shape = Shape::structure(
+    "ListAliasesRequest",
+    &[
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("FunctionVersion", &VERSION_WITH_LATEST_PUBLISHED).at(Location::Query),
+        Member::new("Marker", &STRING).at(Location::Query),
+        Member::new("MaxItems", &MAX_LIST_ITEMS).at(Location::Query),
+    ],
+);
+
+pub(crate) static LIST_ALIASES_RESPONSE: Shape =
+    Shape::structure("ListAliasesResponse", &[Member::new("Aliases", &ALIAS_LIST), Member::new("NextMarker", &STRING)]);
 
 pub(crate) static LIST_EVENT_SOURCE_MAPPINGS_REQUEST: Shape = Shape::structure(
     "ListEventSourceMappingsRequest",
@@ -641,6 +925,35 @@ pub(crate) static LIST_FUNCTIONS_RESPONSE: Shape = Shape::structure(
     "ListFunctionsResponse",
     &[Member::new("Functions", &FUNCTION_LIST), Member::new("NextMarker", &STRING)],
 );
+
+pub(crate) static LIST_LAYER_VERSIONS_REQUEST: Shape = Shape::structure(
+    "ListLayerVersionsRequest",
+    &[
+        Member::new("CompatibleArchitecture", &ARCHITECTURE).at(Location::Query),
+        Member::new("CompatibleRuntime", &RUNTIME).at(Location::Query),
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("Marker", &STRING).at(Location::Query),
+        Member::new("MaxItems", &MAX_LAYER_LIST_ITEMS).at(Location::Query),
+    ],
+);
+
+pub(crate) static LIST_LAYER_VERSIONS_RESPONSE: Shape = Shape::structure(
+    "ListLayerVersionsResponse",
+    &[Member::new("LayerVersions", &LAYER_VERSIONS_LIST), Member::new("NextMarker", &STRING)],
+);
+
+pub(crate) static LIST_LAYERS_REQUEST: Shape = Shape::structure(
+    "ListLayersRequest",
+    &[
+        Member::new("CompatibleArchitecture", &ARCHITECTURE).at(Location::Query),
+        Member::new("CompatibleRuntime", &RUNTIME).at(Location::Query),
+        Member::new("Marker", &STRING).at(Location::Query),
+        Member::new("MaxItems", &MAX_LAYER_LIST_ITEMS).at(Location::Query),
+    ],
+);
+
+pub(crate) static LIST_LAYERS_RESPONSE: Shape =
+    Shape::structure("ListLayersResponse", &[Member::new("Layers", &LAYERS_LIST), Member::new("NextMarker", &STRING)]);
 
 pub(crate) static LIST_TAGS_REQUEST: Shape =
     Shape::structure("ListTagsRequest", &[Member::new("Resource", &TAGGABLE_RESOURCE).required().at(Location::Uri)]);
@@ -686,6 +999,8 @@ pub(crate) static LONG: Shape = Shape::long("Long", Bounds::NONE);
 pub(crate) static MASTER_REGION: Shape = Shape::string("MasterRegion", Bounds::NONE)
     .matching(pattern!("ALL|[a-z]{2}(-gov)?-[a-z]+-\\d{1}", "ALL|[a-zA-Z0-9-]{1,64}"));
 
+pub(crate) static MAX_LAYER_LIST_ITEMS: Shape = Shape::integer("MaxLayerListItems", Bounds::new(Some(1), Some(50)));
+
 pub(crate) static MAX_LIST_ITEMS: Shape = Shape::integer("MaxListItems", Bounds::new(Some(1), Some(10_000)));
 
 pub(crate) static MAXIMUM_BATCHING_WINDOW_IN_SECONDS: Shape =
@@ -711,6 +1026,10 @@ pub(crate) static NAME_SPACED_FUNCTION_ARN: Shape = Shape::string("NameSpacedFun
 
 pub(crate) static NAMESPACED_FUNCTION_NAME: Shape = Shape::string("NamespacedFunctionName", Bounds::new(Some(1), Some(256))).matching(pattern!("(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-zA-Z0-9-]{1,64}:)?([0-9]{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"));
 
+pub(crate) static NAMESPACED_STATEMENT_ID: Shape =
+    Shape::string("NamespacedStatementId", Bounds::new(Some(1), Some(100)))
+        .matching(pattern!("([a-zA-Z0-9-_.]+)", "([a-zA-Z0-9-_.]+)"));
+
 pub(crate) static NULLABLE_BOOLEAN: Shape = Shape::boolean("NullableBoolean");
 
 pub(crate) static NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER: Shape =
@@ -720,6 +1039,9 @@ pub(crate) static NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER: Shape =
 pub(crate) static ON_FAILURE: Shape = Shape::structure("OnFailure", &[Member::new("Destination", &DESTINATION_ARN)]);
 
 pub(crate) static ON_SUCCESS: Shape = Shape::structure("OnSuccess", &[Member::new("Destination", &DESTINATION_ARN)]);
+
+pub(crate) static ORGANIZATION_ID: Shape = Shape::string("OrganizationId", Bounds::new(Some(0), Some(34)))
+    .matching(pattern!("o-[a-z0-9]{10,32}", "o-[a-z0-9]{10,32}"));
 
 pub(crate) static PACKAGE_TYPE: Shape = Shape::string("PackageType", Bounds::NONE).one_of(&["Zip", "Image"]);
 
@@ -731,6 +1053,12 @@ pub(crate) static PATTERN: Shape = Shape::string("Pattern", Bounds::new(Some(0),
 
 pub(crate) static PER_EXECUTION_ENVIRONMENT_MAX_CONCURRENCY: Shape =
     Shape::integer("PerExecutionEnvironmentMaxConcurrency", Bounds::new(Some(1), Some(1_600)));
+
+pub(crate) static PRINCIPAL: Shape =
+    Shape::string("Principal", Bounds::NONE).matching(pattern!("[^\\s]+", "[^[\\t\\n\\x0B\\f\\r ]]+"));
+
+pub(crate) static PRINCIPAL_ORG_ID: Shape = Shape::string("PrincipalOrgID", Bounds::new(Some(12), Some(34)))
+    .matching(pattern!("o-[a-z0-9]{10,32}", "o-[a-z0-9]{10,32}"));
 
 pub(crate) static PROVISIONED_POLLER_CONFIG: Shape = Shape::structure(
     "ProvisionedPollerConfig",
@@ -745,6 +1073,33 @@ pub(crate) static PROVISIONED_POLLER_GROUP_NAME: Shape =
     Shape::string("ProvisionedPollerGroupName", Bounds::new(Some(0), Some(128)))
         .matching(pattern!("[a-zA-Z0-9-_]*", "[a-zA-Z0-9-_]*"));
 
+pub(crate) static PUBLISH_LAYER_VERSION_REQUEST: Shape = Shape::structure(
+    "PublishLayerVersionRequest",
+    &[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("Content", &LAYER_VERSION_CONTENT_INPUT).required(),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+    ],
+);
+
+pub(crate) static PUBLISH_LAYER_VERSION_RESPONSE: Shape = Shape::structure(
+    "PublishLayerVersionResponse",
+    &[
+        Member::new("CompatibleArchitectures", &COMPATIBLE_ARCHITECTURES),
+        Member::new("CompatibleRuntimes", &COMPATIBLE_RUNTIMES),
+        Member::new("Content", &LAYER_VERSION_CONTENT_OUTPUT),
+        Member::new("CreatedDate", &TIMESTAMP),
+        Member::new("Description", &DESCRIPTION),
+        Member::new("LayerArn", &LAYER_ARN),
+        Member::new("LayerVersionArn", &LAYER_VERSION_ARN),
+        Member::new("LicenseInfo", &LICENSE_INFO),
+        Member::new("Version", &LAYER_VERSION_NUMBER),
+    ],
+);
+
 pub(crate) static PUBLISH_VERSION_REQUEST: Shape = Shape::structure(
     "PublishVersionRequest",
     &[
@@ -756,10 +1111,38 @@ pub(crate) static PUBLISH_VERSION_REQUEST: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static PUT_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::structure(
+    "PutFunctionConcurrencyRequest",
+    &[
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS).required(),
+    ],
+);
+
 pub(crate) static QUEUE: Shape =
     Shape::string("Queue", Bounds::new(Some(1), Some(1_000))).matching(pattern!("[\\s\\S]*", "(?s:.*)"));
 
 pub(crate) static QUEUES: Shape = Shape::list("Queues", &QUEUE, Bounds::new(Some(1), Some(1)));
+
+pub(crate) static REMOVE_LAYER_VERSION_PERMISSION_REQUEST: Shape = Shape::structure(
+    "RemoveLayerVersionPermissionRequest",
+    &[
+        Member::new("LayerName", &LAYER_NAME).required().at(Location::Uri),
+        Member::new("RevisionId", &STRING).at(Location::Query),
+        Member::new("StatementId", &STATEMENT_ID).required().at(Location::Uri),
+        Member::new("VersionNumber", &LAYER_VERSION_NUMBER).required().at(Location::Uri),
+    ],
+);
+
+pub(crate) static REMOVE_PERMISSION_REQUEST: Shape = Shape::structure(
+    "RemovePermissionRequest",
+    &[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER).at(Location::Query),
+        Member::new("RevisionId", &STRING).at(Location::Query),
+        Member::new("StatementId", &NAMESPACED_STATEMENT_ID).required().at(Location::Uri),
+    ],
+);
 
 pub(crate) static RESERVED_CONCURRENT_EXECUTIONS: Shape =
     Shape::integer("ReservedConcurrentExecutions", Bounds::new(Some(0), None));
@@ -858,6 +1241,9 @@ pub(crate) static SOURCE_ACCESS_TYPE: Shape = Shape::string("SourceAccessType", 
     "SERVER_ROOT_CA_CERTIFICATE",
 ]);
 
+pub(crate) static SOURCE_OWNER: Shape =
+    Shape::string("SourceOwner", Bounds::new(Some(0), Some(12))).matching(pattern!("\\d{12}", "[0-9]{12}"));
+
 pub(crate) static STATE: Shape = Shape::string("State", Bounds::NONE).one_of(&[
     "Pending",
     "Active",
@@ -911,6 +1297,9 @@ pub(crate) static STATE_REASON_CODE: Shape = Shape::string("StateReasonCode", Bo
     "FunctionError.InitResourceExhausted",
     "DisallowedByVpcEncryptionControl",
 ]);
+
+pub(crate) static STATEMENT_ID: Shape = Shape::string("StatementId", Bounds::new(Some(1), Some(100)))
+    .matching(pattern!("([a-zA-Z0-9-_]+)", "([a-zA-Z0-9-_]+)"));
 
 pub(crate) static STRING: Shape = Shape::string("String", Bounds::NONE);
 
@@ -991,6 +1380,18 @@ pub(crate) static UNTAG_RESOURCE_REQUEST: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static UPDATE_ALIAS_REQUEST: Shape = Shape::structure(
+    "UpdateAliasRequest",
+    &[
+        Member::new("Description", &DESCRIPTION),
+        Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("FunctionVersion", &VERSION_WITH_LATEST_PUBLISHED),
+        Member::new("Name", &ALIAS).required().at(Location::Uri),
+        Member::new("RevisionId", &STRING),
+        Member::new("RoutingConfig", &ALIAS_ROUTING_CONFIGURATION),
+    ],
+);
+
 pub(crate) static UPDATE_EVENT_SOURCE_MAPPING_REQUEST: Shape = Shape::structure(
     "UpdateEventSourceMappingRequest",
     &[
@@ -1067,6 +1468,10 @@ pub(crate) static UPDATE_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structur
 pub(crate) static VERSION: Shape = Shape::string("Version", Bounds::new(Some(1), Some(1_024)))
     .matching(pattern!("(\\$LATEST|[0-9]+)", "(\\$LATEST|[0-9]+)"));
 
+pub(crate) static VERSION_WITH_LATEST_PUBLISHED: Shape =
+    Shape::string("VersionWithLatestPublished", Bounds::new(Some(1), Some(1_024)))
+        .matching(pattern!("(\\$LATEST(\\.PUBLISHED)?|[0-9]+)", "(\\$LATEST(\\.PUBLISHED)?|[0-9]+)"));
+
 pub(crate) static VPC_CONFIG: Shape = Shape::structure(
     "VpcConfig",
     &[
@@ -1087,5 +1492,7 @@ pub(crate) static VPC_CONFIG_RESPONSE: Shape = Shape::structure(
 );
 
 pub(crate) static VPC_ID: Shape = Shape::string("VpcId", Bounds::NONE);
+
+pub(crate) static WEIGHT: Shape = Shape::double("Weight", Bounds::new(Some(0), Some(1)));
 
 pub(crate) static WORKING_DIRECTORY: Shape = Shape::string("WorkingDirectory", Bounds::new(Some(0), Some(1_000)));

@@ -10,10 +10,11 @@ use crate::typed::structure;
 
 use super::enums::{
     ApplicationLogLevel, Architecture, EventSourceMappingMetric, EventSourceMappingSystemLogLevel, EventSourcePosition,
-    FullDocument, FunctionResponseType, FunctionVersion, FunctionVersionLatestPublished, InvocationType,
-    KafkaSchemaRegistryAuthType, KafkaSchemaValidationAttribute, LastUpdateStatus, LastUpdateStatusReasonCode,
-    LogFormat, LogType, PackageType, SchemaRegistryEventRecordFormat, SnapStartApplyOn, SnapStartOptimizationStatus,
-    SourceAccessType, State, StateReasonCode, SystemLogLevel, TenantIsolationMode, TracingMode,
+    FullDocument, FunctionResponseType, FunctionUrlAuthType, FunctionVersion, FunctionVersionLatestPublished,
+    InvocationType, KafkaSchemaRegistryAuthType, KafkaSchemaValidationAttribute, LastUpdateStatus,
+    LastUpdateStatusReasonCode, LogFormat, LogType, PackageType, SchemaRegistryEventRecordFormat, SnapStartApplyOn,
+    SnapStartOptimizationStatus, SourceAccessType, State, StateReasonCode, SystemLogLevel, TenantIsolationMode,
+    TracingMode,
 };
 
 structure! {
@@ -37,6 +38,71 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct AddLayerVersionPermissionRequest {
+        action: String,
+        layer_name: String,
+        organization_id: Option<String>,
+        principal: String,
+        revision_id: Option<String>,
+        statement_id: String,
+        version_number: i64,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct AddLayerVersionPermissionResponse {
+        revision_id: Option<String>,
+        statement: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct AddPermissionRequest {
+        action: String,
+        event_source_token: Option<String>,
+        function_name: String,
+        function_url_auth_type: Option<FunctionUrlAuthType>,
+        invoked_via_function_url: Option<bool>,
+        principal: String,
+        principal_org_id: Option<String>,
+        qualifier: Option<String>,
+        revision_id: Option<String>,
+        source_account: Option<String>,
+        source_arn: Option<String>,
+        statement_id: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct AddPermissionResponse {
+        statement: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct AliasConfiguration {
+        alias_arn: Option<String>,
+        description: Option<String>,
+        function_version: Option<String>,
+        name: Option<String>,
+        revision_id: Option<String>,
+        routing_config: Option<AliasRoutingConfiguration>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct AliasRoutingConfiguration {
+        additional_version_weights: Option<BTreeMap<String, f64>>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct AmazonManagedKafkaEventSourceConfig {
         consumer_group_id: Option<String>,
         schema_registry_config: Option<KafkaSchemaRegistryConfig>,
@@ -54,6 +120,17 @@ structure! {
     #[derive(Default)]
     pub struct Concurrency {
         reserved_concurrent_executions: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct CreateAliasRequest {
+        description: Option<String>,
+        function_name: String,
+        function_version: String,
+        name: String,
+        routing_config: Option<AliasRoutingConfiguration>,
     }
 }
 
@@ -134,8 +211,23 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct DeleteAliasRequest {
+        function_name: String,
+        name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct DeleteEventSourceMappingRequest {
         uuid: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct DeleteFunctionConcurrencyRequest {
+        function_name: String,
     }
 }
 
@@ -151,6 +243,14 @@ structure! {
     #[derive(Default)]
     pub struct DeleteFunctionResponse {
         status_code: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct DeleteLayerVersionRequest {
+        layer_name: String,
+        version_number: i64,
     }
 }
 
@@ -377,8 +477,45 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct GetAliasRequest {
+        function_name: String,
+        name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct GetEventSourceMappingRequest {
         uuid: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetFunctionCodeSigningConfigRequest {
+        function_name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetFunctionCodeSigningConfigResponse {
+        code_signing_config_arn: String,
+        function_name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetFunctionConcurrencyRequest {
+        function_name: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetFunctionConcurrencyResponse {
+        reserved_concurrent_executions: Option<i32>,
     }
 }
 
@@ -406,6 +543,68 @@ structure! {
         configuration: Option<FunctionConfiguration>,
         tags: Option<BTreeMap<String, String>>,
         tags_error: Option<TagsError>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetLayerVersionByArnRequest {
+        arn: String,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetLayerVersionPolicyRequest {
+        layer_name: String,
+        version_number: i64,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetLayerVersionPolicyResponse {
+        policy: Option<String>,
+        revision_id: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetLayerVersionRequest {
+        layer_name: String,
+        version_number: i64,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetLayerVersionResponse {
+        compatible_architectures: Option<Vec<Architecture>>,
+        compatible_runtimes: Option<Vec<String>>,
+        content: Option<LayerVersionContentOutput>,
+        created_date: Option<String>,
+        description: Option<String>,
+        layer_arn: Option<String>,
+        layer_version_arn: Option<String>,
+        license_info: Option<String>,
+        version: Option<i64>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetPolicyRequest {
+        function_name: String,
+        qualifier: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetPolicyResponse {
+        policy: Option<String>,
+        revision_id: Option<String>,
     }
 }
 
@@ -506,6 +705,67 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct LayerVersionContentInput {
+        s3_bucket: Option<String>,
+        s3_key: Option<String>,
+        s3_object_version: Option<String>,
+        @secret zip_file: Option<Bytes>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct LayerVersionContentOutput {
+        code_sha256: Option<String>,
+        code_size: Option<i64>,
+        location: Option<String>,
+        signing_job_arn: Option<String>,
+        signing_profile_version_arn: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct LayerVersionsListItem {
+        compatible_architectures: Option<Vec<Architecture>>,
+        compatible_runtimes: Option<Vec<String>>,
+        created_date: Option<String>,
+        description: Option<String>,
+        layer_version_arn: Option<String>,
+        license_info: Option<String>,
+        version: Option<i64>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct LayersListItem {
+        latest_matching_version: Option<LayerVersionsListItem>,
+        layer_arn: Option<String>,
+        layer_name: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListAliasesRequest {
+        function_name: String,
+        function_version: Option<String>,
+        marker: Option<String>,
+        max_items: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListAliasesResponse {
+        aliases: Option<Vec<AliasConfiguration>>,
+        next_marker: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct ListEventSourceMappingsRequest {
         event_source_arn: Option<String>,
         function_name: Option<String>,
@@ -536,6 +796,43 @@ structure! {
     #[derive(Default)]
     pub struct ListFunctionsResponse {
         functions: Option<Vec<FunctionConfiguration>>,
+        next_marker: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListLayerVersionsRequest {
+        compatible_architecture: Option<Architecture>,
+        compatible_runtime: Option<String>,
+        layer_name: String,
+        marker: Option<String>,
+        max_items: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListLayerVersionsResponse {
+        layer_versions: Option<Vec<LayerVersionsListItem>>,
+        next_marker: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListLayersRequest {
+        compatible_architecture: Option<Architecture>,
+        compatible_runtime: Option<String>,
+        marker: Option<String>,
+        max_items: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListLayersResponse {
+        layers: Option<Vec<LayersListItem>>,
         next_marker: Option<String>,
     }
 }
@@ -606,12 +903,67 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct PublishLayerVersionRequest {
+        compatible_architectures: Option<Vec<Architecture>>,
+        compatible_runtimes: Option<Vec<String>>,
+        content: LayerVersionContentInput,
+        description: Option<String>,
+        layer_name: String,
+        license_info: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct PublishLayerVersionResponse {
+        compatible_architectures: Option<Vec<Architecture>>,
+        compatible_runtimes: Option<Vec<String>>,
+        content: Option<LayerVersionContentOutput>,
+        created_date: Option<String>,
+        description: Option<String>,
+        layer_arn: Option<String>,
+        layer_version_arn: Option<String>,
+        license_info: Option<String>,
+        version: Option<i64>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct PublishVersionRequest {
         code_sha256: Option<String>,
         description: Option<String>,
         function_name: String,
         publish_to: Option<FunctionVersionLatestPublished>,
         revision_id: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct PutFunctionConcurrencyRequest {
+        function_name: String,
+        reserved_concurrent_executions: i32,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct RemoveLayerVersionPermissionRequest {
+        layer_name: String,
+        revision_id: Option<String>,
+        statement_id: String,
+        version_number: i64,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct RemovePermissionRequest {
+        function_name: String,
+        qualifier: Option<String>,
+        revision_id: Option<String>,
+        statement_id: String,
     }
 }
 
@@ -717,6 +1069,18 @@ structure! {
     pub struct UntagResourceRequest {
         resource: String,
         tag_keys: Vec<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateAliasRequest {
+        description: Option<String>,
+        function_name: String,
+        function_version: Option<String>,
+        name: String,
+        revision_id: Option<String>,
+        routing_config: Option<AliasRoutingConfiguration>,
     }
 }
 

@@ -1,5 +1,10 @@
 //! The operations against memory, as a client would use them.
 
+mod aliases;
+mod concurrency;
+mod layers;
+mod permissions;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
