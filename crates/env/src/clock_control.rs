@@ -124,7 +124,7 @@ impl ClockControl {
         let Some(_turn) = self.host_clock.timeout(limit, self.turn.lock()).await else { return Ok(run.ended(false)) };
         let last = time.now().plus(max);
         let mut rests = run.settle(None).await;
-        while rests && let Some(moment) = self.activity().next_moment() {
+        while rests && let Some(moment) = self.activity().next_moment(time.now()) {
             rests = moment <= last && run.advance_to(time, moment).await;
         }
         Ok(run.ended(rests))
@@ -141,14 +141,6 @@ struct Run<'a> {
     timers_fired: u64,
 }
 
-/// How it was before a step.
-#[derive(Clone, Copy)]
-struct Before {
-    generation: u64,
-    /// How many have fallen asleep once everybody who was woken sleeps again.
-    sleeps_expected: u64,
-}
-
 impl<'a> Run<'a> {
     fn new(control: &'a ClockControl, scope: Scope, limit: Duration) -> Self {
         let deadline = control.host_clock.monotonic().saturating_add(limit);
@@ -158,7 +150,7 @@ impl<'a> Run<'a> {
     fn ended(&self, reached: bool) -> Advanced {
         let (now, activity) = (self.control.now(), self.control.activity());
         let requests = activity.requests();
-        Advanced { now, timers_fired: self.timers_fired, reached, occupied: activity.occupied(), requests }
+        Advanced { now, timers_fired: self.timers_fired, reached, occupied: activity.occupied(now), requests }
     }
 
     /// `false` when a limit came first; time then stands where it got to.
@@ -172,20 +164,18 @@ impl<'a> Run<'a> {
     }
 
     async fn step(&mut self, time: &VirtualTime, moment: Timestamp) -> bool {
-        if self.steps == STEPS_MAX {
+        if self.steps == STEPS_MAX || self.control.host_clock.monotonic() >= self.deadline {
             return false;
         }
         self.steps += 1;
         let generation = self.control.activity().generation(self.scope);
-        let sleeps_begun = time.sleeps_begun();
-        let fired = u64::try_from(time.set(moment)).unwrap_or(u64::MAX);
-        self.timers_fired += fired;
-        self.settle(Some(Before { generation, sleeps_expected: sleeps_begun + fired })).await
+        self.timers_fired += u64::try_from(time.set(moment)).unwrap_or(u64::MAX);
+        self.settle(Some(generation)).await
     }
 
-    /// Waits until nobody is at work any more. `before` is how it was when everything was at rest last: when nobody has begun
-    /// to work since, a short look is enough.
-    async fn settle(&mut self, before: Option<Before>) -> bool {
+    /// Waits until nobody is at work any more. `before` is the generation in which everything was at rest last: when nobody
+    /// has begun to work since, a short look is enough.
+    async fn settle(&mut self, before: Option<u64>) -> bool {
         let (mut looks, mut woken_since) = (0, None);
         while !self.stays_quiet(before).await {
             let now = self.control.host_clock.monotonic();
@@ -203,19 +193,20 @@ impl<'a> Run<'a> {
         true
     }
 
-    async fn stays_quiet(&self, before: Option<Before>) -> bool {
+    async fn stays_quiet(&self, before: Option<u64>) -> bool {
         let Some(generation) = self.quiet_generation() else { return false };
-        match before {
-            Some(before) if before.generation == generation => self.turns(before.sleeps_expected).await,
-            _ => self.control.host_clock.sleep(QUIET).await,
+        if before == Some(generation) {
+            self.turns().await;
+        } else {
+            self.control.host_clock.sleep(QUIET).await;
         }
         self.quiet_generation() == Some(generation)
     }
 
-    async fn turns(&self, sleeps_expected: u64) {
+    async fn turns(&self) {
         for _ in 0..QUIET_TURNS {
             tokio::task::yield_now().await;
-            if self.control.clock.virtual_time().is_none_or(|time| time.sleeps_begun() >= sleeps_expected) {
+            if self.control.clock.virtual_time().is_none_or(|time| time.awake() == 0) {
                 return;
             }
         }
@@ -225,7 +216,9 @@ impl<'a> Run<'a> {
     fn quiet_generation(&self) -> Option<u64> {
         let activity = self.control.activity();
         let generation = activity.generation(self.scope);
-        let quiet = self.woken() == 0 && activity.is_quiet(self.scope) && activity.generation(self.scope) == generation;
+        let quiet = self.woken() == 0
+            && activity.is_quiet(self.scope, self.control.now())
+            && activity.generation(self.scope) == generation;
         quiet.then_some(generation)
     }
 

@@ -18,6 +18,8 @@ struct State {
     now: Timestamp,
     next_id: u64,
     sleepers: BTreeMap<Key, Sleeper>,
+    /// Tasks that the last move of the clock woke, until they sleep again.
+    awake: Vec<Waker>,
 }
 
 /// Sleepers in the order in which time reaches them; those of one moment in the order in which they fell asleep.
@@ -49,7 +51,9 @@ impl VirtualTime {
             let mut state = self.lock();
             let before = std::mem::replace(&mut state.now, moment);
             let reached = state.sleepers.range((before, u64::MAX)..=(before.max(moment), u64::MAX));
-            reached.map(|(_, sleeper)| sleeper.waker.clone()).collect()
+            let woken: Vec<_> = reached.map(|(_, sleeper)| sleeper.waker.clone()).collect();
+            state.awake.clone_from(&woken);
+            woken
         };
         let count = woken.len();
         woken.into_iter().for_each(Waker::wake);
@@ -77,9 +81,9 @@ impl VirtualTime {
         state.sleepers.range_mut(..=(now, u64::MAX)).for_each(|(_, sleeper)| sleeper.stalled = true);
     }
 
-    /// How many have ever fallen asleep.
-    pub fn sleeps_begun(&self) -> u64 {
-        self.lock().next_id
+    /// How many of those that the last move of the clock woke do not sleep again. Some never will.
+    pub fn awake(&self) -> usize {
+        self.lock().awake.len()
     }
 
     pub(crate) fn sleep_until(&self, moment: Timestamp) -> Sleep {
@@ -121,6 +125,7 @@ impl Future for Sleep {
             state.next_id += 1;
             state.next_id
         });
+        state.awake.retain(|woken| !woken.will_wake(context.waker()));
         state.sleepers.insert((self.moment, id), Sleeper { waker: context.waker().clone(), stalled: false });
         Poll::Pending
     }
@@ -154,6 +159,31 @@ mod tests {
 
         drop(far);
         assert_eq!(time.next_timer(), None);
+    }
+
+    #[test]
+    fn who_was_woken_is_awake_until_the_same_task_sleeps_again() {
+        struct Task;
+        impl std::task::Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let time = VirtualTime::at(Timestamp::EPOCH);
+        let [woken, other] = [(); 2].map(|()| Waker::from(Arc::new(Task)));
+        let fall_asleep = |waker: &Waker, seconds| {
+            let mut sleep = Box::pin(time.sleep_until(Timestamp::from_seconds(seconds)));
+            assert!(sleep.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+            sleep
+        };
+        let first = fall_asleep(&woken, 1);
+        time.set(Timestamp::from_seconds(1));
+        drop(first);
+        let others = [fall_asleep(&other, 2), fall_asleep(&other, 2)];
+        assert_eq!(time.awake(), 1, "sleeps of others do not count");
+        let again = fall_asleep(&woken, 2);
+        assert_eq!(time.awake(), 0);
+        time.set(Timestamp::from_seconds(2));
+        assert_eq!(time.awake(), 3);
+        drop((others, again));
     }
 
     #[tokio::test]

@@ -10,31 +10,32 @@ use std::time::Duration;
 
 use millstream_env::Timestamp;
 use millstream_telemetry::Metrics;
-use millstream_telemetry::metrics::{Series, Unit};
+use millstream_telemetry::metrics::{Series, Unit, lambda};
 use millstream_types::Scope;
 
 use crate::invoke::Outcome;
 use crate::names::Target;
 
-const NAMESPACE: &str = "AWS/Lambda";
 /// How long series are held without asking for them again: held series are not dropped for being idle.
 const HELD: Duration = Duration::from_mins(10);
 /// Most functions and qualifiers whose series are held.
 const HELD_MAX: usize = 1000;
 
-/// The series of all functions, and how many invocations are running.
+/// The series of all functions.
 #[derive(Debug)]
 pub(crate) struct Measures {
     metrics: Metrics,
-    state: Arc<Mutex<State>>,
+    held: Mutex<Held>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    running: HashMap<(Scope, String), u32>,
-    held: HashMap<(Scope, String, Option<String>), Arc<[Recorder; 3]>>,
-    held_since: Timestamp,
+struct Held {
+    recorders: HashMap<HeldKey, Arc<[Recorder; 3]>>,
+    since: Timestamp,
 }
+
+/// A function's name and the qualifier that it was called by.
+type HeldKey = (Scope, String, Option<String>);
 
 /// The series of one set of dimensions.
 #[derive(Debug)]
@@ -49,34 +50,39 @@ struct Recorder {
 /// An invocation that is running. One that is dropped before its end is not counted.
 #[derive(Debug)]
 pub(crate) struct Running {
-    state: Arc<Mutex<State>>,
-    function: (Scope, String),
     recorders: Arc<[Recorder; 3]>,
     at: Timestamp,
-    /// Invocations of the function that run at this time, this one included.
-    concurrent: u32,
+    /// Invocations that ran when this one began, it included: of each of the recorders.
+    concurrent: [u32; 3],
 }
 
 impl Measures {
     pub(crate) fn new(metrics: Metrics) -> Self {
-        Self { metrics, state: Arc::default() }
+        Self { metrics, held: Mutex::default() }
     }
 
     /// An invocation begins.
     pub(crate) fn begin(&self, scope: &Scope, target: &Target, at: Timestamp) -> Running {
-        let function = (scope.clone(), target.name.clone());
-        let mut state = lock(&self.state);
-        let running = state.running.entry(function.clone()).or_default();
-        *running += 1;
-        let concurrent = *running;
-        if at.since(state.held_since) > HELD || state.held.len() >= HELD_MAX {
-            state.held.clear();
-            state.held_since = at;
-        }
         let key = (scope.clone(), target.name.clone(), target.qualifier.clone());
-        let recorders = Arc::clone(state.held.entry(key).or_insert_with(|| Arc::new(self.recorders(scope, target))));
-        drop(state);
-        Running { state: Arc::clone(&self.state), function, recorders, at, concurrent }
+        let known = {
+            let mut held = lock(&self.held);
+            if at.since(held.since) > HELD {
+                held.give_up(at);
+            }
+            held.recorders.get(&key).cloned()
+        };
+        let recorders = known.unwrap_or_else(|| self.hold(key, Arc::new(self.recorders(scope, target)), at));
+        let concurrent = std::array::from_fn(|index| recorders[index].concurrent_executions.raise());
+        Running { recorders, at, concurrent }
+    }
+
+    fn hold(&self, key: HeldKey, recorders: Arc<[Recorder; 3]>, at: Timestamp) -> Arc<[Recorder; 3]> {
+        let mut held = lock(&self.held);
+        if held.recorders.len() >= HELD_MAX {
+            held.give_up(at);
+        }
+        held.recorders.insert(key, Arc::clone(&recorders));
+        recorders
     }
 
     fn recorders(&self, scope: &Scope, target: &Target) -> [Recorder; 3] {
@@ -84,16 +90,16 @@ impl Measures {
             Some(qualifier) => format!("{}:{qualifier}", target.name),
             None => target.name.clone(),
         };
-        let function = ("FunctionName", target.name.as_str());
-        let all: [&[(&str, &str)]; 3] = [&[], &[function], &[function, ("Resource", &resource)]];
+        let function = (lambda::FUNCTION_NAME, target.name.as_str());
+        let all: [&[(&str, &str)]; 3] = [&[], &[function], &[function, (lambda::RESOURCE, &resource)]];
         all.map(|dimensions| {
-            let series = |name, unit| self.metrics.series(scope, NAMESPACE, name, dimensions, unit);
+            let series = |name, unit| self.metrics.series(scope, lambda::NAMESPACE, name, dimensions, unit);
             Recorder {
-                invocations: series("Invocations", Unit::Count),
-                errors: series("Errors", Unit::Count),
-                throttles: series("Throttles", Unit::Count),
-                duration: series("Duration", Unit::Milliseconds),
-                concurrent_executions: series("ConcurrentExecutions", Unit::Count),
+                invocations: series(lambda::INVOCATIONS, Unit::Count),
+                errors: series(lambda::ERRORS, Unit::Count),
+                throttles: series(lambda::THROTTLES, Unit::Count),
+                duration: series(lambda::DURATION, Unit::Milliseconds),
+                concurrent_executions: series(lambda::CONCURRENT_EXECUTIONS, Unit::Count),
             }
         })
     }
@@ -103,7 +109,7 @@ impl Running {
     /// The invocation ended, after the function took `duration`.
     pub(crate) fn end(self, outcome: &Outcome, duration: Duration) {
         let at = self.at;
-        for recorder in &*self.recorders {
+        for (recorder, concurrent) in self.recorders.iter().zip(self.concurrent) {
             match outcome {
                 Outcome::Ok(_) | Outcome::FunctionError { .. } => {
                     let is_error = matches!(outcome, Outcome::FunctionError { .. });
@@ -111,7 +117,7 @@ impl Running {
                     recorder.errors.record_count(at, is_error.into());
                     recorder.throttles.record_count(at, 0);
                     recorder.duration.record(at, duration.as_secs_f64() * 1000.0);
-                    recorder.concurrent_executions.record_count(at, self.concurrent.into());
+                    recorder.concurrent_executions.record_count(at, concurrent.into());
                 }
                 Outcome::Throttled { .. } => recorder.throttles.record_count(at, 1),
                 Outcome::NotPermitted(_) | Outcome::NotFound(_) | Outcome::NotReady(_) | Outcome::ServiceError(_) => {}
@@ -122,18 +128,19 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        if let Some(running) = state.running.get_mut(&self.function) {
-            *running -= 1;
-            if *running == 0 {
-                state.running.remove(&self.function);
-            }
-        }
+        self.recorders.iter().for_each(|recorder| recorder.concurrent_executions.lower());
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().expect("no code panics while holding this lock")
+impl Held {
+    fn give_up(&mut self, now: Timestamp) {
+        self.recorders.clear();
+        self.since = now;
+    }
+}
+
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().expect("no code panics while holding this lock")
 }
 
 #[cfg(test)]
@@ -152,7 +159,7 @@ mod tests {
         let now = world.functions.shared.service_clock.now();
         let found = ["Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"].map(|name| {
             let input = GetMetricStatisticsInput {
-                namespace: NAMESPACE.to_owned(),
+                namespace: "AWS/Lambda".to_owned(),
                 metric_name: name.to_owned(),
                 dimensions: Some(
                     dimensions.iter().map(|(n, v)| Dimension { name: (*n).into(), value: (*v).into() }).collect(),
@@ -209,23 +216,40 @@ mod tests {
         assert_eq!(totals(&world, &[function, ("Resource", "f")])["Invocations"], (2.0, 2.0));
         assert_eq!(totals(&world, &[function, ("Resource", "f:$LATEST")])["Invocations"], (1.0, 1.0));
         assert_eq!(totals(&world, &[function, ("Resource", "f:7")])["Throttles"], (0.0, 0.0));
-        assert!(lock(&world.functions.shared.measures.state).running.is_empty());
+        assert_eq!(running_now(&world), ["0"]);
+    }
+
+    /// What Prometheus is told of each function.
+    fn running_now(world: &World) -> Vec<String> {
+        let text = world.functions.shared.measures.metrics.prometheus();
+        let lines = text.lines().filter(|line| line.starts_with("millstream_function_concurrent_executions{"));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1.to_owned()).collect()
     }
 
     #[tokio::test]
     async fn concurrent_executions_are_those_that_run() {
         let world = World::new().await;
-        let (scope, target) =
-            (context().scope, Target { scope: context().scope, name: "f".to_owned(), qualifier: None });
+        let (scope, target) = (context().scope, |name: &str, qualifier: Option<&str>| Target {
+            scope: context().scope,
+            name: name.to_owned(),
+            qualifier: qualifier.map(str::to_owned),
+        });
         let measures = &world.functions.shared.measures;
         let at = world.functions.shared.service_clock.now();
-        let first = measures.begin(&scope, &target, at);
-        let second = measures.begin(&scope, &target, at);
-        drop(measures.begin(&scope, &target, at));
-        assert_eq!((first.concurrent, second.concurrent), (1, 2));
+        let first = measures.begin(&scope, &target("f", None), at);
+        let second = measures.begin(&scope, &target("f", Some("1")), at);
+        drop(measures.begin(&scope, &target("f", None), at));
+        // The account, the function, the function by that qualifier.
+        assert_eq!((first.concurrent, second.concurrent), ([1, 1, 1], [2, 2, 1]));
+        assert_eq!(running_now(&world), ["2"]);
         drop(first);
-        let third = measures.begin(&scope, &target, at);
-        assert_eq!(third.concurrent, 2);
-        assert_eq!(measures.begin(&scope, &Target { name: "g".to_owned(), ..target }, at).concurrent, 1);
+        let later = at.plus(HELD + Duration::from_secs(1));
+        let third = measures.begin(&scope, &target("f", None), later);
+        assert_eq!(third.concurrent, [2, 2, 1]);
+        let other = measures.begin(&scope, &target("g", None), at);
+        assert_eq!(other.concurrent, [3, 1, 1]);
+        assert_eq!(running_now(&world), ["2", "1"]);
+        drop((second, third, other));
+        assert_eq!(running_now(&world), ["0", "0"]);
     }
 }

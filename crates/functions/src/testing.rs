@@ -74,6 +74,8 @@ pub(crate) struct Script {
     prepared: Mutex<VecDeque<Outcome>>,
     runs: watch::Sender<Vec<(Arc<FunctionSpec>, Bytes, InvokeRequest)>>,
     pub(crate) retired: Mutex<Vec<String>>,
+    /// Whether runs wait before they end.
+    pub(crate) is_held: watch::Sender<bool>,
     pub(crate) reserved: Mutex<Vec<(String, Option<u32>)>>,
 }
 
@@ -96,13 +98,17 @@ impl Executor for Script {
     fn run(&self, spec: Arc<FunctionSpec>, event: Bytes, request: InvokeRequest) -> BoxFuture<'_, RuntimeReport> {
         self.runs.send_modify(|runs| runs.push((spec, event.clone(), request)));
         let outcome = self.prepared.lock().unwrap().pop_front().unwrap_or(Outcome::Ok(event));
-        Box::pin(std::future::ready(RuntimeReport {
-            outcome,
-            log_tail: Bytes::from_static(b"START\nEND\nREPORT\n"),
-            duration: Duration::from_millis(1),
-            init_duration: None,
-            log_stream: String::new(),
-        }))
+        let mut held = self.is_held.subscribe();
+        Box::pin(async move {
+            let _ = held.wait_for(|is_held| !is_held).await;
+            RuntimeReport {
+                outcome,
+                log_tail: Bytes::from_static(b"START\nEND\nREPORT\n"),
+                duration: Duration::from_millis(1),
+                init_duration: None,
+                log_stream: String::new(),
+            }
+        })
     }
 
     fn reserve(&self, function_arn: &str, limit: Option<u32>) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use millstream_env::activity::{Occupied, Standing};
 use millstream_runtime::{FailureKind, Outcome};
 use millstream_wire::lambda::{InvocationRequest, InvocationType};
 
@@ -111,6 +112,26 @@ async fn what_was_accepted_survives_a_restart_with_its_attempts() {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.functions.shared.queue.lock().count, 0);
+}
+
+#[tokio::test]
+async fn the_queue_is_at_work_while_events_wait_for_a_place() {
+    let world = world().await;
+    world.script.is_held.send_replace(true);
+    for number in 0..=worker::RUNNING_MAX {
+        send(&world, &format!("id-{number}"), "{}").await;
+    }
+    world.script.runs(worker::RUNNING_MAX).await;
+    let clock = &world.functions.shared.service_clock;
+    let is_queue = |occupied: &&Occupied| occupied.subject.id.is_empty();
+    let queue = || clock.activity().occupied(clock.now()).iter().find(is_queue).map(|queue| queue.standing);
+    let waiting = Some(Standing::Busy("all places are taken"));
+    while queue() != waiting {
+        tokio::task::yield_now().await;
+    }
+    world.script.is_held.send_replace(false);
+    drained(&world).await;
+    assert_eq!(world.script.count(), worker::RUNNING_MAX + 1);
 }
 
 #[tokio::test]

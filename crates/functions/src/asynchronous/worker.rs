@@ -14,7 +14,7 @@ use crate::functions::Functions;
 use crate::invoke::{Invocation, InvokeReport};
 
 /// Asynchronous events running at once, all functions together.
-const RUNNING_MAX: usize = 128;
+pub(super) const RUNNING_MAX: usize = 128;
 /// The wait after the catalog failed to read or keep an event.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -26,8 +26,9 @@ impl Functions {
         let party = self.party("");
         loop {
             let next = async {
-                // While none is free, those that run are at work.
-                let free = party.park(Standing::Idle, None, Arc::clone(&running).acquire_owned());
+                // At work, as those are that run: a place that becomes free cannot be seen from outside before this task runs.
+                let free =
+                    party.park(Standing::Busy("all places are taken"), None, Arc::clone(&running).acquire_owned());
                 let permit = free.await.expect("the semaphore is never closed");
                 (permit, self.shared.queue.next_due(&party).await)
             };

@@ -317,10 +317,11 @@ impl Engine {
     }
 
     /// How many cold reads may take a step at once, now.
-    fn cold_reads_at_once(&self) -> usize {
-        let now = self.clock.now();
+    pub(super) fn cold_reads_at_once(&self) -> usize {
+        // The load of the disk is real, also where the time of the service stands still.
+        let now = self.host_clock.monotonic();
         let state = self.lock();
-        if now.since(state.last_append) >= WRITERS_LATELY {
+        if state.last_written.is_none_or(|last| now.saturating_sub(last) >= WRITERS_LATELY) {
             COLD_READS_MAX
         } else if state.last_block_bytes < LARGE_WRITE_BYTES {
             BESIDE_SMALL_WRITES_MAX

@@ -5,13 +5,11 @@
 
 use millstream_env::Timestamp;
 use millstream_telemetry::Metrics;
-use millstream_telemetry::metrics::{Series, Unit};
+use millstream_telemetry::metrics::{Series, Unit, lambda};
 use millstream_types::Scope;
 
 use crate::machine::{Batch, BatchEntry, BatchOutcome};
 use crate::names::FunctionReference;
-
-const NAMESPACE: &str = "AWS/Lambda";
 
 /// The metrics of one mapping. Clones are the same.
 #[derive(Clone, Debug)]
@@ -40,26 +38,29 @@ impl Meters {
         with_event_counts: bool,
     ) -> Self {
         let of_function = |name: &str, unit: Unit| {
-            let name_only = metrics.series(scope, NAMESPACE, name, &[("FunctionName", &function.name)], unit);
+            let name_only =
+                metrics.series(scope, lambda::NAMESPACE, name, &[(lambda::FUNCTION_NAME, &function.name)], unit);
             let resource = function.qualifier.as_ref().map(|qualifier| format!("{}:{qualifier}", function.name));
             let with_resource = resource.map(|resource| {
-                let dimensions = [("FunctionName", function.name.as_str()), ("Resource", resource.as_str())];
-                metrics.series(scope, NAMESPACE, name, &dimensions, unit)
+                let dimensions =
+                    [(lambda::FUNCTION_NAME, function.name.as_str()), (lambda::RESOURCE, resource.as_str())];
+                metrics.series(scope, lambda::NAMESPACE, name, &dimensions, unit)
             });
             std::iter::once(name_only).chain(with_resource).collect()
         };
-        let count =
-            |name: &str| metrics.series(scope, NAMESPACE, name, &[("EventSourceMappingUUID", uuid)], Unit::Count);
+        let count = |name: &str| {
+            metrics.series(scope, lambda::NAMESPACE, name, &[(lambda::EVENT_SOURCE_MAPPING_UUID, uuid)], Unit::Count)
+        };
         Self {
-            iterator_age: of_function("IteratorAge", Unit::Milliseconds),
-            delivery_failures: of_function("DestinationDeliveryFailures", Unit::Count),
+            iterator_age: of_function(lambda::ITERATOR_AGE, Unit::Milliseconds),
+            delivery_failures: of_function(lambda::DESTINATION_DELIVERY_FAILURES, Unit::Count),
             events: with_event_counts.then(|| EventCounts {
-                polled: count("PolledEventCount"),
-                filtered_out: count("FilteredOutEventCount"),
-                invoked: count("InvokedEventCount"),
-                failed_invoke: count("FailedInvokeEventCount"),
-                dropped: count("DroppedEventCount"),
-                delivered: count("OnFailureDestinationDeliveredEventCount"),
+                polled: count(lambda::POLLED_EVENT_COUNT),
+                filtered_out: count(lambda::FILTERED_OUT_EVENT_COUNT),
+                invoked: count(lambda::INVOKED_EVENT_COUNT),
+                failed_invoke: count(lambda::FAILED_INVOKE_EVENT_COUNT),
+                dropped: count(lambda::DROPPED_EVENT_COUNT),
+                delivered: count(lambda::ON_FAILURE_DESTINATION_DELIVERED_EVENT_COUNT),
             }),
         }
     }

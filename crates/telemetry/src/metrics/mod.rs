@@ -2,6 +2,7 @@
 //!
 //! - [`Metrics`]: the handle: [`Metrics::series`] gives a [`Series`] to record into, the operations read.
 //! - `series`: the data of one metric, how long it is kept and in which steps. `distribution`: its percentiles.
+//! - [`lambda`]: the names of what functions and mappings are measured by.
 //! - `window`: from what is kept to the data points of a period.
 //! - `operations`: what the CloudWatch operations do, without HTTP.
 //! - `prometheus`: totals since the start of the process.
@@ -14,6 +15,7 @@
 //! [`ServiceClock`]: millstream_env::ServiceClock
 
 mod distribution;
+pub mod lambda;
 mod operations;
 mod prometheus;
 mod series;

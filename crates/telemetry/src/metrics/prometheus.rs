@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::Unit;
-use super::series::{BUCKETS_MS, Totals};
+use super::series::{BUCKETS_MS, Series, Totals};
 use super::store::{Key, Metrics};
+use super::{Unit, lambda};
 
 /// How a metric is told to Prometheus.
 struct Family {
@@ -21,75 +21,91 @@ enum Form {
     Counter,
     /// Values in milliseconds, told in seconds.
     Histogram,
-    /// The newest value.
-    Gauge,
+    /// How many there are now.
+    Level,
 }
 
-const NAMESPACE: &str = "AWS/Lambda";
 /// The one dimension of the series that are told, and its label. Others would count the same invocations again.
-const LABELS: [(&str, &str); 2] = [("FunctionName", "function"), ("EventSourceMappingUUID", "mapping")];
+const LABELS: [(&str, &str); 2] = [(lambda::FUNCTION_NAME, "function"), (lambda::EVENT_SOURCE_MAPPING_UUID, "mapping")];
 
 const fn counter(metric: &'static str, name: &'static str, help: &'static str) -> Family {
     Family { metric, name, form: Form::Counter, help }
 }
 
 const FAMILIES: [Family; 13] = [
-    counter("Invocations", "millstream_function_invocations_total", "Times that functions ran."),
-    counter("Errors", "millstream_function_errors_total", "Invocations that ended with an error of the function."),
-    counter("Throttles", "millstream_function_throttles_total", "Invocations refused for lack of concurrency."),
+    counter(lambda::INVOCATIONS, "millstream_function_invocations_total", "Times that functions ran."),
+    counter(
+        lambda::ERRORS,
+        "millstream_function_errors_total",
+        "Invocations that ended with an error of the function.",
+    ),
+    counter(lambda::THROTTLES, "millstream_function_throttles_total", "Invocations refused for lack of concurrency."),
     Family {
-        metric: "Duration",
+        metric: lambda::DURATION,
         name: "millstream_function_duration_seconds",
         form: Form::Histogram,
         help: "Time that functions took.",
     },
     Family {
-        metric: "ConcurrentExecutions",
+        metric: lambda::CONCURRENT_EXECUTIONS,
         name: "millstream_function_concurrent_executions",
-        form: Form::Gauge,
-        help: "Executions at the same time, when the last one began.",
+        form: Form::Level,
+        help: "Executions at this time.",
     },
     Family {
-        metric: "IteratorAge",
+        metric: lambda::ITERATOR_AGE,
         name: "millstream_function_iterator_age_seconds",
         form: Form::Histogram,
         help: "Age of the last record of each batch.",
     },
     counter(
-        "DestinationDeliveryFailures",
+        lambda::DESTINATION_DELIVERY_FAILURES,
         "millstream_function_destination_delivery_failures_total",
         "Events that a destination did not take.",
     ),
-    counter("PolledEventCount", "millstream_mapping_polled_events_total", "Records that mappings read."),
-    counter("FilteredOutEventCount", "millstream_mapping_filtered_out_events_total", "Records that filters dropped."),
-    counter("InvokedEventCount", "millstream_mapping_invoked_events_total", "Records sent to functions."),
+    counter(lambda::POLLED_EVENT_COUNT, "millstream_mapping_polled_events_total", "Records that mappings read."),
     counter(
-        "FailedInvokeEventCount",
+        lambda::FILTERED_OUT_EVENT_COUNT,
+        "millstream_mapping_filtered_out_events_total",
+        "Records that filters dropped.",
+    ),
+    counter(lambda::INVOKED_EVENT_COUNT, "millstream_mapping_invoked_events_total", "Records sent to functions."),
+    counter(
+        lambda::FAILED_INVOKE_EVENT_COUNT,
         "millstream_mapping_failed_invoke_events_total",
         "Records whose invocation failed.",
     ),
-    counter("DroppedEventCount", "millstream_mapping_dropped_events_total", "Records given up without a destination."),
     counter(
-        "OnFailureDestinationDeliveredEventCount",
+        lambda::DROPPED_EVENT_COUNT,
+        "millstream_mapping_dropped_events_total",
+        "Records given up without a destination.",
+    ),
+    counter(
+        lambda::ON_FAILURE_DESTINATION_DELIVERED_EVENT_COUNT,
         "millstream_mapping_on_failure_destination_delivered_events_total",
         "Records given up that a destination took.",
     ),
 ];
 
 impl Metrics {
-    /// The metrics of functions and mappings in the text format of Prometheus. A series that was idle for a day begins
-    /// anew at zero.
+    /// The metrics of functions and mappings in the text format of Prometheus. A series is there while
+    /// somebody holds it, as a running mapping does, and for a day after the last value; then it begins anew at zero.
     pub fn prometheus(&self) -> String {
-        let series: Vec<_> = self.all().into_iter().filter(|(key, _)| key.namespace == NAMESPACE).collect();
+        let mut found = FAMILIES.map(|_| Vec::new());
+        self.visit(|key, series| {
+            if key.namespace != lambda::NAMESPACE {
+                return;
+            }
+            let family = FAMILIES.iter().position(|family| family.metric == key.name);
+            if let (Some(family), Some(labels)) = (family, labels(key)) {
+                found[family].push((labels, key.unit, series.clone()));
+            }
+        });
         let mut text = String::new();
-        for family in &FAMILIES {
-            let mut has_head = false;
-            for (key, series) in series.iter().filter(|(key, _)| key.name == family.metric) {
-                let Some(labels) = labels(key) else { continue };
-                if !std::mem::replace(&mut has_head, true) {
-                    family.write_head(&mut text);
-                }
-                family.write(&mut text, &labels, key.unit, &series.totals());
+        for (family, found) in FAMILIES.iter().zip(&found).filter(|(_, found)| !found.is_empty()) {
+            family.write_head(&mut text);
+            for (labels, unit, series) in found {
+                family.write(&mut text, labels, *unit, series);
             }
         }
         text
@@ -101,18 +117,18 @@ impl Family {
         let kind = match self.form {
             Form::Counter => "counter",
             Form::Histogram => "histogram",
-            Form::Gauge => "gauge",
+            Form::Level => "gauge",
         };
         let Self { name, help, .. } = self;
         line(text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
     }
 
-    fn write(&self, text: &mut String, labels: &str, unit: Unit, totals: &Totals) {
-        let name = self.name;
+    fn write(&self, text: &mut String, labels: &str, unit: Unit, series: &Series) {
+        let (name, totals) = (self.name, series.totals());
         match self.form {
             Form::Counter => line(text, format_args!("{name}{{{labels}}} {}", totals.sum)),
-            Form::Gauge => line(text, format_args!("{name}{{{labels}}} {}", totals.last)),
-            Form::Histogram if unit == Unit::Milliseconds => write_histogram(text, name, labels, totals),
+            Form::Level => line(text, format_args!("{name}{{{labels}}} {}", series.level())),
+            Form::Histogram if unit == Unit::Milliseconds => write_histogram(text, name, labels, &totals),
             // Nothing of ours; a user cannot write to this namespace.
             Form::Histogram => {}
         }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_env::{ServiceClock, Timestamp};
@@ -6,8 +7,8 @@ use millstream_types::Scope;
 use proptest::prelude::*;
 
 use super::prometheus::escaped;
-use super::series::{MERGED_MINUTES, Step};
-use super::store::{Key, Metrics, SERIES_MAX, USER_SERIES_MAX};
+use super::series::{Budget, MERGED_MINUTES, Spread, Step};
+use super::store::{Key, Metrics, Owner, SERIES_MAX, USER_SERIES_MAX};
 use super::*;
 
 /// Whether two sums of small whole numbers are equal, which floats hold exactly.
@@ -32,8 +33,18 @@ fn series(metrics: &Metrics, name: &str) -> Series {
     metrics.series(&scope(), "AWS/Lambda", name, &[("FunctionName", "f")], Unit::Count)
 }
 
+fn names(metrics: &Metrics) -> Vec<String> {
+    let mut names = Vec::new();
+    for namespace in ["AWS/Lambda", "Own"] {
+        metrics.visit_with_data(&scope(), Some(namespace), |key, _| names.push(key.name.clone()));
+    }
+    names
+}
+
 fn everything(series: &Series) -> Vec<Step> {
-    series.steps(Timestamp::EPOCH, Timestamp::from_seconds(10_000_000_000))
+    let mut steps = Vec::new();
+    series.for_each_step(Timestamp::EPOCH, Timestamp::from_seconds(10_000_000_000), |step| steps.push(step.clone()));
+    steps
 }
 
 #[test]
@@ -43,7 +54,7 @@ fn values_of_a_minute_are_one_set() {
     for (seconds, value) in [(0, 1.0), (59, 3.0), (60, 5.0)] {
         calls.record(START.plus(Duration::from_secs(seconds)), value);
     }
-    let sets: Vec<_> = everything(&calls).iter().map(|step| step.set).collect();
+    let sets: Vec<_> = everything(&calls).iter().map(|step| step.values.set).collect();
     assert_eq!(
         sets,
         [
@@ -70,7 +81,7 @@ fn a_late_value_joins_its_minute() {
     for minutes in [5, 2, 5, 3] {
         calls.record(START.plus(MINUTE * minutes), 1.0);
     }
-    let counts: Vec<_> = everything(&calls).iter().map(|step| step.set.sample_count).collect();
+    let counts: Vec<_> = everything(&calls).iter().map(|step| step.values.set.sample_count).collect();
     assert_eq!(counts, [1.0, 1.0, 2.0]);
 }
 
@@ -81,11 +92,10 @@ fn idle_series_are_dropped_unless_they_are_held() {
     held.record(START, 1.0);
     series(&metrics, "Idle").record(START, 1.0);
     time.advance(Duration::from_hours(HOURS_KEPT) + MINUTE);
-    assert!(metrics.all().is_empty(), "what has no data any more is not shown");
+    assert!(names(&metrics).is_empty(), "what has no data any more is not shown");
     series(&metrics, "New").record(metrics.now(), 1.0);
     held.record(metrics.now(), 2.0);
-    let names: Vec<_> = metrics.all().into_iter().map(|(key, _)| key.name).collect();
-    assert_eq!(names, ["Held", "New"]);
+    assert_eq!(names(&metrics), ["Held", "New"]);
     assert!(is(series(&metrics, "Held").totals().sum, 3), "it is the same series as before");
     assert!(is(series(&metrics, "Idle").totals().sum, 0), "it began anew");
 }
@@ -97,22 +107,79 @@ fn there_are_only_so_many_series() {
         series(&metrics, &number.to_string()).record(START, 1.0);
     }
     let key = |name| Key::new(&scope(), "AWS/Lambda", name, &[], Unit::Count);
-    assert!(metrics.obtain(key("one more"), SERIES_MAX).is_err());
+    assert!(metrics.obtain(key("one more"), Owner::Millstream).is_err());
     series(&metrics, "one more").record(START, 1.0);
-    assert_eq!(metrics.all().len(), SERIES_MAX);
+    assert_eq!(names(&metrics).len(), SERIES_MAX);
     time.advance(Duration::from_hours(HOURS_KEPT) + MINUTE);
-    assert!(metrics.obtain(key("one more"), SERIES_MAX).is_ok());
+    assert!(metrics.obtain(key("one more"), Owner::Millstream).is_ok());
 }
 
 #[test]
 fn users_leave_room_for_what_functions_record() {
     let (metrics, _time) = metrics();
     let key = |number: usize| Key::new(&scope(), "Own", &number.to_string(), &[], Unit::Count);
-    let made = (0..SERIES_MAX).take_while(|number| metrics.obtain(key(*number), USER_SERIES_MAX).is_ok()).count();
+    let made = (0..SERIES_MAX).take_while(|number| metrics.obtain(key(*number), Owner::User).is_ok()).count();
     assert_eq!(made, USER_SERIES_MAX);
-    assert!(metrics.obtain(key(0), USER_SERIES_MAX).is_ok(), "those that are there stay usable");
+    assert!(metrics.obtain(key(0), Owner::User).is_ok(), "those that are there stay usable");
     series(&metrics, "Invocations").record(START, 1.0);
-    assert_eq!(metrics.all().len(), 1);
+    assert_eq!(names(&metrics).len(), 1);
+}
+
+#[test]
+fn a_used_up_budget_is_shared() {
+    let budget = Arc::new(Budget::new(10));
+    let [old, new] = [(); 2].map(|()| Series::new(Arc::clone(&budget)));
+    for minute in 0..20 {
+        old.record(START.plus(MINUTE * minute), 1.0);
+    }
+    assert_eq!((everything(&old).len(), budget.steps()), (10, 10));
+    for minute in 20..40 {
+        let at = START.plus(MINUTE * minute);
+        new.record(at, 1.0);
+        assert_eq!(everything(&new).last().unwrap().minute, at.millis() / 60_000, "the newest is always kept");
+        old.record(at, 1.0);
+        assert!(budget.steps() <= 10, "{budget:?}");
+    }
+    assert_eq!((everything(&old).len(), everything(&new).len()), (5, 5));
+}
+
+#[test]
+fn who_has_more_than_a_share_gives_up_steps_when_it_records() {
+    let budget = Arc::new(Budget::new(10));
+    let all: Vec<_> = (0..20).map(|_| Series::new(Arc::clone(&budget))).collect();
+    for (index, series) in all.iter().enumerate() {
+        for minute in 0..if index == 0 { 20 } else { 2 } {
+            series.record(START.plus(MINUTE * minute), 1.0);
+        }
+        assert!(!everything(series).is_empty());
+    }
+    assert_eq!(budget.steps(), 10 + 19, "one for each but the idle one");
+    all[0].record(START.plus(MINUTE * 20), 1.0);
+    assert_eq!(budget.steps(), 20);
+}
+
+#[test]
+fn a_search_for_idle_series_drops_what_is_old_in_the_others() {
+    let (metrics, time) = metrics();
+    let held = series(&metrics, "Held");
+    held.record(START, 1.0);
+    time.advance(Duration::from_hours(HOURS_KEPT) + 6 * MINUTE);
+    series(&metrics, "New").record(metrics.now(), 1.0);
+    assert_eq!(metrics.steps(), 1);
+}
+
+#[test]
+fn a_step_takes_as_much_as_is_said_of_it() {
+    assert_eq!(size_of::<Step>(), 72);
+}
+
+#[test]
+fn users_and_millstream_keep_steps_apart() {
+    let (metrics, _time) = metrics();
+    let own = series(&metrics, "Invocations");
+    let key = Key::new(&scope(), "Own", "m", &[], Unit::Count);
+    let theirs = metrics.obtain(key, Owner::User).unwrap();
+    assert!(!own.shares_budget_with(&theirs) && own.shares_budget_with(&series(&metrics, "Errors")));
 }
 
 #[test]
@@ -149,6 +216,37 @@ fn prometheus_is_told_totals() {
 }
 
 #[test]
+fn prometheus_is_told_of_every_series_that_is_held() {
+    let (metrics, time) = metrics();
+    let calls = series(&metrics, "Invocations");
+    calls.record(START, 1.0);
+    series(&metrics, "Errors").record(START, 1.0);
+    let _unused = series(&metrics, "Throttles");
+    time.advance(2 * Duration::from_hours(HOURS_KEPT));
+    let text = metrics.prometheus();
+    let values: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| (line.split_once('{').unwrap().0, line.rsplit_once(' ').unwrap().1))
+        .collect();
+    assert_eq!(values, [("millstream_function_invocations_total", "1"), ("millstream_function_throttles_total", "0")]);
+}
+
+#[test]
+fn prometheus_is_told_how_many_run_now() {
+    let (metrics, _time) = metrics();
+    let running = series(&metrics, "ConcurrentExecutions");
+    assert_eq!((running.raise(), running.raise()), (1, 2));
+    running.record_count(START, 2);
+    running.lower();
+    let text = metrics.prometheus();
+    assert!(
+        text.lines().any(|l| l.starts_with("millstream_function_concurrent_executions{") && l.ends_with(" 1")),
+        "{text}"
+    );
+}
+
+#[test]
 fn labels_are_escaped() {
     assert_eq!(escaped("a\\b\"c\nd"), r#"a\\b\"c\nd"#);
 }
@@ -180,9 +278,9 @@ proptest! {
                 *expected.entry(at).or_default() += f64::from(value);
             }
             let set = StatisticSet::of(value.into(), 1.0);
-            calls.record_set(Timestamp::from_millis(now * 60_000), Timestamp::from_millis(minute * 60_000), &set, None);
+            calls.record_set(Timestamp::from_millis(now * 60_000), Timestamp::from_millis(minute * 60_000), &set, Spread::Kept);
         }
-        let found: BTreeMap<u64, f64> = everything(&calls).iter().map(|step| (step.minute, step.set.sum)).collect();
+        let found: BTreeMap<u64, f64> = everything(&calls).iter().map(|step| (step.minute, step.values.set.sum)).collect();
         prop_assert_eq!(&found, &expected);
         prop_assert_eq!(everything(&calls).len(), expected.len());
         prop_assert_eq!(metrics.steps(), expected.len());

@@ -2,10 +2,7 @@
 
 use millstream_env::Timestamp;
 
-use super::distribution::Distribution;
-use super::series::{Series, StatisticSet, Step};
-
-const MINUTE_MS: u64 = 60_000;
+use super::series::{MERGED_MINUTES, MINUTE_MS, Series, Spread, Values, first_minute};
 
 /// A span of time in periods: from `start` on, before `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +17,7 @@ pub(super) struct Window {
 pub(super) struct Point {
     /// When the period begins.
     pub(super) start: Timestamp,
-    pub(super) set: StatisticSet,
-    distribution: Option<Distribution>,
+    values: Values,
 }
 
 /// What a data point says.
@@ -36,37 +32,33 @@ pub(super) enum Measure {
 }
 
 impl Window {
-    /// Periods begin at `start`, rounded down to a whole minute (CloudWatch does so for recent data).
-    pub(super) fn new(start: Timestamp, end: Timestamp, period_seconds: u64) -> Self {
-        let start = Timestamp::from_millis(start.millis() - start.millis() % MINUTE_MS);
-        Self { start, end, period_ms: period_seconds * 1000 }
+    /// Periods begin at `start`, rounded down to a whole minute, and further back, where minutes are merged, to five of them
+    /// (`GetMetricStatistics`, `StartTime`). There periods are of five minutes or a multiple: shorter ones become longer,
+    /// so that the data of a merged step lies in one period.
+    pub(super) fn new(start: Timestamp, end: Timestamp, period_seconds: u64, now: Timestamp) -> Self {
+        let minute = start.millis() / MINUTE_MS;
+        let is_recent = minute >= first_minute(now.millis() / MINUTE_MS);
+        let resolution_ms = if is_recent { MINUTE_MS } else { MERGED_MINUTES * MINUTE_MS };
+        let start = Timestamp::from_millis(start.millis() - start.millis() % resolution_ms);
+        Self { start, end, period_ms: (period_seconds * 1000).next_multiple_of(resolution_ms) }
     }
 
-    /// How many periods there are, with or without data.
-    pub(super) fn periods(&self) -> u64 {
-        self.end.millis().saturating_sub(self.start.millis()).div_ceil(self.period_ms)
+    /// How many periods of that length there are, with or without data.
+    pub(super) fn periods(&self, period_seconds: u64) -> u64 {
+        self.end.millis().saturating_sub(self.start.millis()).div_ceil(period_seconds * 1000)
     }
 
     /// The periods with data, in order of time.
-    pub(super) fn points(&self, series: &Series) -> Vec<Point> {
+    pub(super) fn points(&self, series: &Series, spread: Spread) -> Vec<Point> {
         let mut points: Vec<Point> = Vec::new();
-        for Step { minute, set, distribution } in series.steps(self.start, self.end) {
-            let since = minute * MINUTE_MS - self.start.millis();
+        series.for_each_step(self.start, self.end, |step| {
+            let since = step.minute * MINUTE_MS - self.start.millis();
             let start = Timestamp::from_millis(self.start.millis() + since - since % self.period_ms);
             match points.last_mut().filter(|point| point.start == start) {
-                None => points.push(Point { start, set, distribution }),
-                Some(point) => {
-                    point.set.merge(&set);
-                    point.distribution = match (point.distribution.take(), distribution) {
-                        (Some(mut known), Some(other)) => {
-                            known.merge(&other);
-                            Some(known)
-                        }
-                        _ => None,
-                    };
-                }
+                None => points.push(Point { start, values: step.values.with(spread) }),
+                Some(point) => point.values.merge(&step.values),
             }
-        }
+        });
         points
     }
 }
@@ -74,7 +66,7 @@ impl Window {
 impl Point {
     /// None: a percentile of values that came as statistic sets, unless they are all the same.
     pub(super) fn value(&self, measure: Measure) -> Option<f64> {
-        let set = &self.set;
+        let set = &self.values.set;
         Some(match measure {
             Measure::SampleCount => set.sample_count,
             Measure::Average => set.sum / set.sample_count,
@@ -83,12 +75,18 @@ impl Point {
             Measure::Maximum => set.maximum,
             #[expect(clippy::float_cmp, reason = "the same value, not a similar one")]
             Measure::Percentile(_) if set.minimum == set.maximum => set.minimum,
-            Measure::Percentile(percent) => self.distribution.as_ref()?.percentile(percent, set.minimum, set.maximum),
+            Measure::Percentile(percent) => {
+                self.values.distribution.as_ref()?.percentile(percent, set.minimum, set.maximum)
+            }
         })
     }
 }
 
 impl Measure {
+    pub(super) fn spread(self) -> Spread {
+        if matches!(self, Self::Percentile(_)) { Spread::Kept } else { Spread::Left }
+    }
+
     /// `Sum`, `p99.9` and the like.
     pub(super) fn parse(text: &str) -> Option<Self> {
         Some(match text {

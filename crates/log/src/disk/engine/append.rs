@@ -38,12 +38,13 @@ impl Engine {
     }
 
     fn place(&self, entries: &[Entry<'_>], admitted: &Arc<Admitted>) -> Vec<Result<Placed, AppendError>> {
-        let now = self.clock.now();
+        let (now, monotonic) = (self.clock.now(), self.host_clock.monotonic());
         let state = &mut *self.lock();
         if let Some(error) = state.refusal() {
             return entries.iter().map(|_| Err(error)).collect();
         }
         state.last_append = now;
+        state.last_written = Some(monotonic);
         let mut touched = None;
         let placed = entries
             .iter()

@@ -108,6 +108,7 @@ impl Engine {
         block.effects.push(effect);
         let ticket = Arc::clone(&block.ticket);
         state.last_append = now;
+        state.last_written = Some(self.host_clock.monotonic());
         let commands = state.pipeline.step(Event::Appended);
         self.carry_out(state, commands);
         ticket

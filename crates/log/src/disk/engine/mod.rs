@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, Weak};
+use std::time::Duration;
 
 use lone::{Lone, SpaceAhead};
 use millstream_env::{Disk, DiskFile, HostClock, ServiceClock, Timestamp};
@@ -56,7 +57,7 @@ pub(super) struct Engine {
     pub(super) folder: ClassFolder,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) clock: ServiceClock,
-    host_clock: HostClock,
+    pub(super) host_clock: HostClock,
     pub(super) pool: Arc<Pool>,
     pub(super) index_cache: Arc<PageCache>,
     pub(super) block_cache: BlockCache,
@@ -124,7 +125,10 @@ pub(super) struct State {
     space_ahead: SpaceAhead,
     direct: bool,
     life: Life,
+    /// By the clock of the service.
     pub(super) last_append: Timestamp,
+    /// When something was appended last, by the monotonic clock of the host.
+    pub(super) last_written: Option<Duration>,
     /// Of the newest block that was published.
     pub(super) last_block_bytes: u64,
     expiry_due: Timestamp,
@@ -252,6 +256,7 @@ impl Engine {
             direct: options.direct,
             life: Life::Open,
             last_append: now,
+            last_written: None,
             last_block_bytes: 0,
             expiry_due: Timestamp::EPOCH,
             looked_at: 0,

@@ -9,6 +9,7 @@ use millstream_testkit::SimDisk;
 use super::{environment, small};
 use crate::conformance::support::{START, append};
 use crate::contract::{Position, ReadFrom, ReadLimit, ShardConfig, ShardKey, SharedLog};
+use crate::disk::read::COLD_READS_MAX;
 use crate::disk::{DiskLog, Options};
 
 const SHARDS: u32 = 16;
@@ -97,6 +98,8 @@ async fn readers_who_catch_up_together_share_blocks() {
     first.close().await;
     drop((first, log));
     let (disk_log, log) = open(&disk, options);
+    let at_once = disk_log.classes.engines().map(|engine| engine.cold_reads_at_once()).min();
+    assert_eq!(at_once, Some(COLD_READS_MAX), "nobody writes, though the clock of the service stands still");
     let before = disk.counters().bytes_read;
     let readers = (0..SHARDS).map(|shard| read(log.clone(), shard, 150, u64::from(shard)));
     futures_util::future::join_all(readers).await;

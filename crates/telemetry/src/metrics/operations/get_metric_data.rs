@@ -149,11 +149,11 @@ impl Query {
 
     /// In order of time. Of several units the first with data is taken, unless the query names one.
     fn points(&self, metrics: &Metrics, start: Timestamp, end: Timestamp) -> Vec<(Timestamp, f64)> {
-        let window = Window::new(start, end, self.period);
+        let window = Window::new(start, end, self.period, metrics.now());
         let series = metrics.of_metric(&self.key).into_iter();
         let mut found = series
             .filter(|(unit, _)| self.unit.is_none_or(|wanted| wanted == *unit))
-            .map(|(_, series)| window.points(&series))
+            .map(|(_, series)| window.points(&series, self.measure.spread()))
             .filter(|points| !points.is_empty());
         let points = found.next().unwrap_or_default();
         points.iter().filter_map(|point| Some((point.start, point.value(self.measure)?))).collect()

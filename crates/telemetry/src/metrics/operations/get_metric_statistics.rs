@@ -6,6 +6,7 @@ use millstream_wire::monitoring::{Datapoint, GetMetricStatisticsInput, GetMetric
 
 use super::{checked_period, metric_key};
 use crate::metrics::Unit;
+use crate::metrics::series::Spread;
 use crate::metrics::store::Metrics;
 use crate::metrics::window::{Measure, Point, Window};
 
@@ -24,12 +25,14 @@ impl Metrics {
             let text = "The parameter StartTime must be less than the parameter EndTime.";
             return Err(Error::InvalidParameterCombination(text.to_owned()));
         }
-        let window = Window::new(input.start_time, input.end_time, period);
-        if window.periods() > DATAPOINTS_MAX {
+        let window = Window::new(input.start_time, input.end_time, period, self.now());
+        // Of the periods that were asked for, also where they become longer.
+        let periods = window.periods(period);
+        if periods > DATAPOINTS_MAX {
             return Err(Error::InvalidParameterCombination(format!(
                 "You have requested up to {} datapoints, which exceeds the limit of 1,440. You may reduce the \
                  datapoints requested by increasing Period, or decreasing the time range.",
-                with_commas(window.periods())
+                with_commas(periods)
             )));
         }
         let wanted = Wanted::of(&input)?;
@@ -38,7 +41,8 @@ impl Metrics {
         let mut datapoints = Vec::new();
         for (unit, series) in self.of_metric(&key) {
             if input.unit.is_none_or(|wanted| wanted == unit) {
-                datapoints.extend(window.points(&series).iter().map(|point| wanted.datapoint(point, unit)));
+                datapoints
+                    .extend(window.points(&series, wanted.spread()).iter().map(|point| wanted.datapoint(point, unit)));
             }
         }
         Ok(GetMetricStatisticsOutput { label: Some(input.metric_name), datapoints: Some(datapoints) })
@@ -67,6 +71,10 @@ impl Wanted {
             ))),
         });
         Ok(Self { statistics, percentiles: percentiles.collect::<Result<_, _>>()? })
+    }
+
+    fn spread(&self) -> Spread {
+        if self.percentiles.is_empty() { Spread::Left } else { Spread::Kept }
     }
 
     fn datapoint(&self, point: &Point, unit: Unit) -> Datapoint {

@@ -42,20 +42,17 @@ impl Metrics {
         };
         let now = self.now();
         let is_wanted = |key: &Key| {
-            key.scope == context.scope
-                && namespace.as_ref().is_none_or(|wanted| *wanted == key.namespace)
-                && metric_name.as_ref().is_none_or(|wanted| *wanted == key.name)
+            metric_name.as_ref().is_none_or(|wanted| *wanted == key.name)
                 && dimensions.iter().flatten().all(|filter| has_dimension(key, filter))
         };
-        let mut found: Vec<Key> = self
-            .all()
-            .into_iter()
-            .filter(|(key, series)| {
-                is_wanted(key) && (recently_active.is_none() || now.since(series.newest()) <= RECENT)
-            })
-            .map(|(key, _)| key)
-            .collect();
-        found.dedup_by(|a, b| a.is_metric(b));
+        let mut found: Vec<Key> = Vec::new();
+        self.visit_with_data(&context.scope, namespace.as_deref(), |key, series| {
+            let is_recent = recently_active.is_none() || now.since(series.newest()) <= RECENT;
+            // A metric is told once, whatever its units.
+            if is_recent && is_wanted(key) && found.last().is_none_or(|last| !last.is_metric(key)) {
+                found.push(key.clone());
+            }
+        });
         let end = found.len().min(skipped.saturating_add(METRICS_MAX));
         let metrics: Vec<_> = found.get(skipped..end).unwrap_or_default().iter().map(metric).collect();
         Ok(ListMetricsOutput {

@@ -11,9 +11,8 @@ use millstream_wire::monitoring::{MetricDatum, PutMetricDataInput};
 
 use super::metric_key;
 use crate::metrics::Unit;
-use crate::metrics::distribution::Distribution;
-use crate::metrics::series::{HOURS_KEPT, StatisticSet};
-use crate::metrics::store::{Key, Metrics, USER_SERIES_MAX};
+use crate::metrics::series::{HOURS_KEPT, Spread, StatisticSet};
+use crate::metrics::store::{Key, Metrics, Owner};
 
 /// Data in one request (API reference).
 const DATA_MAX: usize = 1000;
@@ -21,14 +20,15 @@ const DATA_MAX: usize = 1000;
 const VALUES_MAX: usize = 150;
 /// How far ahead a time may be (API reference).
 const FUTURE_MAX: Duration = Duration::from_hours(2);
-/// Largest and smallest value other than zero: 2 to the power of 360 (API reference).
+/// Values lie between plus and minus 2 to the power of this (API reference). Counts, of which the reference says nothing, lie
+/// between that and its inverse: so sums and averages are finite, also of all that can ever be put together.
 const VALUE_BITS: i32 = 360;
 
 /// A datum that passed all checks.
 struct Checked {
     key: Key,
     at: Timestamp,
-    sets: Vec<(StatisticSet, Option<Distribution>)>,
+    sets: Vec<StatisticSet>,
 }
 
 impl Metrics {
@@ -52,11 +52,11 @@ impl Metrics {
         let data = data.iter().enumerate().map(check).collect::<Result<Vec<_>, _>>()?;
         // All series before the first value, so that a refusal leaves nothing behind.
         let series =
-            data.iter().map(|datum| self.obtain(datum.key.clone(), USER_SERIES_MAX)).collect::<Result<Vec<_>, _>>();
+            data.iter().map(|datum| self.obtain(datum.key.clone(), Owner::User)).collect::<Result<Vec<_>, _>>();
         let series = series.map_err(|full| Error::from(CommonError::Throttling(full.to_string())))?;
         for (datum, series) in data.iter().zip(series) {
-            for (set, distribution) in &datum.sets {
-                series.record_set(now, datum.at, set, distribution.as_ref());
+            for set in &datum.sets {
+                series.record_set(now, datum.at, set, Spread::Kept);
             }
         }
         Ok(())
@@ -110,7 +110,7 @@ fn checked(
 }
 
 /// The values of a datum, in whichever of the three forms they are given.
-fn sets(member: &str, datum: &MetricDatum) -> Result<Vec<(StatisticSet, Option<Distribution>)>, Error> {
+fn sets(member: &str, datum: &MetricDatum) -> Result<Vec<StatisticSet>, Error> {
     match (datum.value, &datum.statistic_values, &datum.values) {
         (Some(value), None, None) if datum.counts.is_none() => Ok(vec![single(member, value, 1.0)?]),
         (None, Some(given), None) if datum.counts.is_none() => {
@@ -123,10 +123,10 @@ fn sets(member: &str, datum: &MetricDatum) -> Result<Vec<(StatisticSet, Option<D
             for value in [set.sum, set.minimum, set.maximum] {
                 bounded(member, value)?;
             }
-            if !(set.sample_count.is_finite() && set.sample_count > 0.0) || set.minimum > set.maximum {
+            if !is_count(set.sample_count) || set.minimum > set.maximum {
                 return Err(invalid(format!("The parameter {member}.StatisticValues is invalid.")));
             }
-            Ok(vec![(set, None)])
+            Ok(vec![set])
         }
         (None, None, Some(values)) if !values.is_empty() => {
             let ones = vec![1.0; values.len()];
@@ -147,19 +147,20 @@ fn sets(member: &str, datum: &MetricDatum) -> Result<Vec<(StatisticSet, Option<D
     }
 }
 
-fn single(member: &str, value: f64, count: f64) -> Result<(StatisticSet, Option<Distribution>), Error> {
+fn single(member: &str, value: f64, count: f64) -> Result<StatisticSet, Error> {
     bounded(member, value)?;
-    if !(count.is_finite() && count > 0.0) {
-        return Err(invalid(format!("The parameter {member}.Counts has a value that is not positive.")));
+    if !is_count(count) {
+        return Err(invalid(format!("The value {count} for parameter {member}.Counts is invalid.")));
     }
-    let mut distribution = Distribution::default();
-    distribution.add(value, count);
-    Ok((StatisticSet::of(value, count), Some(distribution)))
+    Ok(StatisticSet::of(value, count))
+}
+
+fn is_count(count: f64) -> bool {
+    (2.0_f64.powi(-VALUE_BITS)..=2.0_f64.powi(VALUE_BITS)).contains(&count)
 }
 
 fn bounded(member: &str, value: f64) -> Result<(), Error> {
-    let most = 2.0_f64.powi(VALUE_BITS);
-    if value.is_finite() && value.abs() <= most {
+    if value.abs() <= 2.0_f64.powi(VALUE_BITS) {
         return Ok(());
     }
     Err(invalid(format!("The value {value} for parameter {member}.Value is invalid.")))

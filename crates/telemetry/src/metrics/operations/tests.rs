@@ -161,7 +161,12 @@ fn a_bad_datum_refuses_the_whole_request() {
         MetricDatum { values: Some(vec![1.0, 2.0]), counts: Some(vec![1.0]), ..datum() },
         MetricDatum { values: Some(vec![1.0]), counts: Some(vec![0.0]), ..datum() },
         MetricDatum { values: Some(vec![1.0; 151]), ..datum() },
+        MetricDatum { values: Some(vec![1e100]), counts: Some(vec![1e250]), ..datum() },
+        MetricDatum { values: Some(vec![1.0]), counts: Some(vec![1e-250]), ..datum() },
+        MetricDatum { values: Some(vec![1.0]), counts: Some(vec![f64::NAN]), ..datum() },
         MetricDatum { statistic_values: set(0.0, 1.0, 1.0), ..datum() },
+        MetricDatum { statistic_values: set(1e-250, 1.0, 1.0), ..datum() },
+        MetricDatum { statistic_values: set(f64::INFINITY, 1.0, 1.0), ..datum() },
         MetricDatum { statistic_values: set(1.0, 2.0, 1.0), ..datum() },
         MetricDatum { storage_resolution: Some(1), ..value("bad", 1.0) },
         MetricDatum { timestamp: Some(START.plus(3 * HOUR)), ..value("bad", 1.0) },
@@ -186,6 +191,21 @@ fn a_bad_datum_refuses_the_whole_request() {
 }
 
 #[test]
+fn the_largest_values_have_finite_sums_and_averages() {
+    let world = World::new();
+    let (most, least) = (2.0_f64.powi(360), 2.0_f64.powi(-360));
+    let largest =
+        || MetricDatum { value: None, values: Some(vec![most; 150]), counts: Some(vec![most; 150]), ..value("m", 0.0) };
+    world.put((0..1000).map(|_| largest()).collect()).unwrap();
+    let set = StatisticSet { sample_count: least, sum: most, minimum: -most, maximum: most };
+    world.put(vec![MetricDatum { value: None, statistic_values: Some(set), ..value("n", 0.0) }]).unwrap();
+    for name in ["m", "n"] {
+        let point = &world.statistics(last_hour(name))[0];
+        assert!([point.sum, point.average].iter().all(|number| number.unwrap().is_finite()), "{point:?}");
+    }
+}
+
+#[test]
 fn statistics_are_of_whole_minutes_and_few() {
     let world = World::new();
     let refused = |change: fn(&mut GetMetricStatisticsInput)| {
@@ -201,10 +221,46 @@ fn statistics_are_of_whole_minutes_and_few() {
     assert!(matches!(trimmed, GetMetricStatisticsError::InvalidParameterValue(_)));
     let many = refused(|i| {
         i.period = 60;
+        i.start_time = START.minus(24 * HOUR);
         i.end_time = i.start_time.plus(Duration::from_mins(1441));
     });
     let GetMetricStatisticsError::InvalidParameterCombination(text) = many else { panic!("{many:?}") };
     assert!(text.starts_with("You have requested up to 1,441 datapoints"), "{text}");
+}
+
+#[test]
+fn data_lies_in_its_period_on_both_sides_of_what_is_merged() {
+    let world = World::new();
+    let (all, minute) = (5 * 60, Duration::from_mins(1));
+    for number in 0..all {
+        let at = START.plus(minute * number);
+        world.time.set(at);
+        world.put(vec![value("m", f64::from(number))]).unwrap();
+    }
+    // In minute 299 each minute from 115 on is kept apart.
+    for (from, period) in [(0, 60), (3, 60), (62, 120), (115, 60), (119, 420), (120, 60), (121, 120), (200, 60)] {
+        let input = GetMetricStatisticsInput {
+            start_time: START.plus(minute * from + Duration::from_secs(59)),
+            end_time: START.plus(minute * all),
+            period,
+            ..last_hour("m")
+        };
+        let points = world.statistics(input);
+        for (index, point) in points.iter().enumerate() {
+            let first = u32::try_from(point.timestamp.unwrap().since(START).as_secs() / 60).unwrap();
+            let after = points
+                .get(index + 1)
+                .map_or(all, |next| u32::try_from(next.timestamp.unwrap().since(START).as_secs() / 60).unwrap());
+            let expected: u32 = (first..after).sum();
+            assert_eq!(point.sum, Some(f64::from(expected)), "from {from} by {period}: {first} to {after}");
+        }
+        let is_merged = from < 115;
+        let start = if is_merged { from - from % 5 } else { from };
+        assert_eq!(points[0].timestamp, Some(START.plus(minute * start)), "from {from} by {period}");
+        let length = points[1].timestamp.unwrap().since(points[0].timestamp.unwrap()).as_secs();
+        let wanted = u64::try_from(period).unwrap();
+        assert_eq!(length, if is_merged { wanted.next_multiple_of(300) } else { wanted }, "from {from} by {period}");
+    }
 }
 
 #[test]
