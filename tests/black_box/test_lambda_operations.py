@@ -270,3 +270,52 @@ def test_a_layer_is_used_by_other_accounts_only_as_its_policy_says(shared):
     client.remove_layer_version_permission(LayerName="shared-layer", VersionNumber=1, StatementId="s1")
     refused("AccessDeniedException", stranger.get_layer_version_by_arn, Arn=arn)
     refused("ResourceNotFoundException", client.get_layer_version_policy, LayerName="shared-layer", VersionNumber=1)
+
+
+def test_results_of_asynchronous_invocations_go_to_their_destinations(frozen, director):
+    queue, failures = Queue(frozen, "results"), Queue(frozen, "failures")
+    relay(frozen, director, policies=[queue.policy, failures.policy])
+    client = frozen.client("lambda")
+    made = client.put_function_event_invoke_config(
+        FunctionName="f", MaximumRetryAttempts=1, MaximumEventAgeInSeconds=3600,
+        DestinationConfig={"OnSuccess": {"Destination": queue.arn}, "OnFailure": {"Destination": failures.arn}},
+    )
+    assert made["FunctionArn"] == arn("f", "$LATEST")
+    payload = {"Records": [{"eventID": "s:1", "kinesis": {"data": "MQ=="}}]}
+    director.decide = lambda invocation: {"said": "yes"}
+    sent = client.invoke(FunctionName="f", InvocationType="Event", Payload=json.dumps(payload).encode())
+    message = queue.wait_for(1)[0]
+    assert message["requestContext"] == {
+        "requestId": sent["ResponseMetadata"]["RequestId"], "functionArn": arn("f", "$LATEST"), "condition": "Success",
+        "approximateInvokeCount": 1,
+    }
+    assert (message["requestPayload"], message["responsePayload"]) == (payload, {"said": "yes"})
+    assert message["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST"}
+
+    def fail(_):
+        raise Fail("no")
+
+    director.decide = fail
+    client.invoke(FunctionName="f", InvocationType="Event", Payload=json.dumps(payload).encode())
+    # One retry, a minute after the failure.
+    until(lambda: len(director.of("f")) == 2)
+    frozen.clock.drain()
+    assert len(director.of("f")) == 2
+    frozen.clock.advance_clock(Seconds=60)
+    message = failures.wait_for(1)[0]
+    assert len(director.of("f")) == 3
+    assert message["requestContext"]["condition"] == "RetriesExhausted"
+    assert message["requestContext"]["approximateInvokeCount"] == 2
+    assert message["responseContext"]["functionError"] == "Unhandled"
+    text = refused(
+        "InvalidParameterValueException", client.put_function_event_invoke_config, FunctionName="f",
+        DestinationConfig={"OnFailure": {"Destination": queue.arn.replace("results", "others")}},
+    )
+    assert text == "The provided execution role does not have permissions to call SendMessage on SQS"
+    configs = client.list_function_event_invoke_configs(FunctionName="f")["FunctionEventInvokeConfigs"]
+    assert [config["MaximumRetryAttempts"] for config in configs] == [1]
+    changed = client.update_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=0)
+    assert (changed["MaximumRetryAttempts"], changed["MaximumEventAgeInSeconds"]) == (0, 3600)
+    client.delete_function_event_invoke_config(FunctionName="f")
+    text = refused("ResourceNotFoundException", client.get_function_event_invoke_config, FunctionName="f")
+    assert text == f"The function {arn('f', '$LATEST')} doesn't have an EventInvokeConfig"

@@ -2,9 +2,12 @@
 //!
 //! Each event is one key in the catalog (a long body is a blob), written before the answer and deleted after its outcome
 //! is final: it runs at least once, also across restarts, under one request id. In memory there is only when each event is
-//! due. How outcomes and retries follow from each other is a pure function in `retry`.
+//! due. How outcomes and retries follow from each other is a pure function in `retry`; `result` is the document about an end,
+//! and `deliver` takes it to its destination.
 
+mod deliver;
 mod event;
+mod result;
 mod retry;
 mod worker;
 
@@ -21,8 +24,9 @@ use tokio::sync::Notify;
 
 use crate::failure::Failure;
 use crate::invoke::Invocation;
+use crate::names::Target;
 use crate::store::{decode, encode};
-use event::{Body, EVENTS, QueuedEvent, key_of};
+use event::{Body, EVENTS, QueuedEvent, key_of, scope_of};
 use retry::Attempts;
 
 /// Events waiting or running. Beyond it new ones are throttled.
@@ -54,6 +58,14 @@ struct Taken {
     revision: Revision,
     event: QueuedEvent,
     payload: Bytes,
+}
+
+impl Taken {
+    /// Which function the event is for, as it was named; `None` when the key is none of ours.
+    fn target(&self) -> Option<Target> {
+        let QueuedEvent { function_name, qualifier, .. } = &self.event;
+        Some(Target { scope: scope_of(&self.key)?, name: function_name.clone(), qualifier: qualifier.clone() })
+    }
 }
 
 impl Queue {

@@ -5,13 +5,15 @@ use millstream_catalog::StoreError;
 use millstream_wire::CommonError;
 use millstream_wire::lambda::error::{
     AddLayerVersionPermissionError, AddPermissionError, CreateAliasError, CreateFunctionError, DeleteAliasError,
-    DeleteFunctionConcurrencyError, DeleteFunctionError, DeleteLayerVersionError, GetAccountSettingsError,
-    GetAliasError, GetFunctionCodeSigningConfigError, GetFunctionConcurrencyError, GetFunctionConfigurationError,
-    GetFunctionError, GetLayerVersionByArnError, GetLayerVersionError, GetLayerVersionPolicyError, GetPolicyError,
-    InvokeError, ListAliasesError, ListFunctionsError, ListLayerVersionsError, ListLayersError, ListTagsError,
+    DeleteFunctionConcurrencyError, DeleteFunctionError, DeleteFunctionEventInvokeConfigError, DeleteLayerVersionError,
+    GetAccountSettingsError, GetAliasError, GetFunctionCodeSigningConfigError, GetFunctionConcurrencyError,
+    GetFunctionConfigurationError, GetFunctionError, GetFunctionEventInvokeConfigError, GetLayerVersionByArnError,
+    GetLayerVersionError, GetLayerVersionPolicyError, GetPolicyError, InvokeError, ListAliasesError,
+    ListFunctionEventInvokeConfigsError, ListFunctionsError, ListLayerVersionsError, ListLayersError, ListTagsError,
     ListVersionsByFunctionError, PublishLayerVersionError, PublishVersionError, PutFunctionConcurrencyError,
-    RemoveLayerVersionPermissionError, RemovePermissionError, TagResourceError, UntagResourceError, UpdateAliasError,
-    UpdateFunctionCodeError, UpdateFunctionConfigurationError,
+    PutFunctionEventInvokeConfigError, RemoveLayerVersionPermissionError, RemovePermissionError, TagResourceError,
+    UntagResourceError, UpdateAliasError, UpdateFunctionCodeError, UpdateFunctionConfigurationError,
+    UpdateFunctionEventInvokeConfigError,
 };
 
 /// A refusal in AWS's words.
@@ -73,6 +75,11 @@ macro_rules! operations {
 }
 
 operations! {
+    DeleteFunctionEventInvokeConfigError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
+    GetFunctionEventInvokeConfigError: [InvalidParameterValue, ResourceNotFound];
+    ListFunctionEventInvokeConfigsError: [InvalidParameterValue, ResourceNotFound];
+    PutFunctionEventInvokeConfigError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
+    UpdateFunctionEventInvokeConfigError: [InvalidParameterValue, ResourceNotFound, ResourceConflict];
     AddLayerVersionPermissionError: [
         InvalidParameterValue, ResourceNotFound, ResourceConflict, PreconditionFailed, PolicyLengthExceeded
     ];

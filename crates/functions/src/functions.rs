@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_blobs::SharedBlobs;
 use millstream_catalog::SharedStore;
+use millstream_destinations::SharedDeliver;
 use millstream_env::{HostClock, Random, ServiceClock, Tasks};
 use millstream_telemetry::Metrics;
 use millstream_types::Scope;
@@ -38,6 +39,8 @@ pub struct Options {
     /// Refuse runtime identifiers that AWS has retired.
     pub strict_runtimes: bool,
     pub roles: Arc<dyn ExecutionRoles>,
+    /// Takes the results of asynchronous invocations to queues, topics and buckets.
+    pub deliver: SharedDeliver,
     pub executor: Arc<dyn Executor>,
     /// Where invocations are counted.
     pub metrics: Metrics,
@@ -71,6 +74,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Arc<Queue>,
     pub(crate) strict_runtimes: bool,
     pub(crate) roles: Arc<dyn ExecutionRoles>,
+    pub(crate) deliver: SharedDeliver,
     pub(crate) executor: Arc<dyn Executor>,
     /// Held while a reservation of concurrency changes.
     pub(crate) reserving: tokio::sync::Mutex<()>,
@@ -106,6 +110,7 @@ impl Functions {
                 queue: Arc::new(queue),
                 strict_runtimes: options.strict_runtimes,
                 roles: options.roles,
+                deliver: options.deliver,
                 executor: options.executor,
                 reserving: tokio::sync::Mutex::default(),
                 measures: Measures::new(options.metrics),

@@ -15,6 +15,7 @@ mod execution;
 mod failure;
 mod functions;
 mod invoke;
+mod invoke_config;
 mod layers;
 mod measures;
 mod names;

@@ -76,6 +76,13 @@ impl Measures {
         Running { recorders, at, concurrent }
     }
 
+    /// The result of an asynchronous invocation did not get to its destination.
+    pub(crate) fn delivery_failed(&self, target: &Target, at: Timestamp) {
+        let function = (lambda::FUNCTION_NAME, target.name.as_str());
+        let (name, unit) = (lambda::DESTINATION_DELIVERY_FAILURES, Unit::Count);
+        self.metrics.series(&target.scope, lambda::NAMESPACE, name, &[function], unit).record_count(at, 1);
+    }
+
     fn hold(&self, key: HeldKey, recorders: Arc<[Recorder; 3]>, at: Timestamp) -> Arc<[Recorder; 3]> {
         let mut held = lock(&self.held);
         if held.recorders.len() >= HELD_MAX {

@@ -6,6 +6,7 @@ mod code_signing;
 mod concurrency;
 mod create_function;
 mod delete_function;
+mod event_invoke_config;
 mod get_function;
 mod invoke;
 mod layer_permissions;

@@ -11,6 +11,9 @@ use millstream_runtime::{FunctionSpec, InvokeRequest, Runtime, RuntimeReport};
 pub trait ExecutionRoles: Send + Sync + Debug {
     /// Whether the role exists and trusts `lambda.amazonaws.com`.
     fn can_be_assumed_by_lambda<'a>(&'a self, role_arn: &'a str) -> BoxFuture<'a, bool>;
+
+    /// Whether the role's policies allow `action` (`service:Name`) on the resource with this ARN.
+    fn allows<'a>(&'a self, role_arn: &'a str, action: &'a str, resource: &'a str) -> BoxFuture<'a, bool>;
 }
 
 /// Runs functions that are resolved to one version with its code in place.

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
+use crate::invoke_config::InvokeConfigRecord;
 use crate::layers::{LayerName, LayerRecord, LayerVersionRecord};
-use crate::names::Target;
+use crate::names::{LATEST, Target};
 use crate::policy::PolicyRecord;
 use crate::record::{AliasRecord, FORMAT, FunctionRecord, VersionRecord};
 
@@ -225,9 +226,42 @@ impl Records {
         self.list(LAYER_VERSIONS, after, PAGE_ITEMS_MAX).await
     }
 
+    pub(crate) async fn invoke_config(&self, target: &Target) -> Result<Option<Stored<InvokeConfigRecord>>, Failure> {
+        self.read(&invoke_config_key(target)).await
+    }
+
+    /// Writes over what is there: each request says all that it changes.
+    pub(crate) async fn put_invoke_config(&self, target: &Target, record: &InvokeConfigRecord) -> Result<(), Failure> {
+        for _ in 0..ATTEMPTS_MAX {
+            let revision = self.invoke_config(target).await?.map(|stored| stored.revision);
+            if self.put_if(&invoke_config_key(target), revision, record).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// `false` when there was none.
+    pub(crate) async fn remove_invoke_config(&self, target: &Target) -> Result<bool, Failure> {
+        let was_there = self.invoke_config(target).await?.is_some();
+        self.remove_key(&invoke_config_key(target)).await?;
+        Ok(was_there)
+    }
+
+    /// One page of the configurations of a function, by qualifier, after `after`.
+    pub(crate) async fn invoke_configs(
+        &self,
+        target: &Target,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Listing<InvokeConfigRecord>, Failure> {
+        let prefix = child_key(INVOKE_CONFIGS, &target.scope, &target.name, "");
+        self.list(&prefix, after.map(|after| format!("{prefix}{after}")).as_deref(), limit).await
+    }
+
     /// Removes an alias, or what is left of a deleted version, with what hangs on it. What is not there is no error.
     pub(crate) async fn remove_qualified(&self, scope: &Scope, name: &str, qualifier: &str) -> Result<(), Failure> {
-        for kind in [POLICIES, ALIASES] {
+        for kind in [POLICIES, INVOKE_CONFIGS, ALIASES] {
             self.remove_key(&child_key(kind, scope, name, qualifier)).await?;
         }
         Ok(())
@@ -235,7 +269,7 @@ impl Records {
 
     /// Removes everything that belongs to a function but itself.
     pub(crate) async fn remove_children(&self, scope: &Scope, name: &str) -> Result<(), Failure> {
-        for kind in [POLICIES, ALIASES, VERSIONS] {
+        for kind in [POLICIES, INVOKE_CONFIGS, ALIASES, VERSIONS] {
             let prefix = child_key(kind, scope, name, "");
             loop {
                 let page = self.catalog.list(&prefix, None, PAGE_ITEMS_MAX).await?;
@@ -341,6 +375,7 @@ const FUNCTIONS: &str = "function/";
 const VERSIONS: &str = "function-version/";
 const ALIASES: &str = "function-alias/";
 const POLICIES: &str = "function-policy/";
+const INVOKE_CONFIGS: &str = "function-invoke-config/";
 const LAYERS: &str = "layer/";
 const LAYER_VERSIONS: &str = "layer-version/";
 const LAYER_POLICIES: &str = "layer-policy/";
@@ -367,6 +402,11 @@ fn layer_version_key(layer: &LayerName, number: u64) -> String {
 /// alias.
 pub(crate) fn policy_key(target: &Target) -> String {
     child_key(POLICIES, &target.scope, &target.name, target.qualifier.as_deref().unwrap_or("@"))
+}
+
+/// The target has a qualifier: that of the newest is `$LATEST`.
+fn invoke_config_key(target: &Target) -> String {
+    child_key(INVOKE_CONFIGS, &target.scope, &target.name, target.qualifier.as_deref().unwrap_or(LATEST))
 }
 
 pub(crate) fn layer_policy_key(layer: &LayerName, number: u64) -> String {

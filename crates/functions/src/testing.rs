@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_blobs::{MemoryBlobs, SharedBlobs};
 use millstream_catalog::{MemoryStore, SharedStore};
+use millstream_destinations::{Deliver, Delivery, DeliveryError, SharedDeliver};
 use millstream_env::{BoxFuture, HostClock, Random, ServiceClock, Tasks, Timestamp, VirtualTime};
 use millstream_iam::{Caller, Principal, RequestContext};
 use millstream_runtime::{FunctionSpec, InvokeRequest, Outcome, RuntimeReport};
@@ -66,6 +67,11 @@ impl ExecutionRoles for OneRole {
     fn can_be_assumed_by_lambda<'a>(&'a self, role_arn: &'a str) -> BoxFuture<'a, bool> {
         Box::pin(std::future::ready(role_arn == ROLE))
     }
+
+    /// Anything but what the resource's name forbids.
+    fn allows<'a>(&'a self, _: &'a str, _: &'a str, resource: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(std::future::ready(!resource.contains("forbidden")))
+    }
 }
 
 /// Answers what was prepared, in order, and else echoes the event; remembers what it was asked.
@@ -120,11 +126,29 @@ impl Executor for Script {
     }
 }
 
+/// Takes every document, unless told to fail.
+#[derive(Debug, Default)]
+pub(crate) struct Post {
+    pub(crate) failures: Mutex<VecDeque<DeliveryError>>,
+    pub(crate) sent: watch::Sender<Vec<Delivery>>,
+}
+
+impl Deliver for Post {
+    fn deliver(&self, delivery: Delivery) -> BoxFuture<'_, Result<(), DeliveryError>> {
+        let failure = self.failures.lock().unwrap().pop_front();
+        if failure.is_none() {
+            self.sent.send_modify(|sent| sent.push(delivery));
+        }
+        Box::pin(std::future::ready(failure.map_or(Ok(()), Err)))
+    }
+}
+
 /// Functions on memory, with everything a test may want to reach.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) functions: Functions,
     pub(crate) script: Arc<Script>,
+    pub(crate) post: Arc<Post>,
     pub(crate) time: VirtualTime,
     pub(crate) tasks: Tasks,
     pub(crate) catalog: SharedStore,
@@ -151,6 +175,7 @@ impl World {
     async fn over(catalog: SharedStore, code: SharedBlobs, events: SharedBlobs, now: Timestamp) -> Self {
         let (service_clock, time) = ServiceClock::virtual_at(now);
         let (script, tasks, run) = (Arc::new(Script::default()), Tasks::new(), tempfile::tempdir().unwrap());
+        let post = Arc::new(Post::default());
         let functions = Functions::start(Options {
             catalog: Arc::clone(&catalog),
             code: Arc::clone(&code),
@@ -158,6 +183,7 @@ impl World {
             code_directory: run.path().join("code"),
             strict_runtimes: false,
             roles: Arc::new(OneRole),
+            deliver: Arc::clone(&post) as SharedDeliver,
             executor: Arc::clone(&script) as Arc<dyn Executor>,
             metrics: Metrics::new(service_clock.clone()),
             service_clock,
@@ -167,6 +193,6 @@ impl World {
         })
         .await
         .unwrap();
-        Self { functions, script, time, tasks, catalog, code, events, _run: run }
+        Self { functions, script, post, time, tasks, catalog, code, events, _run: run }
     }
 }

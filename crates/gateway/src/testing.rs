@@ -123,6 +123,7 @@ impl Fixture {
             code_directory: folder.path().join("code"),
             strict_runtimes: false,
             roles: Arc::new(AllRoles),
+            deliver: Arc::new(Destinations::new(places.clone(), iam.clone())),
             executor: Arc::new(Echo),
             metrics: metrics.clone(),
             service_clock: service_clock.clone(),
@@ -280,6 +281,10 @@ struct AllRoles;
 
 impl ExecutionRoles for AllRoles {
     fn can_be_assumed_by_lambda<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(std::future::ready(true))
+    }
+
+    fn allows<'a>(&'a self, _: &'a str, _: &'a str, _: &'a str) -> BoxFuture<'a, bool> {
         Box::pin(std::future::ready(true))
     }
 }

@@ -137,6 +137,7 @@ impl World {
             code_directory: code.path().join("code"),
             strict_runtimes: false,
             roles: Arc::new(Nothing),
+            deliver: Arc::new(Destinations::new(places.clone(), iam.clone())),
             executor: Arc::new(Nothing),
             metrics: metrics.clone(),
             service_clock: service_clock.clone(),
@@ -291,6 +292,10 @@ impl Health for Nothing {
 
 impl ExecutionRoles for Nothing {
     fn can_be_assumed_by_lambda<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(std::future::ready(false))
+    }
+
+    fn allows<'a>(&'a self, _: &'a str, _: &'a str, _: &'a str) -> BoxFuture<'a, bool> {
         Box::pin(std::future::ready(false))
     }
 }

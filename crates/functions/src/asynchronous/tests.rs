@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use millstream_destinations::{Delivery, DeliveryError};
 use millstream_env::activity::{Occupied, Standing};
 use millstream_runtime::{FailureKind, Outcome};
-use millstream_wire::lambda::{InvocationRequest, InvocationType};
+use millstream_wire::lambda::{
+    DestinationConfig, InvocationRequest, InvocationType, OnFailure, OnSuccess, PutFunctionConcurrencyRequest,
+    PutFunctionEventInvokeConfigRequest,
+};
 
 use super::*;
 use crate::testing::{World, context, create_request};
@@ -145,4 +149,119 @@ async fn events_of_a_deleted_function_are_given_up() {
     world.time.advance(Duration::from_mins(1));
     drained(&world).await;
     assert_eq!(world.script.count(), 1);
+}
+
+const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
+const QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:q";
+const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:t";
+
+fn to(on_success: Option<&str>, on_failure: Option<&str>) -> PutFunctionEventInvokeConfigRequest {
+    PutFunctionEventInvokeConfigRequest {
+        function_name: "f".to_owned(),
+        destination_config: Some(DestinationConfig {
+            on_success: on_success.map(|arn| OnSuccess { destination: Some(arn.to_owned()) }),
+            on_failure: on_failure.map(|arn| OnFailure { destination: Some(arn.to_owned()) }),
+        }),
+        ..PutFunctionEventInvokeConfigRequest::default()
+    }
+}
+
+async fn configured(world: &World, input: PutFunctionEventInvokeConfigRequest) {
+    world.functions.put_function_event_invoke_config(&context(), input).await.unwrap();
+}
+
+/// Destination and context of everything that was sent so far.
+fn sent(world: &World) -> Vec<(String, serde_json::Value)> {
+    let documents = world.post.sent.borrow();
+    let document = |delivery: &Delivery| -> serde_json::Value { serde_json::from_slice(&delivery.document).unwrap() };
+    documents.iter().map(|delivery| (delivery.destination.to_string(), document(delivery))).collect()
+}
+
+#[tokio::test]
+async fn results_go_where_the_configuration_says() {
+    let world = world().await;
+    configured(
+        &world,
+        PutFunctionEventInvokeConfigRequest { maximum_retry_attempts: Some(0), ..to(Some(QUEUE), Some(TOPIC)) },
+    )
+    .await;
+    send(&world, "id-1", "{\"a\":1}").await;
+    drained(&world).await;
+    world.script.prepare([failure()]);
+    send(&world, "id-2", "{}").await;
+    drained(&world).await;
+    let sent = sent(&world);
+    let [(first, success), (second, failed)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!((first.as_str(), second.as_str()), (QUEUE, TOPIC));
+    assert_eq!(success["requestContext"]["condition"], "Success");
+    assert_eq!(success["requestContext"]["functionArn"], format!("{ARN}:$LATEST"));
+    assert_eq!(
+        (&success["requestPayload"], &success["responsePayload"]["a"]),
+        (&serde_json::json!({"a": 1}), &1.into())
+    );
+    assert_eq!(failed["requestContext"]["condition"], "RetriesExhausted");
+    assert_eq!(failed["requestContext"]["approximateInvokeCount"], 1);
+    assert_eq!(failed["responseContext"]["functionError"], "Unhandled");
+}
+
+#[tokio::test]
+async fn a_destination_that_cannot_be_reached_is_tried_again_and_the_function_is_not() {
+    let world = world().await;
+    configured(&world, to(Some(QUEUE), None)).await;
+    let unreachable = || DeliveryError::Unavailable("no".to_owned());
+    world.post.failures.lock().unwrap().extend([unreachable(), unreachable()]);
+    send(&world, "id-1", "{}").await;
+    let clock = &world.functions.shared.service_clock;
+    for (pause, left) in [(1, 1), (2, 0)] {
+        while world.post.failures.lock().unwrap().len() > left {
+            tokio::task::yield_now().await;
+        }
+        let until = clock.now().plus(Duration::from_secs(pause));
+        let waits =
+            |occupied: &Occupied| matches!(occupied.standing, Standing::Waiting { until: at, .. } if at == until);
+        while !clock.activity().occupied(clock.now()).iter().any(waits) {
+            tokio::task::yield_now().await;
+        }
+        world.time.advance(Duration::from_secs(pause));
+    }
+    drained(&world).await;
+    assert_eq!((world.script.count(), sent(&world).len()), (1, 1));
+    // One that refuses is not asked again: the event is over, and that is counted.
+    world.post.failures.lock().unwrap().push_back(DeliveryError::Refused("no".to_owned()));
+    send(&world, "id-2", "{}").await;
+    drained(&world).await;
+    assert_eq!((world.script.count(), sent(&world).len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_function_that_is_switched_off_gets_no_retries() {
+    let world = world().await;
+    configured(&world, to(None, Some(QUEUE))).await;
+    let input = PutFunctionConcurrencyRequest { function_name: "f".to_owned(), reserved_concurrent_executions: 0 };
+    world.functions.put_function_concurrency(&context(), input).await.unwrap();
+    let reason = "ReservedFunctionConcurrentInvocationLimitExceeded";
+    world.script.prepare([Outcome::Throttled { reason }]);
+    send(&world, "id-1", "{}").await;
+    drained(&world).await;
+    let sent = sent(&world);
+    assert_eq!(sent[0].1["requestContext"]["condition"], "RetriesExhausted");
+    assert_eq!(sent[0].1["requestContext"]["approximateInvokeCount"], 0);
+    assert_eq!(sent[0].1.get("responsePayload"), None);
+}
+
+#[tokio::test]
+async fn a_function_can_take_the_results_of_another() {
+    let world = world().await;
+    world.functions.create_function(&context(), create_request("g")).await.unwrap();
+    configured(&world, to(Some("arn:aws:lambda:us-east-1:000000000000:function:g"), None)).await;
+    send(&world, "id-1", "{\"a\":1}").await;
+    let runs = world.script.runs(2).await;
+    assert_eq!(runs[1].0.name, "g");
+    let document: serde_json::Value = serde_json::from_slice(&runs[1].1).unwrap();
+    assert_eq!(
+        (&document["requestPayload"]["a"], &document["requestContext"]["condition"]),
+        (&1.into(), &"Success".into())
+    );
+    drained(&world).await;
+    assert!(sent(&world).is_empty());
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use millstream_env::activity::{Kind, Party, Standing, Subject};
 use tokio::sync::Semaphore;
 
-use super::event::scope_of;
 use super::retry::Next;
 use super::{Queue, Taken};
 use crate::failure::Failure;
 use crate::functions::Functions;
-use crate::invoke::{Invocation, InvokeReport};
+use crate::invoke::{Invocation, InvokeReport, Outcome};
+use crate::names::{LATEST, Target};
 
 /// Asynchronous events running at once, all functions together.
 pub(super) const RUNNING_MAX: usize = 128;
@@ -53,7 +53,7 @@ impl Functions {
         match queue.take(key).await {
             Ok(Some(taken)) => {
                 let report = party.park(Standing::Busy("invoking"), None, self.run_taken(&taken)).await;
-                if let Err(failure) = self.settle(&taken, report.as_ref()).await {
+                if let Err(failure) = self.settle(&taken, report, party).await {
                     tracing::error!(%key, ?failure, "the outcome of an asynchronous event could not be kept; it runs again");
                     queue.wait_until(self.shared.service_clock.now().plus(STORE_PAUSE), key);
                 }
@@ -70,35 +70,54 @@ impl Functions {
     }
 
     async fn run_taken(&self, taken: &Taken) -> Option<InvokeReport> {
+        let Target { scope, name, qualifier } = taken.target()?;
         let invocation = Invocation {
-            scope: scope_of(&taken.key)?,
-            function_name: taken.event.function_name.clone(),
-            qualifier: taken.event.qualifier.clone(),
+            scope,
+            function_name: name,
+            qualifier,
             payload: taken.payload.clone(),
             client_context: taken.event.client_context.clone(),
         };
         Some(self.run(invocation, taken.event.request_id.clone()).await)
     }
 
-    async fn settle(&self, taken: &Taken, report: Option<&InvokeReport>) -> Result<(), Failure> {
+    async fn settle(&self, taken: &Taken, report: Option<InvokeReport>, party: &Party) -> Result<(), Failure> {
         let queue: &Queue = &self.shared.queue;
-        let now = self.shared.service_clock.now();
-        let next = match report {
-            Some(report) => taken.event.attempts.after(&report.outcome, now),
-            None => Next::GiveUp("UnreadableKey"),
+        let (Some(report), Some(target)) = (report, taken.target()) else {
+            tracing::error!(key = %taken.key, "an asynchronous event under a key that is none is given up");
+            return queue.finish(taken).await;
         };
-        match next {
-            Next::Done => queue.finish(taken).await,
-            Next::Retry(attempts) => queue.postpone(taken, attempts).await,
+        let qualifier = target.qualifier.as_deref().unwrap_or(LATEST);
+        let config = self.invoke_config(&target.qualified(Some(qualifier))).await?.unwrap_or_default();
+        let is_off = self.is_switched_off(&target, &report.outcome).await?;
+        let now = self.shared.service_clock.now();
+        let condition = match taken.event.attempts.after(&report.outcome, config.bounds(), is_off, now) {
+            Next::Retry(attempts) => return queue.postpone(taken, attempts).await,
+            Next::Done => "Success",
             Next::GiveUp(reason) => {
-                tracing::warn!(
-                    function = %taken.event.function_name,
-                    request_id = %taken.event.request_id,
-                    reason,
-                    "an asynchronous event was given up"
-                );
-                queue.finish(taken).await
+                Self::log_giving_up(taken, reason);
+                reason
             }
+        };
+        self.send_result(taken, &config, &report, condition, party).await;
+        queue.finish(taken).await
+    }
+
+    /// Whether a throttled function has a reservation of nothing.
+    async fn is_switched_off(&self, target: &Target, outcome: &Outcome) -> Result<bool, Failure> {
+        if !matches!(outcome, Outcome::Throttled { .. }) {
+            return Ok(false);
         }
+        let found = self.shared.records.function(&target.scope, &target.name).await?;
+        Ok(found.is_some_and(|stored| stored.record.reserved_concurrency == Some(0)))
+    }
+
+    fn log_giving_up(taken: &Taken, reason: &str) {
+        tracing::warn!(
+            function = %taken.event.function_name,
+            request_id = %taken.event.request_id,
+            reason,
+            "an asynchronous event was given up"
+        );
     }
 }

@@ -120,6 +120,11 @@ pub(crate) fn table(services: &Services) -> Table {
     on_function! { table, functions:
         DeleteFunction => delete_function, qualifier;
         AddPermission => add_permission, qualifier;
+        DeleteFunctionEventInvokeConfig => delete_function_event_invoke_config, qualifier;
+        GetFunctionEventInvokeConfig => get_function_event_invoke_config, qualifier;
+        ListFunctionEventInvokeConfigs => list_function_event_invoke_configs;
+        PutFunctionEventInvokeConfig => put_function_event_invoke_config, qualifier;
+        UpdateFunctionEventInvokeConfig => update_function_event_invoke_config, qualifier;
         DeleteFunctionConcurrency => delete_function_concurrency;
         GetFunction => get_function, qualifier;
         GetFunctionCodeSigningConfig => get_function_code_signing_config;

@@ -29,6 +29,10 @@ impl ExecutionRoles for Identities {
             allowed
         })
     }
+
+    fn allows<'a>(&'a self, role_arn: &'a str, action: &'a str, resource: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(async move { log_failure(self.0.role_allows(role_arn, action, resource).await) })
+    }
 }
 
 impl LogPermissions for Identities {

@@ -84,6 +84,7 @@ impl Backend {
         let code_directory = place.run_directory.join("code");
         let runtime = start_runtime(config, outside, &stages, place, &iam, FunctionLogs(writer)).await?;
         let metrics = Metrics::new(outside.service_clock.clone());
+        let deliver: SharedDeliver = Arc::new(Destinations::new(places.clone(), iam.clone()));
         let functions = Functions::start(millstream_functions::Options {
             catalog: Arc::clone(&storage.catalog),
             code: Arc::clone(&storage.code),
@@ -91,6 +92,7 @@ impl Backend {
             code_directory,
             strict_runtimes: config.strict_runtimes,
             roles: Arc::new(Identities(iam.clone())),
+            deliver: Arc::clone(&deliver),
             executor: Arc::new(runtime.clone()),
             metrics: metrics.clone(),
             service_clock: outside.service_clock.clone(),
@@ -99,7 +101,6 @@ impl Backend {
             tasks: stages.functions.clone(),
         })
         .await?;
-        let deliver: SharedDeliver = Arc::new(Destinations::new(places.clone(), iam.clone()));
         let around = Around { iam: &iam, streams: &streams, functions: &functions, metrics: &metrics };
         let mappings = start_mappings(outside, storage, &stages, around, deliver);
         let clock = ClockControl::new(outside.service_clock.clone(), outside.host_clock.clone());

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod concurrency;
+mod event_invoke_config;
 mod layers;
 mod permissions;
 

@@ -429,6 +429,16 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum DeleteFunctionEventInvokeConfigError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum DeleteLayerVersionError {
         Service(String) = SERVICE_EXCEPTION,
         TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
@@ -489,6 +499,15 @@ operation_error! {
 
 operation_error! {
     pub enum GetFunctionConfigurationError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum GetFunctionEventInvokeConfigError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,
@@ -592,6 +611,15 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum ListFunctionEventInvokeConfigsError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
     pub enum ListFunctionsError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,
@@ -659,6 +687,16 @@ operation_error! {
 
 operation_error! {
     pub enum PutFunctionConcurrencyError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum PutFunctionEventInvokeConfigError {
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
@@ -751,6 +789,16 @@ operation_error! {
         InvalidCodeSignature(String) = INVALID_CODE_SIGNATURE_EXCEPTION,
         InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         PreconditionFailed(String) = PRECONDITION_FAILED_EXCEPTION,
+        ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
+        ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
+        Service(String) = SERVICE_EXCEPTION,
+        TooManyRequests(TooManyRequestsException) = TOO_MANY_REQUESTS_EXCEPTION,
+    }
+}
+
+operation_error! {
+    pub enum UpdateFunctionEventInvokeConfigError {
+        InvalidParameterValue(String) = INVALID_PARAMETER_VALUE_EXCEPTION,
         ResourceConflict(String) = RESOURCE_CONFLICT_EXCEPTION,
         ResourceNotFound(String) = RESOURCE_NOT_FOUND_EXCEPTION,
         Service(String) = SERVICE_EXCEPTION,

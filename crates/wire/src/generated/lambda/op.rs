@@ -80,6 +80,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: None,
     },
     OperationShape {
+        name: "DeleteFunctionEventInvokeConfig",
+        method: "DELETE",
+        uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+        status: 204,
+        input: &shapes::DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST,
+        output: None,
+    },
+    OperationShape {
         name: "DeleteLayerVersion",
         method: "DELETE",
         uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
@@ -144,6 +152,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::FUNCTION_CONFIGURATION),
     },
     OperationShape {
+        name: "GetFunctionEventInvokeConfig",
+        method: "GET",
+        uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+        status: 200,
+        input: &shapes::GET_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST,
+        output: Some(&shapes::FUNCTION_EVENT_INVOKE_CONFIG),
+    },
+    OperationShape {
         name: "GetLayerVersion",
         method: "GET",
         uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
@@ -198,6 +214,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         status: 200,
         input: &shapes::LIST_EVENT_SOURCE_MAPPINGS_REQUEST,
         output: Some(&shapes::LIST_EVENT_SOURCE_MAPPINGS_RESPONSE),
+    },
+    OperationShape {
+        name: "ListFunctionEventInvokeConfigs",
+        method: "GET",
+        uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list",
+        status: 200,
+        input: &shapes::LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST,
+        output: Some(&shapes::LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE),
     },
     OperationShape {
         name: "ListFunctions",
@@ -264,6 +288,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         output: Some(&shapes::CONCURRENCY),
     },
     OperationShape {
+        name: "PutFunctionEventInvokeConfig",
+        method: "PUT",
+        uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+        status: 200,
+        input: &shapes::PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST,
+        output: Some(&shapes::FUNCTION_EVENT_INVOKE_CONFIG),
+    },
+    OperationShape {
         name: "RemoveLayerVersionPermission",
         method: "DELETE",
         uri: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}",
@@ -327,6 +359,14 @@ pub(super) static OPERATIONS: &[OperationShape] = &[
         input: &shapes::UPDATE_FUNCTION_CONFIGURATION_REQUEST,
         output: Some(&shapes::FUNCTION_CONFIGURATION),
     },
+    OperationShape {
+        name: "UpdateFunctionEventInvokeConfig",
+        method: "POST",
+        uri: "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+        status: 200,
+        input: &shapes::UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST,
+        output: Some(&shapes::FUNCTION_EVENT_INVOKE_CONFIG),
+    },
 ];
 
 operation!(
@@ -362,138 +402,173 @@ operation!(
     (),
     error::DeleteFunctionConcurrencyError
 );
-operation!(9, DeleteLayerVersion, super::DeleteLayerVersionRequest, (), error::DeleteLayerVersionError);
 operation!(
-    10,
+    9,
+    DeleteFunctionEventInvokeConfig,
+    super::DeleteFunctionEventInvokeConfigRequest,
+    (),
+    error::DeleteFunctionEventInvokeConfigError
+);
+operation!(10, DeleteLayerVersion, super::DeleteLayerVersionRequest, (), error::DeleteLayerVersionError);
+operation!(
+    11,
     GetAccountSettings,
     super::GetAccountSettingsRequest,
     super::GetAccountSettingsResponse,
     error::GetAccountSettingsError
 );
-operation!(11, GetAlias, super::GetAliasRequest, super::AliasConfiguration, error::GetAliasError);
+operation!(12, GetAlias, super::GetAliasRequest, super::AliasConfiguration, error::GetAliasError);
 operation!(
-    12,
+    13,
     GetEventSourceMapping,
     super::GetEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::GetEventSourceMappingError
 );
-operation!(13, GetFunction, super::GetFunctionRequest, super::GetFunctionResponse, error::GetFunctionError);
+operation!(14, GetFunction, super::GetFunctionRequest, super::GetFunctionResponse, error::GetFunctionError);
 operation!(
-    14,
+    15,
     GetFunctionCodeSigningConfig,
     super::GetFunctionCodeSigningConfigRequest,
     super::GetFunctionCodeSigningConfigResponse,
     error::GetFunctionCodeSigningConfigError
 );
 operation!(
-    15,
+    16,
     GetFunctionConcurrency,
     super::GetFunctionConcurrencyRequest,
     super::GetFunctionConcurrencyResponse,
     error::GetFunctionConcurrencyError
 );
 operation!(
-    16,
+    17,
     GetFunctionConfiguration,
     super::GetFunctionConfigurationRequest,
     super::FunctionConfiguration,
     error::GetFunctionConfigurationError
 );
 operation!(
-    17,
+    18,
+    GetFunctionEventInvokeConfig,
+    super::GetFunctionEventInvokeConfigRequest,
+    super::FunctionEventInvokeConfig,
+    error::GetFunctionEventInvokeConfigError
+);
+operation!(
+    19,
     GetLayerVersion,
     super::GetLayerVersionRequest,
     super::GetLayerVersionResponse,
     error::GetLayerVersionError
 );
 operation!(
-    18,
+    20,
     GetLayerVersionByArn,
     super::GetLayerVersionByArnRequest,
     super::GetLayerVersionResponse,
     error::GetLayerVersionByArnError
 );
 operation!(
-    19,
+    21,
     GetLayerVersionPolicy,
     super::GetLayerVersionPolicyRequest,
     super::GetLayerVersionPolicyResponse,
     error::GetLayerVersionPolicyError
 );
-operation!(20, GetPolicy, super::GetPolicyRequest, super::GetPolicyResponse, error::GetPolicyError);
-operation!(21, Invoke, super::InvocationRequest, super::InvocationResponse, error::InvokeError);
-operation!(22, ListAliases, super::ListAliasesRequest, super::ListAliasesResponse, error::ListAliasesError);
+operation!(22, GetPolicy, super::GetPolicyRequest, super::GetPolicyResponse, error::GetPolicyError);
+operation!(23, Invoke, super::InvocationRequest, super::InvocationResponse, error::InvokeError);
+operation!(24, ListAliases, super::ListAliasesRequest, super::ListAliasesResponse, error::ListAliasesError);
 operation!(
-    23,
+    25,
     ListEventSourceMappings,
     super::ListEventSourceMappingsRequest,
     super::ListEventSourceMappingsResponse,
     error::ListEventSourceMappingsError
 );
-operation!(24, ListFunctions, super::ListFunctionsRequest, super::ListFunctionsResponse, error::ListFunctionsError);
 operation!(
-    25,
+    26,
+    ListFunctionEventInvokeConfigs,
+    super::ListFunctionEventInvokeConfigsRequest,
+    super::ListFunctionEventInvokeConfigsResponse,
+    error::ListFunctionEventInvokeConfigsError
+);
+operation!(27, ListFunctions, super::ListFunctionsRequest, super::ListFunctionsResponse, error::ListFunctionsError);
+operation!(
+    28,
     ListLayerVersions,
     super::ListLayerVersionsRequest,
     super::ListLayerVersionsResponse,
     error::ListLayerVersionsError
 );
-operation!(26, ListLayers, super::ListLayersRequest, super::ListLayersResponse, error::ListLayersError);
-operation!(27, ListTags, super::ListTagsRequest, super::ListTagsResponse, error::ListTagsError);
+operation!(29, ListLayers, super::ListLayersRequest, super::ListLayersResponse, error::ListLayersError);
+operation!(30, ListTags, super::ListTagsRequest, super::ListTagsResponse, error::ListTagsError);
 operation!(
-    28,
+    31,
     ListVersionsByFunction,
     super::ListVersionsByFunctionRequest,
     super::ListVersionsByFunctionResponse,
     error::ListVersionsByFunctionError
 );
 operation!(
-    29,
+    32,
     PublishLayerVersion,
     super::PublishLayerVersionRequest,
     super::PublishLayerVersionResponse,
     error::PublishLayerVersionError
 );
-operation!(30, PublishVersion, super::PublishVersionRequest, super::FunctionConfiguration, error::PublishVersionError);
+operation!(33, PublishVersion, super::PublishVersionRequest, super::FunctionConfiguration, error::PublishVersionError);
 operation!(
-    31,
+    34,
     PutFunctionConcurrency,
     super::PutFunctionConcurrencyRequest,
     super::Concurrency,
     error::PutFunctionConcurrencyError
 );
 operation!(
-    32,
+    35,
+    PutFunctionEventInvokeConfig,
+    super::PutFunctionEventInvokeConfigRequest,
+    super::FunctionEventInvokeConfig,
+    error::PutFunctionEventInvokeConfigError
+);
+operation!(
+    36,
     RemoveLayerVersionPermission,
     super::RemoveLayerVersionPermissionRequest,
     (),
     error::RemoveLayerVersionPermissionError
 );
-operation!(33, RemovePermission, super::RemovePermissionRequest, (), error::RemovePermissionError);
-operation!(34, TagResource, super::TagResourceRequest, (), error::TagResourceError);
-operation!(35, UntagResource, super::UntagResourceRequest, (), error::UntagResourceError);
-operation!(36, UpdateAlias, super::UpdateAliasRequest, super::AliasConfiguration, error::UpdateAliasError);
+operation!(37, RemovePermission, super::RemovePermissionRequest, (), error::RemovePermissionError);
+operation!(38, TagResource, super::TagResourceRequest, (), error::TagResourceError);
+operation!(39, UntagResource, super::UntagResourceRequest, (), error::UntagResourceError);
+operation!(40, UpdateAlias, super::UpdateAliasRequest, super::AliasConfiguration, error::UpdateAliasError);
 operation!(
-    37,
+    41,
     UpdateEventSourceMapping,
     super::UpdateEventSourceMappingRequest,
     super::EventSourceMappingConfiguration,
     error::UpdateEventSourceMappingError
 );
 operation!(
-    38,
+    42,
     UpdateFunctionCode,
     super::UpdateFunctionCodeRequest,
     super::FunctionConfiguration,
     error::UpdateFunctionCodeError
 );
 operation!(
-    39,
+    43,
     UpdateFunctionConfiguration,
     super::UpdateFunctionConfigurationRequest,
     super::FunctionConfiguration,
     error::UpdateFunctionConfigurationError
+);
+operation!(
+    44,
+    UpdateFunctionEventInvokeConfig,
+    super::UpdateFunctionEventInvokeConfigRequest,
+    super::FunctionEventInvokeConfig,
+    error::UpdateFunctionEventInvokeConfigError
 );
 
 #[cfg(test)]
@@ -507,6 +582,7 @@ pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<DeleteEventSourceMapping>(&super::SERVICE);
     visitor.visit::<DeleteFunction>(&super::SERVICE);
     visitor.visit::<DeleteFunctionConcurrency>(&super::SERVICE);
+    visitor.visit::<DeleteFunctionEventInvokeConfig>(&super::SERVICE);
     visitor.visit::<DeleteLayerVersion>(&super::SERVICE);
     visitor.visit::<GetAccountSettings>(&super::SERVICE);
     visitor.visit::<GetAlias>(&super::SERVICE);
@@ -515,6 +591,7 @@ pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<GetFunctionCodeSigningConfig>(&super::SERVICE);
     visitor.visit::<GetFunctionConcurrency>(&super::SERVICE);
     visitor.visit::<GetFunctionConfiguration>(&super::SERVICE);
+    visitor.visit::<GetFunctionEventInvokeConfig>(&super::SERVICE);
     visitor.visit::<GetLayerVersion>(&super::SERVICE);
     visitor.visit::<GetLayerVersionByArn>(&super::SERVICE);
     visitor.visit::<GetLayerVersionPolicy>(&super::SERVICE);
@@ -522,6 +599,7 @@ pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<Invoke>(&super::SERVICE);
     visitor.visit::<ListAliases>(&super::SERVICE);
     visitor.visit::<ListEventSourceMappings>(&super::SERVICE);
+    visitor.visit::<ListFunctionEventInvokeConfigs>(&super::SERVICE);
     visitor.visit::<ListFunctions>(&super::SERVICE);
     visitor.visit::<ListLayerVersions>(&super::SERVICE);
     visitor.visit::<ListLayers>(&super::SERVICE);
@@ -530,6 +608,7 @@ pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<PublishLayerVersion>(&super::SERVICE);
     visitor.visit::<PublishVersion>(&super::SERVICE);
     visitor.visit::<PutFunctionConcurrency>(&super::SERVICE);
+    visitor.visit::<PutFunctionEventInvokeConfig>(&super::SERVICE);
     visitor.visit::<RemoveLayerVersionPermission>(&super::SERVICE);
     visitor.visit::<RemovePermission>(&super::SERVICE);
     visitor.visit::<TagResource>(&super::SERVICE);
@@ -538,4 +617,5 @@ pub(crate) fn visit(visitor: &mut impl crate::golden::Visitor) {
     visitor.visit::<UpdateEventSourceMapping>(&super::SERVICE);
     visitor.visit::<UpdateFunctionCode>(&super::SERVICE);
     visitor.visit::<UpdateFunctionConfiguration>(&super::SERVICE);
+    visitor.visit::<UpdateFunctionEventInvokeConfig>(&super::SERVICE);
 }

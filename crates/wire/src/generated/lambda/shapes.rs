@@ -239,6 +239,14 @@ pub(crate) static DELETE_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::structure(
     &[Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri)],
 );
 
+pub(crate) static DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST: Shape = Shape::structure(
+    "DeleteFunctionEventInvokeConfigRequest",
+    &[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER).at(Location::Query),
+    ],
+);
+
 pub(crate) static DELETE_FUNCTION_REQUEST: Shape = Shape::structure(
     "DeleteFunctionRequest",
     &[
@@ -506,6 +514,20 @@ pub(crate) static FUNCTION_CONFIGURATION: Shape = Shape::structure(
     ],
 );
 
+pub(crate) static FUNCTION_EVENT_INVOKE_CONFIG: Shape = Shape::structure(
+    "FunctionEventInvokeConfig",
+    &[
+        Member::new("DestinationConfig", &DESTINATION_CONFIG),
+        Member::new("FunctionArn", &FUNCTION_ARN),
+        Member::new("LastModified", &DATE),
+        Member::new("MaximumEventAgeInSeconds", &MAXIMUM_EVENT_AGE_IN_SECONDS),
+        Member::new("MaximumRetryAttempts", &MAXIMUM_RETRY_ATTEMPTS),
+    ],
+);
+
+pub(crate) static FUNCTION_EVENT_INVOKE_CONFIG_LIST: Shape =
+    Shape::list("FunctionEventInvokeConfigList", &FUNCTION_EVENT_INVOKE_CONFIG, Bounds::NONE);
+
 pub(crate) static FUNCTION_LIST: Shape = Shape::list("FunctionList", &FUNCTION_CONFIGURATION, Bounds::NONE);
 
 pub(crate) static FUNCTION_NAME: Shape = Shape::string("FunctionName", Bounds::new(Some(1), Some(140))).matching(pattern!("(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?", "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-zA-Z0-9-]{1,64}:)?([0-9]{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"));
@@ -567,6 +589,14 @@ pub(crate) static GET_FUNCTION_CONCURRENCY_RESPONSE: Shape = Shape::structure(
 
 pub(crate) static GET_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structure(
     "GetFunctionConfigurationRequest",
+    &[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER).at(Location::Query),
+    ],
+);
+
+pub(crate) static GET_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST: Shape = Shape::structure(
+    "GetFunctionEventInvokeConfigRequest",
     &[
         Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
         Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER).at(Location::Query),
@@ -911,6 +941,23 @@ pub(crate) static LIST_EVENT_SOURCE_MAPPINGS_RESPONSE: Shape = Shape::structure(
     &[Member::new("EventSourceMappings", &EVENT_SOURCE_MAPPINGS_LIST), Member::new("NextMarker", &STRING)],
 );
 
+pub(crate) static LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST: Shape = Shape::structure(
+    "ListFunctionEventInvokeConfigsRequest",
+    &[
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("Marker", &STRING).at(Location::Query),
+        Member::new("MaxItems", &MAX_FUNCTION_EVENT_INVOKE_CONFIG_LIST_ITEMS).at(Location::Query),
+    ],
+);
+
+pub(crate) static LIST_FUNCTION_EVENT_INVOKE_CONFIGS_RESPONSE: Shape = Shape::structure(
+    "ListFunctionEventInvokeConfigsResponse",
+    &[
+        Member::new("FunctionEventInvokeConfigs", &FUNCTION_EVENT_INVOKE_CONFIG_LIST),
+        Member::new("NextMarker", &STRING),
+    ],
+);
+
 pub(crate) static LIST_FUNCTIONS_REQUEST: Shape = Shape::structure(
     "ListFunctionsRequest",
     &[
@@ -999,6 +1046,9 @@ pub(crate) static LONG: Shape = Shape::long("Long", Bounds::NONE);
 pub(crate) static MASTER_REGION: Shape = Shape::string("MasterRegion", Bounds::NONE)
     .matching(pattern!("ALL|[a-z]{2}(-gov)?-[a-z]+-\\d{1}", "ALL|[a-zA-Z0-9-]{1,64}"));
 
+pub(crate) static MAX_FUNCTION_EVENT_INVOKE_CONFIG_LIST_ITEMS: Shape =
+    Shape::integer("MaxFunctionEventInvokeConfigListItems", Bounds::new(Some(1), Some(50)));
+
 pub(crate) static MAX_LAYER_LIST_ITEMS: Shape = Shape::integer("MaxLayerListItems", Bounds::new(Some(1), Some(50)));
 
 pub(crate) static MAX_LIST_ITEMS: Shape = Shape::integer("MaxListItems", Bounds::new(Some(1), Some(10_000)));
@@ -1008,11 +1058,16 @@ pub(crate) static MAXIMUM_BATCHING_WINDOW_IN_SECONDS: Shape =
 
 pub(crate) static MAXIMUM_CONCURRENCY: Shape = Shape::integer("MaximumConcurrency", Bounds::new(Some(2), Some(1_000)));
 
+pub(crate) static MAXIMUM_EVENT_AGE_IN_SECONDS: Shape =
+    Shape::integer("MaximumEventAgeInSeconds", Bounds::new(Some(60), Some(21_600)));
+
 pub(crate) static MAXIMUM_NUMBER_OF_POLLERS: Shape =
     Shape::integer("MaximumNumberOfPollers", Bounds::new(Some(1), Some(2_000)));
 
 pub(crate) static MAXIMUM_RECORD_AGE_IN_SECONDS: Shape =
     Shape::integer("MaximumRecordAgeInSeconds", Bounds::new(Some(-1), Some(604_800)));
+
+pub(crate) static MAXIMUM_RETRY_ATTEMPTS: Shape = Shape::integer("MaximumRetryAttempts", Bounds::new(Some(0), Some(2)));
 
 pub(crate) static MAXIMUM_RETRY_ATTEMPTS_EVENT_SOURCE_MAPPING: Shape =
     Shape::integer("MaximumRetryAttemptsEventSourceMapping", Bounds::new(Some(-1), Some(10_000)));
@@ -1116,6 +1171,17 @@ pub(crate) static PUT_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::structure(
     &[
         Member::new("FunctionName", &FUNCTION_NAME).required().at(Location::Uri),
         Member::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS).required(),
+    ],
+);
+
+pub(crate) static PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST: Shape = Shape::structure(
+    "PutFunctionEventInvokeConfigRequest",
+    &[
+        Member::new("DestinationConfig", &DESTINATION_CONFIG),
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("MaximumEventAgeInSeconds", &MAXIMUM_EVENT_AGE_IN_SECONDS),
+        Member::new("MaximumRetryAttempts", &MAXIMUM_RETRY_ATTEMPTS),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER).at(Location::Query),
     ],
 );
 
@@ -1462,6 +1528,17 @@ pub(crate) static UPDATE_FUNCTION_CONFIGURATION_REQUEST: Shape = Shape::structur
         Member::new("Timeout", &TIMEOUT),
         Member::new("TracingConfig", &TRACING_CONFIG),
         Member::new("VpcConfig", &VPC_CONFIG),
+    ],
+);
+
+pub(crate) static UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST: Shape = Shape::structure(
+    "UpdateFunctionEventInvokeConfigRequest",
+    &[
+        Member::new("DestinationConfig", &DESTINATION_CONFIG),
+        Member::new("FunctionName", &NAMESPACED_FUNCTION_NAME).required().at(Location::Uri),
+        Member::new("MaximumEventAgeInSeconds", &MAXIMUM_EVENT_AGE_IN_SECONDS),
+        Member::new("MaximumRetryAttempts", &MAXIMUM_RETRY_ATTEMPTS),
+        Member::new("Qualifier", &NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER).at(Location::Query),
     ],
 );
 

@@ -233,6 +233,14 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct DeleteFunctionEventInvokeConfigRequest {
+        function_name: String,
+        qualifier: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct DeleteFunctionRequest {
         function_name: String,
         qualifier: Option<String>,
@@ -463,6 +471,17 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct FunctionEventInvokeConfig {
+        destination_config: Option<DestinationConfig>,
+        function_arn: Option<String>,
+        last_modified: Option<Timestamp>,
+        maximum_event_age_in_seconds: Option<i32>,
+        maximum_retry_attempts: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct GetAccountSettingsRequest {
     }
 }
@@ -522,6 +541,14 @@ structure! {
 structure! {
     #[derive(Default)]
     pub struct GetFunctionConfigurationRequest {
+        function_name: String,
+        qualifier: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct GetFunctionEventInvokeConfigRequest {
         function_name: String,
         qualifier: Option<String>,
     }
@@ -784,6 +811,23 @@ structure! {
 
 structure! {
     #[derive(Default)]
+    pub struct ListFunctionEventInvokeConfigsRequest {
+        function_name: String,
+        marker: Option<String>,
+        max_items: Option<i32>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct ListFunctionEventInvokeConfigsResponse {
+        function_event_invoke_configs: Option<Vec<FunctionEventInvokeConfig>>,
+        next_marker: Option<String>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
     pub struct ListFunctionsRequest {
         function_version: Option<FunctionVersion>,
         marker: Option<String>,
@@ -944,6 +988,17 @@ structure! {
     pub struct PutFunctionConcurrencyRequest {
         function_name: String,
         reserved_concurrent_executions: i32,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct PutFunctionEventInvokeConfigRequest {
+        destination_config: Option<DestinationConfig>,
+        function_name: String,
+        maximum_event_age_in_seconds: Option<i32>,
+        maximum_retry_attempts: Option<i32>,
+        qualifier: Option<String>,
     }
 }
 
@@ -1154,6 +1209,17 @@ structure! {
         timeout: Option<i32>,
         tracing_config: Option<TracingConfig>,
         vpc_config: Option<VpcConfig>,
+    }
+}
+
+structure! {
+    #[derive(Default)]
+    pub struct UpdateFunctionEventInvokeConfigRequest {
+        destination_config: Option<DestinationConfig>,
+        function_name: String,
+        maximum_event_age_in_seconds: Option<i32>,
+        maximum_retry_attempts: Option<i32>,
+        qualifier: Option<String>,
     }
 }
 
