@@ -108,7 +108,8 @@ class Samples:
             case "string":
                 return self.text(shape)
             case "integer" | "long":
-                return max(3, int(shape.metadata.get("min", 0)))
+                least, most = int(shape.metadata.get("min", 0)), shape.metadata.get("max")
+                return min(max(3, least), most) if most is not None else max(3, least)
             case "double" | "float":
                 return min(2.5, shape.metadata.get("max", 5) / 2)
             case "boolean":
