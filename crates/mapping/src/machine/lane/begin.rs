@@ -109,12 +109,14 @@ impl Lane {
         }
     }
 
-    /// Makes the next batch of an earlier life again, once all of it has been read.
+    /// Makes the next batch of an earlier life again, once all of it has been read, or as many records as it had. (Other
+    /// filters may let more or fewer of them through now.)
     fn restore(&mut self, step: &mut Step<'_>) {
         while let Some(outline) = self.outlines.front().copied() {
             let is_last_read = self.behind.or(step.reader.position()).is_some_and(|cursor| cursor > outline.last)
                 || step.reader.has_ended();
-            if !is_last_read && !self.intake.has_event_of_bytes() {
+            let is_enough = self.intake.len() >= outline.records || self.intake.has_event_of_bytes();
+            if !is_last_read && !is_enough {
                 return;
             }
             let belongs = |record: &Record| record.position <= outline.last;
@@ -127,8 +129,8 @@ impl Lane {
                 Some(Front::TooLarge(record)) => self.pieces.push_back(Piece::too_large(record, step.now)),
                 None => {}
             }
-            // Other filters may have let more records in between: they make another batch with the same past.
-            if self.intake.front().is_none_or(|record| record.position > outline.last) {
+            // What else lies before its end makes another batch with the same past.
+            if self.intake.front().map_or(is_last_read, |record| record.position > outline.last) {
                 self.outlines.pop_front();
             }
             if !self.pieces.is_empty() {

@@ -206,11 +206,12 @@ impl Lane {
 
     /// How many more records it can hold; `None` for none. `batches` is how many it may hold ahead.
     fn room(&self, settings: &Settings, batches: usize) -> Option<usize> {
-        if self.outlines.is_empty() && (!self.is_smooth() || self.intake.has_event_of_bytes()) {
+        if !self.is_smooth() || self.intake.has_event_of_bytes() {
             // A lane that fails holds only the failing batch, so that many of them do not fill the memory.
             return None;
         }
-        let restored = if self.outlines.is_empty() { 0 } else { OUTLINED_RECORDS_MAX };
+        // The batch size of an earlier life may have been larger.
+        let restored = self.outlines.front().map_or(0, |outline| outline.records);
         let capacity = (settings.batch_size.max(READ_RECORDS_MIN) * batches).max(restored);
         capacity.checked_sub(self.intake.len()).filter(|room| *room > 0)
     }
@@ -371,6 +372,3 @@ impl Lane {
         self.enter(State::Discarding { failed, tries: 1 }, cause);
     }
 }
-
-/// Records of a batch of an earlier life, whose batch size may have been larger.
-const OUTLINED_RECORDS_MAX: usize = 10_000;
