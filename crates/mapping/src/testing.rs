@@ -1,6 +1,8 @@
 //! A small world for tests of driver and control plane: memory log and catalog, one stream, scripted functions and
 //! permissions, virtual service time. Host time is tokio's, which the tests pause.
 
+mod catalog;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +27,8 @@ use crate::contract::{Permissions, Source, StreamChanges, StreamInfo, Targets, U
 use crate::topology::ShardInfo;
 use crate::{Mappings, Parts};
 
+pub(crate) use catalog::TestCatalog;
+
 pub(crate) const STREAM: &str = "arn:aws:kinesis:us-west-2:123456789012:stream/lambda-stream";
 pub(crate) const CONSUMER: &str = "arn:aws:kinesis:us-west-2:123456789012:stream/lambda-stream/consumer/c:1700000000";
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/lambda-kinesis-role";
@@ -48,16 +52,24 @@ pub(crate) struct World {
 impl World {
     /// A world with one stream of `shards` shards.
     pub(crate) async fn new(shards: u32) -> Self {
-        Self::with_log(shards, |log| log).await
+        Self::with(shards, Arc::new(MemoryStore::new()), |log| log).await
+    }
+
+    /// The same, with this catalog.
+    pub(crate) async fn with_catalog(shards: u32, catalog: SharedStore) -> Self {
+        Self::with(shards, catalog, |log| log).await
     }
 
     /// The same, with something around its log.
     pub(crate) async fn with_log(shards: u32, around: impl FnOnce(SharedLog) -> SharedLog) -> Self {
+        Self::with(shards, Arc::new(MemoryStore::new()), around).await
+    }
+
+    async fn with(shards: u32, catalog: SharedStore, around: impl FnOnce(SharedLog) -> SharedLog) -> Self {
         let (clock, time) = ServiceClock::virtual_at(START);
         let host_clock = HostClock::real();
         let log = around(Arc::new(MemoryLog::new(LogOptions::default(), clock.clone(), host_clock.clone())));
         let stream = Arc::new(TestStream::default());
-        let catalog: SharedStore = Arc::new(MemoryStore::new());
         let (function, identity) = (Arc::new(TestFunction::default()), Arc::new(TestIdentity::default()));
         let destination = Arc::new(TestDestination::default());
         let tasks = Tasks::new();
@@ -363,11 +375,19 @@ impl StreamChanges for TestChanges {
 }
 
 /// Functions `f` and `g`, and what their role may do.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TestIdentity {
+    pub(crate) role: Mutex<String>,
     pub(crate) refused: Mutex<Option<&'static str>>,
     pub(crate) distrusted: Mutex<bool>,
     pub(crate) missing: Mutex<bool>,
+}
+
+impl Default for TestIdentity {
+    fn default() -> Self {
+        let role = Mutex::new(ROLE.to_owned());
+        Self { role, refused: Mutex::default(), distrusted: Mutex::default(), missing: Mutex::default() }
+    }
 }
 
 impl Targets for TestIdentity {
@@ -379,7 +399,8 @@ impl Targets for TestIdentity {
     ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
         let exists = ["f", "g"].contains(&function_name) && qualifier.is_none_or(|q| ["1", "$LATEST"].contains(&q));
         let missing = *self.missing.lock().unwrap();
-        Box::pin(async move { Ok((exists && !missing).then(|| ROLE.to_owned())) })
+        let role = self.role.lock().unwrap().clone();
+        Box::pin(async move { Ok((exists && !missing).then_some(role)) })
     }
 }
 

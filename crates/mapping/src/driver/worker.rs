@@ -335,9 +335,9 @@ impl Worker {
 
     /// Until it works: nothing follows from what is not durable.
     fn begin_flush(&self, ticket: u64) -> BoxFuture<'static, Happened> {
-        let shared = Arc::clone(&self.shared);
+        let (shared, assignment, shard) = (Arc::clone(&self.shared), Arc::clone(&self.assignment), self.shard.id);
         Box::pin(async move {
-            while !shared.positions.flush().await {
+            while !shared.positions.flush(&assignment.uuid, Some(shard)).await {
                 shared.host_clock.sleep(FLUSH_RETRY).await;
             }
             Happened::Kept(ticket)

@@ -57,7 +57,11 @@ impl Coordinator {
             self.abort_workers().await;
         }
         self.stop_workers(tasks).await;
-        self.shared.positions.flush().await;
+        // What is read again below must be all that was done; of another stream nothing counts.
+        let is_kept = self.shared.positions.flush(&self.uuid, None).await;
+        if !is_kept && record.stream_incarnation == Some(work.incarnation) {
+            return Err(Error::Flush);
+        }
         if record.stream_incarnation != Some(work.incarnation) {
             if record.stream_incarnation.is_some() {
                 tracing::info!(mapping = %self.uuid, "the stream was created anew; starting at its beginning");

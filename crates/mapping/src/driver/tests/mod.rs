@@ -1,3 +1,4 @@
+mod checkpoints;
 mod failures;
 mod retries;
 mod updates;
