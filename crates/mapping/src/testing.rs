@@ -16,6 +16,7 @@ use millstream_functions::{FunctionErrorKind, Invocation, Invoke, InvokeReport, 
 use millstream_iam::{Caller, Principal, RequestContext};
 use millstream_log::memory::Options as LogOptions;
 use millstream_log::{Entry, MemoryLog, ShardConfig, ShardKey, SharedLog};
+use millstream_telemetry::Metrics;
 use millstream_types::{Arn, HashKeyRange, Payload, Scope, ShardId, ShardIndex};
 use millstream_wire::lambda::{
     CreateEventSourceMappingRequest, EventSourceMappingConfiguration, EventSourcePosition,
@@ -42,6 +43,7 @@ pub(crate) struct World {
     pub(crate) function: Arc<TestFunction>,
     pub(crate) destination: Arc<TestDestination>,
     pub(crate) identity: Arc<TestIdentity>,
+    pub(crate) metrics: Metrics,
     pub(crate) time: VirtualTime,
     pub(crate) clock: ServiceClock,
     pub(crate) host_clock: HostClock,
@@ -73,11 +75,24 @@ impl World {
         let (function, identity) = (Arc::new(TestFunction::default()), Arc::new(TestIdentity::default()));
         let destination = Arc::new(TestDestination::default());
         let tasks = Tasks::new();
-        let parts = parts(&catalog, &log, &stream, &function, &destination, &identity, &clock, &host_clock);
+        let metrics = Metrics::new(clock.clone());
+        let parts = parts(&catalog, &log, &stream, &function, &destination, &identity, &metrics, &clock, &host_clock);
         let (mappings, service) = Mappings::new(parts);
         tasks.spawn(service.run(tasks.clone()));
-        let world =
-            Self { catalog, log, stream, function, destination, identity, time, clock, host_clock, mappings, tasks };
+        let world = Self {
+            catalog,
+            log,
+            stream,
+            function,
+            destination,
+            identity,
+            metrics,
+            time,
+            clock,
+            host_clock,
+            mappings,
+            tasks,
+        };
         world.create_stream(1, shards).await;
         world
     }
@@ -104,9 +119,9 @@ impl World {
 
     fn start(&mut self) {
         self.tasks = Tasks::new();
-        let Self { catalog, log, stream, function, destination, identity, clock, host_clock, .. } = self;
+        let Self { catalog, log, stream, function, destination, identity, metrics, clock, host_clock, .. } = self;
         let (mappings, service) =
-            Mappings::new(parts(catalog, log, stream, function, destination, identity, clock, host_clock));
+            Mappings::new(parts(catalog, log, stream, function, destination, identity, metrics, clock, host_clock));
         self.tasks.spawn(service.run(self.tasks.clone()));
         self.mappings = mappings;
     }
@@ -212,6 +227,13 @@ impl World {
         panic!("it does not happen in time that {what}; delivered: {:?}", self.function.texts());
     }
 
+    /// The total of a counter, by its name for Prometheus.
+    pub(crate) fn total(&self, counter: &str) -> u64 {
+        let text = self.metrics.prometheus();
+        let line = text.lines().find(|line| line.starts_with(&format!("{counter}{{")));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
     /// Changes a mapping; does not wait until it is in effect.
     pub(crate) async fn update(&self, uuid: &str, change: impl FnOnce(&mut UpdateEventSourceMappingRequest)) {
         let mut input = UpdateEventSourceMappingRequest { uuid: uuid.to_owned(), ..Default::default() };
@@ -233,6 +255,7 @@ fn parts(
     function: &Arc<TestFunction>,
     destination: &Arc<TestDestination>,
     identity: &Arc<TestIdentity>,
+    metrics: &Metrics,
     clock: &ServiceClock,
     host_clock: &HostClock,
 ) -> Parts {
@@ -244,7 +267,7 @@ fn parts(
         source: Arc::clone(stream) as _,
         targets: Arc::clone(identity) as _,
         permissions: Arc::clone(identity) as _,
-        metrics: millstream_telemetry::Metrics::new(clock.clone()),
+        metrics: metrics.clone(),
         clock: clock.clone(),
         host_clock: host_clock.clone(),
         random: Random::system(),

@@ -54,7 +54,6 @@ pub(super) async fn discard(
         }
         Err(error @ (DeliveryError::Unavailable(_) | DeliveryError::Refused(_))) => {
             tracing::warn!(mapping = %assignment.uuid, %shard, %destination, %error, "a failed batch was not delivered");
-            assignment.meters.delivery_failed(shared.clock.now());
             kept.delivery = DeliveryState::Failed { reason: error.to_string() };
             let _ = keep(&kept).await;
             Err(DeliveryProblem::NotDelivered)

@@ -9,7 +9,6 @@ use super::status::{RecordPlace, place, record_at, stream_of};
 use super::{OperatorError, find, parse_shard};
 use crate::driver::worker::Request;
 use crate::event::ShardIdentity;
-use crate::machine::table::LaneState;
 use crate::mappings::Mappings;
 use crate::record::{MappingKey, MappingRecord, MappingState, Rewind, RewindTo};
 use crate::topology::ShardInfo;
@@ -76,8 +75,8 @@ impl Mappings {
             if line.send(Request::Skip(answer)).await.is_err() {
                 continue;
             }
-            let Ok(status) = answered.await else { continue };
-            for lane in status.lanes.iter().filter(|lane| lane.state == LaneState::Waiting) {
+            let Ok(lanes) = answered.await else { continue };
+            for lane in &lanes {
                 waiting += 1;
                 if let Some((first, last)) = &lane.batch {
                     skipped.push((shard, place(identity, first), place(identity, last)));

@@ -257,8 +257,8 @@ fn lane_report(shard: ShardIdentity, lane: &LaneStatus) -> LaneReport {
         waiting_records: lane.waiting_records,
         blocked_by: match lane.state {
             LaneState::Deferred => Some(BlockedBy::Destination),
-            _ if lane.failures > 0 => Some(BlockedBy::Failures),
-            LaneState::Waiting => Some(BlockedBy::NotDelivered),
+            _ if lane.is_not_delivered => Some(BlockedBy::NotDelivered),
+            _ if lane.has_failed => Some(BlockedBy::Failures),
             _ => None,
         },
     }

@@ -107,8 +107,18 @@ enum State {
     Invoking,
     Settling { ticket: u64 },
     Waiting { until: Timestamp },
-    Discarding { failed: Arc<FailedBatch>, tries: u32 },
-    Deferred { failed: Arc<FailedBatch>, tries: u32, until: Timestamp },
+    Discarding(Discard),
+    Deferred { discard: Discard, until: Timestamp },
+}
+
+/// A failed batch on its way.
+#[derive(Clone, Debug)]
+struct Discard {
+    failed: Arc<FailedBatch>,
+    /// Tries so far, this one included.
+    tries: u32,
+    /// Those that failed at the destination.
+    refusals: u32,
 }
 
 impl State {
@@ -118,7 +128,7 @@ impl State {
             Self::Invoking => LaneState::Invoking,
             Self::Settling { .. } => LaneState::Settling,
             Self::Waiting { .. } => LaneState::Waiting,
-            Self::Discarding { .. } => LaneState::Discarding,
+            Self::Discarding(_) => LaneState::Discarding,
             Self::Deferred { .. } => LaneState::Deferred,
         }
     }
@@ -135,6 +145,10 @@ pub struct LaneStatus {
     pub batch_records: usize,
     /// Failures of that batch that count as tries.
     pub failures: u32,
+    /// The function failed on it, or on the batch that it is a part of, counted or not.
+    pub has_failed: bool,
+    /// The last tries did not reach the function.
+    pub is_not_delivered: bool,
     /// When it is tried again, or its delivery is.
     pub until: Option<Timestamp>,
     /// Records that were read and wait for a batch.
@@ -320,6 +334,10 @@ impl Lane {
         self.permit = true;
     }
 
+    pub(super) fn withdraw_permit(&mut self) {
+        self.permit = false;
+    }
+
     pub(super) fn has_permit(&self) -> bool {
         self.permit
     }
@@ -333,6 +351,8 @@ impl Lane {
             batch: records.first().cloned().zip(records.last().cloned()),
             batch_records: records.len(),
             failures: piece.map_or(0, Piece::failures),
+            has_failed: piece.is_some_and(Piece::has_failed),
+            is_not_delivered: piece.is_some_and(Piece::is_not_delivered),
             until: match &self.state {
                 State::Waiting { until } | State::Deferred { until, .. } => Some(*until),
                 _ => None,
@@ -369,6 +389,6 @@ impl Lane {
         let piece = self.pieces.front().expect("something is given up");
         let failed = Arc::new(piece.failed(reason, step.now));
         step.commands.push(Command::Discard { lane: self.index, failed: Arc::clone(&failed) });
-        self.enter(State::Discarding { failed, tries: 1 }, cause);
+        self.enter(State::Discarding(Discard { failed, tries: 1, refusals: 0 }), cause);
     }
 }
