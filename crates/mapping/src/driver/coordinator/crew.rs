@@ -76,9 +76,7 @@ impl Coordinator {
         }
         let kept = self.shared.records.positions(&self.key.uuid).await?;
         self.shared.positions.load(&self.uuid, work.incarnation, &self.signals, &kept);
-        for (shard, entry) in self.shared.positions.last_batches(&self.uuid) {
-            self.shared.history.recall(&self.uuid, shard, entry);
-        }
+        self.shared.history.recall(&self.uuid, self.shared.positions.last_batches(&self.uuid));
         self.work = Some(work);
         Ok(())
     }
@@ -162,6 +160,7 @@ impl Coordinator {
                     self.shared.directory.remove(&self.uuid, shard);
                 }
                 self.shared.positions.forget_shard(&self.uuid, shard);
+                self.shared.history.forget_shard(&self.uuid, shard);
                 self.shared.records.delete_position(&self.key.uuid, shard).await?;
             }
         }

@@ -95,6 +95,8 @@ pub(super) struct Lane {
     permit: bool,
     /// When the invocation in flight began.
     began: Timestamp,
+    /// Batches that were given up in this life.
+    given_up: u64,
     /// Where each state came from: filled in tests only.
     #[cfg(test)]
     pub(super) seen: Vec<(LaneState, Cause, LaneState)>,
@@ -175,6 +177,7 @@ impl Lane {
             tumbling,
             permit: false,
             began: now,
+            given_up: 0,
             #[cfg(test)]
             seen: Vec::new(),
         }
@@ -387,7 +390,8 @@ impl Lane {
     /// The same when the history has its line already.
     fn discard_told(&mut self, step: &mut Step<'_>, reason: DiscardReason, cause: Cause) {
         let piece = self.pieces.front().expect("something is given up");
-        let failed = Arc::new(piece.failed(reason, step.now));
+        let failed = Arc::new(piece.failed(reason, self.index, self.given_up, step.now));
+        self.given_up += 1;
         step.commands.push(Command::Discard { lane: self.index, failed: Arc::clone(&failed) });
         self.enter(State::Discarding(Discard { failed, tries: 1, refusals: 0 }), cause);
     }

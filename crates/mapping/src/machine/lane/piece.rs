@@ -226,7 +226,7 @@ impl Piece {
         self.records.iter().take_while(|record| record.arrival.plus(age_max) <= now).count()
     }
 
-    pub(super) fn failed(&self, reason: DiscardReason, at: Timestamp) -> FailedBatch {
+    pub(super) fn failed(&self, reason: DiscardReason, lane: usize, number: u64, at: Timestamp) -> FailedBatch {
         // The try that found the records too old counts as one (recorded: 1 without any invocation).
         let invoke_count = match reason {
             DiscardReason::RecordAgeExceeded | DiscardReason::TooLarge => self.failures.saturating_add(1),
@@ -239,6 +239,8 @@ impl Piece {
             invocation: self.last.clone(),
             event: self.batch.as_ref().map(|batch| Bytes::clone(batch.event())),
             at,
+            lane,
+            number,
         }
     }
 
