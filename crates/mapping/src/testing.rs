@@ -4,6 +4,7 @@
 mod catalog;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -296,17 +297,22 @@ pub(crate) fn request(position: EventSourcePosition) -> CreateEventSourceMapping
 
 /// One stream that can be changed.
 #[derive(Debug)]
-pub(crate) struct TestStream(watch::Sender<Option<StreamInfo>>);
+pub(crate) struct TestStream(watch::Sender<Option<StreamInfo>>, AtomicUsize);
 
 impl Default for TestStream {
     fn default() -> Self {
-        Self(watch::Sender::new(None))
+        Self(watch::Sender::new(None), AtomicUsize::new(0))
     }
 }
 
 impl TestStream {
     pub(crate) fn set(&self, info: Option<StreamInfo>) {
         self.0.send_replace(info);
+    }
+
+    /// How often somebody looked at it.
+    pub(crate) fn looks(&self) -> usize {
+        self.1.load(Ordering::Relaxed)
     }
 
     pub(crate) fn get(&self) -> Option<StreamInfo> {
@@ -316,6 +322,7 @@ impl TestStream {
 
 impl Source for TestStream {
     fn stream<'a>(&'a self, arn: &'a Arn) -> BoxFuture<'a, Result<Option<StreamInfo>, Unavailable>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
         let found = self.get().filter(|_| arn.to_string() == STREAM);
         Box::pin(async move { Ok(found) })
     }

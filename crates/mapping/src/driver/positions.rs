@@ -46,6 +46,8 @@ pub(crate) struct Positions {
 struct Tables {
     mappings: HashMap<Arc<str>, Table>,
     dirty: BTreeSet<(Arc<str>, ShardId)>,
+    /// Changed in what need not be written by itself.
+    noted: BTreeSet<(Arc<str>, ShardId)>,
 }
 
 #[derive(Debug)]
@@ -167,9 +169,12 @@ impl Positions {
         self.change(uuid, stream, shard, |record| record.drained = true);
     }
 
-    /// Remembers the last batch; written with the next change of the position.
+    /// Remembers the last batch; written with the next change of the position, or at the end.
     pub(super) fn set_last(&self, uuid: &Arc<str>, stream: u64, shard: ShardId, batch: &BatchEntry) {
-        self.change(uuid, stream, shard, |record| record.last = Some(LastBatch::from(batch)));
+        let mut tables = self.lock();
+        if self.edit(&mut tables, uuid, stream, shard, |record| record.last = Some(LastBatch::from(batch))) {
+            tables.noted.insert((Arc::clone(uuid), shard));
+        }
     }
 
     /// Forgets a shard that has left the stream. Its value in the catalog is the caller's.
@@ -178,6 +183,7 @@ impl Positions {
         if let Some(table) = tables.mappings.get_mut(uuid) {
             table.shards.remove(&shard);
         }
+        tables.noted.retain(|(noted, of)| **noted != *uuid || *of != shard);
     }
 
     /// The shards that have a position.
@@ -188,7 +194,9 @@ impl Positions {
 
     /// Forgets a mapping: nothing more is written for it once a running flush has ended.
     pub(super) fn forget(&self, uuid: &str) {
-        self.lock().mappings.remove(uuid);
+        let mut tables = self.lock();
+        tables.mappings.remove(uuid);
+        tables.noted.retain(|(noted, _)| **noted != *uuid);
     }
 
     /// Writes everything that was changed of a mapping, or of one of its shards, before the call. `false` when some of it
@@ -201,15 +209,33 @@ impl Positions {
 
     fn change(&self, uuid: &Arc<str>, stream: u64, shard: ShardId, change: impl FnOnce(&mut PositionRecord)) {
         let mut tables = self.lock();
-        // A mapping that was forgotten meanwhile has nothing to keep.
-        let Some(table) = tables.mappings.get_mut(uuid) else { return };
+        if self.edit(&mut tables, uuid, stream, shard, change) {
+            if tables.dirty.is_empty() {
+                self.dirty.notify_one();
+            }
+            tables.dirty.insert((Arc::clone(uuid), shard));
+        }
+    }
+
+    /// `false` for a mapping that was forgotten meanwhile: it has nothing to keep.
+    fn edit(
+        &self,
+        tables: &mut Tables,
+        uuid: &Arc<str>,
+        stream: u64,
+        shard: ShardId,
+        change: impl FnOnce(&mut PositionRecord),
+    ) -> bool {
+        let Some(table) = tables.mappings.get_mut(uuid) else { return false };
         let entry =
             table.shards.entry(shard).or_insert_with(|| Entry { revision: None, record: self.beginning(stream) });
         change(&mut entry.record);
-        if tables.dirty.is_empty() {
-            self.dirty.notify_one();
-        }
-        tables.dirty.insert((Arc::clone(uuid), shard));
+        true
+    }
+
+    fn write_all_that_is_noted(&self) {
+        let tables = &mut *self.lock();
+        tables.dirty.append(&mut tables.noted);
     }
 
     fn beginning(&self, stream: u64) -> PositionRecord {
@@ -253,6 +279,7 @@ impl Flusher {
             }
         }
         self.requests.close();
+        self.positions.write_all_that_is_noted();
         self.write_changes().await;
     }
 
@@ -279,6 +306,7 @@ impl Flusher {
     fn take_changes(&self) -> Vec<Write> {
         let mut tables = self.positions.lock();
         let dirty = std::mem::take(&mut tables.dirty);
+        tables.noted.retain(|shard| !dirty.contains(shard));
         let find = |(uuid, shard): (Arc<str>, ShardId)| {
             let entry = tables.mappings.get(&uuid)?.shards.get(&shard)?.clone();
             Some(Write { uuid, shard, entry })

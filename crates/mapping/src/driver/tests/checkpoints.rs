@@ -68,3 +68,23 @@ async fn workers_are_not_replaced_before_their_last_checkpoint_is_stored() {
     world.put(0, &["c"]).await;
     world.delivered(&["a", "b", "c"]).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn tries_that_change_no_position_write_nothing_before_the_end() {
+    let (_, mut world) = world().await;
+    (0..9).for_each(|_| world.function.then(Outcome::Throttled { reason: "x" }));
+    let uuid = world.create_enabled(request(TrimHorizon)).await;
+    world.put(0, &["a"]).await;
+    world.delivered(&["a"]).await;
+    world.settle(Duration::from_secs(1)).await;
+    let key = format!("pos/{uuid}/shardId-000000000000");
+    let revision = async |world: &World| world.catalog.get(&key).await.unwrap().map(|found| found.revision);
+    let before = revision(&world).await;
+    world.in_time("some tries are made", async || world.function.deliveries().len() == 5).await;
+    world.settle(Duration::from_secs(1)).await;
+    assert_eq!(revision(&world).await, before);
+    world.restart().await;
+    let kept = world.catalog.get(&key).await.unwrap().unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&kept.value).unwrap();
+    assert_eq!(kept["last"]["attempt"], 5);
+}

@@ -417,3 +417,20 @@ async fn a_mapping_whose_filters_are_not_understood_is_suspended() {
     rewrite(&world, &uuid, |mapping| mapping["settings"]["filters"] = serde_json::json!([])).await;
     world.delivered(&["a"]).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_changes_makes_nobody_look_at_everything_again() {
+    let world = World::new(1).await;
+    let uuid = world.create_enabled(request(TrimHorizon)).await;
+    world.settle(Duration::from_secs(1)).await;
+    let before = world.stream.looks();
+    world.function.then_fail();
+    world.put(0, &["a"]).await;
+    world.result_becomes(&uuid, "PROBLEM: Function call failed").await;
+    world.in_time("it succeeds", async || world.function.deliveries().len() == 2).await;
+    world.result_becomes(&uuid, "OK").await;
+    world.settle(Duration::from_secs(1)).await;
+    assert_eq!(world.stream.looks(), before);
+    set_enabled(&world, &uuid, false).await;
+    world.reaches(&uuid, "Disabled").await;
+}
