@@ -49,11 +49,12 @@ impl ShardIdentity {
         })
     }
 
-    /// Where the record with this sequence number lies; `None` when `number` is none. Whether the number is really the
-    /// record's is not checked: a number says more than the position.
+    /// Where the record with this sequence number lies; `None` when `number` is none of this shard. Whether the number is
+    /// really the record's is not checked: a number says more than the position.
     pub fn position_of(&self, number: &str) -> Option<Position> {
         let parts = number.parse::<SequenceNumber>().ok()?.parts()?;
-        (parts.shard_index == self.id.0.get()).then_some(Position(parts.index.checked_sub(1)?))
+        let is_its = parts.shard_index == self.id.0.get() && parts.shard_created_seconds == self.created_seconds;
+        is_its.then_some(Position(parts.index.checked_sub(1)?))
     }
 }
 

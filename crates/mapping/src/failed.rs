@@ -1,9 +1,8 @@
 //! The list of failed batches of every mapping, in the catalog.
 
 use millstream_catalog::{Expect, SharedStore, StoreError};
-use millstream_types::ShardId;
 
-use crate::record::{FailedRecord, decode, encode, failed_key, failed_of};
+use crate::record::{FailedRecord, decode, encode, failed_of};
 use crate::store::Error;
 
 /// Failed batches kept for a mapping. The oldest make room: AWS keeps none at all.
@@ -26,12 +25,11 @@ impl FailedBatches {
         Self { catalog, since_counted: std::sync::Mutex::default() }
     }
 
-    /// Keeps a failed batch, durably. Repeating it is harmless.
-    pub(crate) async fn keep(&self, uuid: &str, shard: ShardId, record: &FailedRecord) -> Result<(), Error> {
-        let key = failed_key(uuid, shard, record.at_ms, record.first);
+    /// Keeps a failed batch of a mapping under its key, durably. Repeating it is harmless.
+    pub(crate) async fn keep(&self, uuid: &str, key: &str, record: &FailedRecord) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let expect = self.catalog.get(&key).await?.map_or(Expect::Absent, |found| Expect::Revision(found.revision));
-            match self.catalog.put(&key, expect, encode(record)).await {
+            let expect = self.catalog.get(key).await?.map_or(Expect::Absent, |found| Expect::Revision(found.revision));
+            match self.catalog.put(key, expect, encode(record)).await {
                 Ok(_) => {
                     if expect == Expect::Absent && self.is_count_due(uuid) {
                         self.make_room(uuid).await?;
@@ -129,23 +127,21 @@ impl FailedBatches {
 mod tests {
     use std::sync::Arc;
 
-    use millstream_catalog::MemoryStore;
-    use millstream_types::ShardIndex;
-
     use super::*;
+    use millstream_catalog::MemoryStore;
 
     #[tokio::test]
     async fn the_oldest_make_room() {
         let failed = FailedBatches::new(Arc::new(MemoryStore::new()));
         let sample: FailedRecord = decode("sample", include_bytes!("../samples/failed-v1.json")).unwrap();
-        let shard = ShardId(ShardIndex::new(0).unwrap());
+        let key = |uuid, at_ms| format!("{}{at_ms:015}-shardId-000000000000-40", failed_of(uuid));
         let kept = (FAILED_MAX + 3 * SLACK) as u64;
         for at_ms in 0..kept {
             let mut record = sample.clone();
             record.at_ms = at_ms;
-            failed.keep("one", shard, &record).await.unwrap();
+            failed.keep("one", &key("one", at_ms), &record).await.unwrap();
         }
-        failed.keep("other", shard, &sample).await.unwrap();
+        failed.keep("other", &key("other", 0), &sample).await.unwrap();
         let keys = failed.keys("one").await.unwrap();
         assert!((FAILED_MAX..FAILED_MAX + SLACK).contains(&keys.len()), "{}", keys.len());
         let (first, more) = failed.list("one", None, 2).await.unwrap();
@@ -161,10 +157,10 @@ mod tests {
     async fn keeping_the_same_again_changes_its_line() {
         let failed = FailedBatches::new(Arc::new(MemoryStore::new()));
         let mut record: FailedRecord = decode("sample", include_bytes!("../samples/failed-v1.json")).unwrap();
-        let shard = ShardId(ShardIndex::new(0).unwrap());
-        failed.keep("one", shard, &record).await.unwrap();
+        let key = format!("{}000000000000001-shardId-000000000000-40", failed_of("one"));
+        failed.keep("one", &key, &record).await.unwrap();
         record.delivery = crate::record::DeliveryState::Delivered;
-        failed.keep("one", shard, &record).await.unwrap();
+        failed.keep("one", &key, &record).await.unwrap();
         let (list, more) = failed.list("one", None, 10).await.unwrap();
         assert_eq!((list.len(), more), (1, false));
         assert_eq!(list[0].1, record);

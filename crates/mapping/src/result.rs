@@ -27,6 +27,8 @@ pub enum ProcessingResult {
     NoAccess,
     NoRole,
     NoFunction,
+    /// Kept by another version of Millstream.
+    UnknownFilters,
 }
 
 impl ProcessingResult {
@@ -49,6 +51,7 @@ impl ProcessingResult {
                 "PROBLEM: Cannot access stream. Please ensure the role can perform the GetRecords, GetShardIterator, \
                  DescribeStream, ListShards, and ListStreams Actions on your stream in IAM."
             }
+            Self::UnknownFilters => "PROBLEM: This version of Millstream does not understand the filter criteria",
             Self::ReadFailed => "PROBLEM: The stream cannot be read at the moment",
             Self::Damaged => "PROBLEM: Stored records of the stream are damaged",
         }
@@ -56,13 +59,16 @@ impl ProcessingResult {
 
     /// Whether the mapping as a whole cannot work as long as it is so.
     pub const fn is_suspension(self) -> bool {
-        matches!(self, Self::NoStream | Self::NoConsumer | Self::NoAccess | Self::NoRole | Self::NoFunction)
+        matches!(
+            self,
+            Self::NoStream | Self::NoConsumer | Self::NoAccess | Self::NoRole | Self::NoFunction | Self::UnknownFilters
+        )
     }
 
     /// The result that a stored text stands for; texts of other versions count as nothing yet. Where a batch's result
     /// and a suspension share a text, it is taken for the suspension, which the next look at the mapping settles.
     pub fn from_text(text: &str) -> Self {
-        const ALL: [ProcessingResult; 13] = [
+        const ALL: [ProcessingResult; 14] = [
             ProcessingResult::Ok,
             ProcessingResult::FunctionFailed,
             ProcessingResult::Throttled,
@@ -74,6 +80,7 @@ impl ProcessingResult {
             ProcessingResult::NoStream,
             ProcessingResult::NoConsumer,
             ProcessingResult::NoAccess,
+            ProcessingResult::UnknownFilters,
             ProcessingResult::ReadFailed,
             ProcessingResult::Damaged,
         ];

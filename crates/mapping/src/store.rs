@@ -82,32 +82,37 @@ impl Records {
         Ok(())
     }
 
-    /// Mappings in order of key: those under `prefix` after the key `after`.
+    /// Mappings in order of key: those under `prefix` after the key `after`; and the key after which there are more. One
+    /// that cannot be understood is left out, so that it is in the way of no other.
     pub(crate) async fn list(
         &self,
         prefix: &str,
         after: Option<&str>,
-    ) -> Result<(Vec<(MappingKey, MappingRecord)>, bool), Error> {
+    ) -> Result<(Vec<(MappingKey, MappingRecord)>, Option<String>), Error> {
         let page = self.catalog.list(prefix, after, PAGE_ITEMS).await?;
+        let next = page.items.last().filter(|_| page.more).map(|(key, _)| key.clone());
         let mut mappings = Vec::with_capacity(page.items.len());
         for (key, found) in page.items {
-            let record = decode(&key, &found.value)?;
-            let reason = "not the key of a mapping".to_owned();
-            mappings.push((MappingKey::parse(&key).ok_or(BadRecord { key, reason })?, record));
+            let not_its_key = || BadRecord { key: key.clone(), reason: "not the key of a mapping".to_owned() };
+            let mapping = MappingKey::parse(&key).ok_or_else(not_its_key);
+            match mapping.and_then(|mapping| Ok((mapping, decode(&key, &found.value)?))) {
+                Ok(mapping) => mappings.push(mapping),
+                Err(error) => tracing::error!(%error, "a mapping is left alone"),
+            }
         }
-        Ok((mappings, page.more))
+        Ok((mappings, next))
     }
 
     /// Every mapping there is.
     pub(crate) async fn all(&self) -> Result<Vec<(MappingKey, MappingRecord)>, Error> {
-        let mut all = Vec::new();
+        let (mut all, mut after) = (Vec::new(), None);
         loop {
-            let after = all.last().map(|(key, _): &(MappingKey, MappingRecord)| key.text());
-            let (mut mappings, more) = self.list(MAPPINGS, after.as_deref()).await?;
+            let (mut mappings, next) = self.list(MAPPINGS, after.as_deref()).await?;
             all.append(&mut mappings);
-            if !more {
+            if next.is_none() {
                 return Ok(all);
             }
+            after = next;
         }
     }
 

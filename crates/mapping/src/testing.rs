@@ -1,7 +1,10 @@
 //! A small world for tests of driver and control plane: memory log and catalog, one stream, scripted functions and
 //! permissions, virtual service time. Host time is tokio's, which the tests pause.
 
+mod catalog;
+
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use millstream_functions::{FunctionErrorKind, Invocation, Invoke, InvokeReport, 
 use millstream_iam::{Caller, Principal, RequestContext};
 use millstream_log::memory::Options as LogOptions;
 use millstream_log::{Entry, MemoryLog, ShardConfig, ShardKey, SharedLog};
+use millstream_telemetry::Metrics;
 use millstream_types::{Arn, HashKeyRange, Payload, Scope, ShardId, ShardIndex};
 use millstream_wire::lambda::{
     CreateEventSourceMappingRequest, EventSourceMappingConfiguration, EventSourcePosition,
@@ -24,6 +28,8 @@ use tokio::sync::watch;
 use crate::contract::{Permissions, Source, StreamChanges, StreamInfo, Targets, Unavailable};
 use crate::topology::ShardInfo;
 use crate::{Mappings, Parts};
+
+pub(crate) use catalog::TestCatalog;
 
 pub(crate) const STREAM: &str = "arn:aws:kinesis:us-west-2:123456789012:stream/lambda-stream";
 pub(crate) const CONSUMER: &str = "arn:aws:kinesis:us-west-2:123456789012:stream/lambda-stream/consumer/c:1700000000";
@@ -38,6 +44,7 @@ pub(crate) struct World {
     pub(crate) function: Arc<TestFunction>,
     pub(crate) destination: Arc<TestDestination>,
     pub(crate) identity: Arc<TestIdentity>,
+    pub(crate) metrics: Metrics,
     pub(crate) time: VirtualTime,
     pub(crate) clock: ServiceClock,
     pub(crate) host_clock: HostClock,
@@ -48,24 +55,45 @@ pub(crate) struct World {
 impl World {
     /// A world with one stream of `shards` shards.
     pub(crate) async fn new(shards: u32) -> Self {
-        Self::with_log(shards, |log| log).await
+        Self::with(shards, Arc::new(MemoryStore::new()), |log| log).await
+    }
+
+    /// The same, with this catalog.
+    pub(crate) async fn with_catalog(shards: u32, catalog: SharedStore) -> Self {
+        Self::with(shards, catalog, |log| log).await
     }
 
     /// The same, with something around its log.
     pub(crate) async fn with_log(shards: u32, around: impl FnOnce(SharedLog) -> SharedLog) -> Self {
+        Self::with(shards, Arc::new(MemoryStore::new()), around).await
+    }
+
+    async fn with(shards: u32, catalog: SharedStore, around: impl FnOnce(SharedLog) -> SharedLog) -> Self {
         let (clock, time) = ServiceClock::virtual_at(START);
         let host_clock = HostClock::real();
         let log = around(Arc::new(MemoryLog::new(LogOptions::default(), clock.clone(), host_clock.clone())));
         let stream = Arc::new(TestStream::default());
-        let catalog: SharedStore = Arc::new(MemoryStore::new());
         let (function, identity) = (Arc::new(TestFunction::default()), Arc::new(TestIdentity::default()));
         let destination = Arc::new(TestDestination::default());
         let tasks = Tasks::new();
-        let parts = parts(&catalog, &log, &stream, &function, &destination, &identity, &clock, &host_clock);
+        let metrics = Metrics::new(clock.clone());
+        let parts = parts(&catalog, &log, &stream, &function, &destination, &identity, &metrics, &clock, &host_clock);
         let (mappings, service) = Mappings::new(parts);
         tasks.spawn(service.run(tasks.clone()));
-        let world =
-            Self { catalog, log, stream, function, destination, identity, time, clock, host_clock, mappings, tasks };
+        let world = Self {
+            catalog,
+            log,
+            stream,
+            function,
+            destination,
+            identity,
+            metrics,
+            time,
+            clock,
+            host_clock,
+            mappings,
+            tasks,
+        };
         world.create_stream(1, shards).await;
         world
     }
@@ -92,9 +120,9 @@ impl World {
 
     fn start(&mut self) {
         self.tasks = Tasks::new();
-        let Self { catalog, log, stream, function, destination, identity, clock, host_clock, .. } = self;
+        let Self { catalog, log, stream, function, destination, identity, metrics, clock, host_clock, .. } = self;
         let (mappings, service) =
-            Mappings::new(parts(catalog, log, stream, function, destination, identity, clock, host_clock));
+            Mappings::new(parts(catalog, log, stream, function, destination, identity, metrics, clock, host_clock));
         self.tasks.spawn(service.run(self.tasks.clone()));
         self.mappings = mappings;
     }
@@ -200,6 +228,13 @@ impl World {
         panic!("it does not happen in time that {what}; delivered: {:?}", self.function.texts());
     }
 
+    /// The total of a counter, by its name for Prometheus.
+    pub(crate) fn total(&self, counter: &str) -> u64 {
+        let text = self.metrics.prometheus();
+        let line = text.lines().find(|line| line.starts_with(&format!("{counter}{{")));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
     /// Changes a mapping; does not wait until it is in effect.
     pub(crate) async fn update(&self, uuid: &str, change: impl FnOnce(&mut UpdateEventSourceMappingRequest)) {
         let mut input = UpdateEventSourceMappingRequest { uuid: uuid.to_owned(), ..Default::default() };
@@ -221,6 +256,7 @@ fn parts(
     function: &Arc<TestFunction>,
     destination: &Arc<TestDestination>,
     identity: &Arc<TestIdentity>,
+    metrics: &Metrics,
     clock: &ServiceClock,
     host_clock: &HostClock,
 ) -> Parts {
@@ -232,7 +268,7 @@ fn parts(
         source: Arc::clone(stream) as _,
         targets: Arc::clone(identity) as _,
         permissions: Arc::clone(identity) as _,
-        metrics: millstream_telemetry::Metrics::new(clock.clone()),
+        metrics: metrics.clone(),
         clock: clock.clone(),
         host_clock: host_clock.clone(),
         random: Random::system(),
@@ -261,17 +297,22 @@ pub(crate) fn request(position: EventSourcePosition) -> CreateEventSourceMapping
 
 /// One stream that can be changed.
 #[derive(Debug)]
-pub(crate) struct TestStream(watch::Sender<Option<StreamInfo>>);
+pub(crate) struct TestStream(watch::Sender<Option<StreamInfo>>, AtomicUsize);
 
 impl Default for TestStream {
     fn default() -> Self {
-        Self(watch::Sender::new(None))
+        Self(watch::Sender::new(None), AtomicUsize::new(0))
     }
 }
 
 impl TestStream {
     pub(crate) fn set(&self, info: Option<StreamInfo>) {
         self.0.send_replace(info);
+    }
+
+    /// How often somebody looked at it.
+    pub(crate) fn looks(&self) -> usize {
+        self.1.load(Ordering::Relaxed)
     }
 
     pub(crate) fn get(&self) -> Option<StreamInfo> {
@@ -281,6 +322,7 @@ impl TestStream {
 
 impl Source for TestStream {
     fn stream<'a>(&'a self, arn: &'a Arn) -> BoxFuture<'a, Result<Option<StreamInfo>, Unavailable>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
         let found = self.get().filter(|_| arn.to_string() == STREAM);
         Box::pin(async move { Ok(found) })
     }
@@ -363,11 +405,19 @@ impl StreamChanges for TestChanges {
 }
 
 /// Functions `f` and `g`, and what their role may do.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TestIdentity {
+    pub(crate) role: Mutex<String>,
     pub(crate) refused: Mutex<Option<&'static str>>,
     pub(crate) distrusted: Mutex<bool>,
     pub(crate) missing: Mutex<bool>,
+}
+
+impl Default for TestIdentity {
+    fn default() -> Self {
+        let role = Mutex::new(ROLE.to_owned());
+        Self { role, refused: Mutex::default(), distrusted: Mutex::default(), missing: Mutex::default() }
+    }
 }
 
 impl Targets for TestIdentity {
@@ -379,7 +429,8 @@ impl Targets for TestIdentity {
     ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
         let exists = ["f", "g"].contains(&function_name) && qualifier.is_none_or(|q| ["1", "$LATEST"].contains(&q));
         let missing = *self.missing.lock().unwrap();
-        Box::pin(async move { Ok((exists && !missing).then(|| ROLE.to_owned())) })
+        let role = self.role.lock().unwrap().clone();
+        Box::pin(async move { Ok((exists && !missing).then_some(role)) })
     }
 }
 

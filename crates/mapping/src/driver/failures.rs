@@ -8,7 +8,7 @@ use crate::event::EventFormat;
 use crate::failure_record::{self, Origin};
 use crate::machine::{DeliveryProblem, DiscardReason, FailedBatch};
 use crate::mappings::Shared;
-use crate::record::{DeliveryState, FailedRecord};
+use crate::record::{DeliveryState, FailedRecord, failed_key};
 
 /// Keeps a failed batch and brings it to the mapping's destination, if it has one. Once: the machine asks again.
 pub(super) async fn discard(
@@ -21,8 +21,9 @@ pub(super) async fn discard(
     let state = if destination.is_some() { DeliveryState::NotDelivered } else { DeliveryState::NoDestination };
     let mut kept = FailedRecord::new(failed, format, shared.random.uuid(), state);
     let shard = format.shard().id;
+    let key = failed_key(&assignment.uuid, shard, failed);
     let keep = async |record: &FailedRecord| {
-        shared.failed.keep(&assignment.uuid, shard, record).await.map_err(|error| {
+        shared.failed.keep(&assignment.uuid, &key, record).await.map_err(|error| {
             tracing::error!(mapping = %assignment.uuid, %shard, %error, "a failed batch cannot be kept; trying again");
             DeliveryProblem::NotKept
         })
@@ -54,7 +55,6 @@ pub(super) async fn discard(
         }
         Err(error @ (DeliveryError::Unavailable(_) | DeliveryError::Refused(_))) => {
             tracing::warn!(mapping = %assignment.uuid, %shard, %destination, %error, "a failed batch was not delivered");
-            assignment.meters.delivery_failed(shared.clock.now());
             kept.delivery = DeliveryState::Failed { reason: error.to_string() };
             let _ = keep(&kept).await;
             Err(DeliveryProblem::NotDelivered)

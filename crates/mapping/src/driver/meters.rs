@@ -99,7 +99,7 @@ impl Meters {
         }
     }
 
-    /// A delivery to the destination failed.
+    /// A failed batch was dropped, because its destination failed too often.
     pub(super) fn delivery_failed(&self, now: Timestamp) {
         self.delivery_failures.iter().for_each(|series| series.record_count(now, 1));
     }

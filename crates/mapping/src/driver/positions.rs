@@ -26,6 +26,8 @@ pub(crate) const FLUSH_DELAY: Duration = Duration::from_millis(100);
 pub(super) const FLUSH_RETRY: Duration = Duration::from_secs(1);
 /// Writes under way at once. The catalog groups them into few transactions.
 const WRITES_MAX: usize = 256;
+/// Tries of one write, for as long as the value there is one that we wrote ourselves.
+const WRITE_ATTEMPTS_MAX: usize = 3;
 /// Requests to flush that wait at once; further ones wait for their turn.
 const REQUESTS_MAX: usize = 64;
 
@@ -37,13 +39,15 @@ pub(crate) struct Positions {
     catalog: SharedStore,
     tables: Mutex<Tables>,
     dirty: Notify,
-    requests: mpsc::Sender<oneshot::Sender<bool>>,
+    requests: mpsc::Sender<Request>,
 }
 
 #[derive(Debug, Default)]
 struct Tables {
     mappings: HashMap<Arc<str>, Table>,
     dirty: BTreeSet<(Arc<str>, ShardId)>,
+    /// Changed in what need not be written by itself.
+    noted: BTreeSet<(Arc<str>, ShardId)>,
 }
 
 #[derive(Debug)]
@@ -64,8 +68,28 @@ struct Entry {
 pub(crate) struct Flusher {
     positions: Arc<Positions>,
     host_clock: HostClock,
-    requests: mpsc::Receiver<oneshot::Sender<bool>>,
+    requests: mpsc::Receiver<Request>,
 }
+
+/// Somebody waits until everything changed before is written.
+#[derive(Debug)]
+struct Request {
+    uuid: Arc<str>,
+    /// `None` for all of the mapping.
+    shard: Option<ShardId>,
+    done: oneshot::Sender<bool>,
+}
+
+impl Request {
+    /// Answers, when these could not be written. Whoever asked may have gone.
+    fn answer(self, failed: &Failed) {
+        let is_its = |(uuid, shard): &(Arc<str>, ShardId)| *uuid == self.uuid && self.shard.is_none_or(|s| s == *shard);
+        let _ = self.done.send(!failed.iter().any(is_its));
+    }
+}
+
+/// Shards of mappings whose change stays to be written.
+type Failed = BTreeSet<(Arc<str>, ShardId)>;
 
 /// A change that is being written.
 struct Write {
@@ -145,9 +169,12 @@ impl Positions {
         self.change(uuid, stream, shard, |record| record.drained = true);
     }
 
-    /// Remembers the last batch; written with the next change of the position.
+    /// Remembers the last batch; written with the next change of the position, or at the end.
     pub(super) fn set_last(&self, uuid: &Arc<str>, stream: u64, shard: ShardId, batch: &BatchEntry) {
-        self.change(uuid, stream, shard, |record| record.last = Some(LastBatch::from(batch)));
+        let mut tables = self.lock();
+        if self.edit(&mut tables, uuid, stream, shard, |record| record.last = Some(LastBatch::from(batch))) {
+            tables.noted.insert((Arc::clone(uuid), shard));
+        }
     }
 
     /// Forgets a shard that has left the stream. Its value in the catalog is the caller's.
@@ -156,6 +183,7 @@ impl Positions {
         if let Some(table) = tables.mappings.get_mut(uuid) {
             table.shards.remove(&shard);
         }
+        tables.noted.retain(|(noted, of)| **noted != *uuid || *of != shard);
     }
 
     /// The shards that have a position.
@@ -166,26 +194,48 @@ impl Positions {
 
     /// Forgets a mapping: nothing more is written for it once a running flush has ended.
     pub(super) fn forget(&self, uuid: &str) {
-        self.lock().mappings.remove(uuid);
+        let mut tables = self.lock();
+        tables.mappings.remove(uuid);
+        tables.noted.retain(|(noted, _)| **noted != *uuid);
     }
 
-    /// Writes everything changed before the call. `false` when some of it could not be written and is tried again later.
-    pub(super) async fn flush(&self) -> bool {
+    /// Writes everything that was changed of a mapping, or of one of its shards, before the call. `false` when some of it
+    /// could not be written and is tried again later.
+    pub(super) async fn flush(&self, uuid: &Arc<str>, shard: Option<ShardId>) -> bool {
         let (done, flushed) = oneshot::channel();
-        self.requests.send(done).await.is_ok() && flushed.await.unwrap_or(false)
+        let request = Request { uuid: Arc::clone(uuid), shard, done };
+        self.requests.send(request).await.is_ok() && flushed.await.unwrap_or(false)
     }
 
     fn change(&self, uuid: &Arc<str>, stream: u64, shard: ShardId, change: impl FnOnce(&mut PositionRecord)) {
         let mut tables = self.lock();
-        // A mapping that was forgotten meanwhile has nothing to keep.
-        let Some(table) = tables.mappings.get_mut(uuid) else { return };
+        if self.edit(&mut tables, uuid, stream, shard, change) {
+            if tables.dirty.is_empty() {
+                self.dirty.notify_one();
+            }
+            tables.dirty.insert((Arc::clone(uuid), shard));
+        }
+    }
+
+    /// `false` for a mapping that was forgotten meanwhile: it has nothing to keep.
+    fn edit(
+        &self,
+        tables: &mut Tables,
+        uuid: &Arc<str>,
+        stream: u64,
+        shard: ShardId,
+        change: impl FnOnce(&mut PositionRecord),
+    ) -> bool {
+        let Some(table) = tables.mappings.get_mut(uuid) else { return false };
         let entry =
             table.shards.entry(shard).or_insert_with(|| Entry { revision: None, record: self.beginning(stream) });
         change(&mut entry.record);
-        if tables.dirty.is_empty() {
-            self.dirty.notify_one();
-        }
-        tables.dirty.insert((Arc::clone(uuid), shard));
+        true
+    }
+
+    fn write_all_that_is_noted(&self) {
+        let tables = &mut *self.lock();
+        tables.dirty.append(&mut tables.noted);
     }
 
     fn beginning(&self, stream: u64) -> PositionRecord {
@@ -211,7 +261,7 @@ impl Positions {
 impl Flusher {
     /// Flushes until `tasks` is cancelled, and once more then.
     pub(super) async fn run(mut self, tasks: Tasks) {
-        let mut asked: Vec<oneshot::Sender<bool>> = Vec::new();
+        let mut asked: Vec<Request> = Vec::new();
         while !tasks.is_cancelled() {
             tokio::select! {
                 () = tasks.cancelled() => {}
@@ -221,28 +271,26 @@ impl Flusher {
             while let Ok(request) = self.requests.try_recv() {
                 asked.push(request);
             }
-            let all_written = self.write_changes().await;
-            for done in asked.drain(..) {
-                // Whoever asked may have gone.
-                let _ = done.send(all_written);
-            }
-            if !all_written && !tasks.is_cancelled() {
+            let failed = self.write_changes().await;
+            asked.drain(..).for_each(|request| request.answer(&failed));
+            if !failed.is_empty() && !tasks.is_cancelled() {
                 asked.extend(self.wait(FLUSH_RETRY).await);
                 self.positions.dirty.notify_one();
             }
         }
         self.requests.close();
+        self.positions.write_all_that_is_noted();
         self.write_changes().await;
     }
 
     /// Waits, but not longer than until somebody asks for a flush.
-    async fn wait(&mut self, delay: Duration) -> Option<oneshot::Sender<bool>> {
+    async fn wait(&mut self, delay: Duration) -> Option<Request> {
         let request = self.requests.recv();
         self.host_clock.timeout(delay, request).await.flatten()
     }
 
-    /// Writes what has changed. `false` when something could not be written and stays to be written.
-    async fn write_changes(&self) -> bool {
+    /// Writes what has changed. Returns what could not be written.
+    async fn write_changes(&self) -> Failed {
         let writes = self.take_changes();
         let written: Vec<(Write, Written)> = futures_util::stream::iter(writes)
             .map(|write| async {
@@ -258,6 +306,7 @@ impl Flusher {
     fn take_changes(&self) -> Vec<Write> {
         let mut tables = self.positions.lock();
         let dirty = std::mem::take(&mut tables.dirty);
+        tables.noted.retain(|shard| !dirty.contains(shard));
         let find = |(uuid, shard): (Arc<str>, ShardId)| {
             let entry = tables.mappings.get(&uuid)?.shards.get(&shard)?.clone();
             Some(Write { uuid, shard, entry })
@@ -267,40 +316,46 @@ impl Flusher {
 
     async fn write(&self, write: &Write) -> Written {
         let key = position_key(&write.uuid, write.shard);
-        let expect = write.entry.revision.map_or(Expect::Absent, Expect::Revision);
+        let mut revision = write.entry.revision;
         let catalog = &self.positions.catalog;
-        match catalog.put(&key, expect, encode(&write.entry.record)).await {
-            Ok(revision) => Written::Stored(revision),
-            Err(StoreError::Full | StoreError::TooLarge) => Written::Failed,
-            // After a failure it is not known what happened: look who has the shard.
-            Err(StoreError::Conflict | StoreError::Unavailable(_)) => match catalog.get(&key).await {
+        for _ in 0..WRITE_ATTEMPTS_MAX {
+            let expect = revision.map_or(Expect::Absent, Expect::Revision);
+            match catalog.put(&key, expect, encode(&write.entry.record)).await {
+                Ok(revision) => return Written::Stored(revision),
+                Err(StoreError::Full | StoreError::TooLarge) => return Written::Failed,
+                // After a failure it is not known what happened: look who has the shard.
+                Err(StoreError::Conflict | StoreError::Unavailable(_)) => {}
+            }
+            match catalog.get(&key).await {
                 Ok(Some(found)) => match decode::<PositionRecord>(&key, &found.value) {
-                    Ok(stored) if stored == write.entry.record => Written::Stored(found.revision),
-                    Ok(stored)
-                        if Some(found.revision) == write.entry.revision || stored.owner == self.positions.owner =>
-                    {
-                        Written::Failed
-                    }
-                    Ok(_) | Err(_) => Written::Fenced,
+                    Ok(stored) if stored == write.entry.record => return Written::Stored(found.revision),
+                    Ok(_) if Some(found.revision) == revision => return Written::Failed,
+                    // An earlier write of ours, of which nobody could say that it happened.
+                    Ok(stored) if self.is_ours(&stored, &write.entry.record) => revision = Some(found.revision),
+                    Ok(_) | Err(_) => return Written::Fenced,
                 },
-                Ok(None) if write.entry.revision.is_none() => Written::Failed,
-                Ok(None) => Written::Fenced,
-                Err(_) => Written::Failed,
-            },
+                Ok(None) if revision.is_some() => return Written::Fenced,
+                Ok(None) | Err(_) => return Written::Failed,
+            }
         }
+        Written::Failed
     }
 
-    fn note(&self, written: Vec<(Write, Written)>) -> bool {
+    fn is_ours(&self, stored: &PositionRecord, record: &PositionRecord) -> bool {
+        stored.owner == self.positions.owner && stored.epoch <= record.epoch
+    }
+
+    fn note(&self, written: Vec<(Write, Written)>) -> Failed {
         let mut tables = self.positions.lock();
-        let mut all_written = true;
+        let mut failed = Failed::new();
         for (Write { uuid, shard, .. }, written) in written {
             let Some(table) = tables.mappings.get_mut(&uuid) else { continue };
             let Some(entry) = table.shards.get_mut(&shard) else { continue };
             match written {
                 Written::Stored(revision) => entry.revision = Some(revision),
                 Written::Failed => {
-                    all_written = false;
                     tracing::warn!(mapping = %uuid, %shard, "a checkpoint cannot be stored at the moment");
+                    failed.insert((Arc::clone(&uuid), shard));
                     tables.dirty.insert((uuid, shard));
                 }
                 Written::Fenced => {
@@ -309,6 +364,6 @@ impl Flusher {
                 }
             }
         }
-        all_written
+        failed
     }
 }

@@ -130,7 +130,9 @@ impl Dispatcher {
     /// Wakes the coordinator of a mapping, or starts it.
     fn ensure(&mut self, key: &MappingKey, record: &MappingRecord) {
         if let Some(signals) = self.coordinators.get(key) {
-            signals.raise(Flags::EVERYTHING);
+            if !signals.has_seen(record) {
+                signals.raise(Flags::EVERYTHING);
+            }
             return;
         }
         let result = ProcessingResult::from_text(&record.last_processing_result);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use millstream_types::Scope;
 use tokio::sync::Notify;
 
+use crate::record::MappingRecord;
 use crate::result::ProcessingResult;
 
 /// Things that may have changed.
@@ -32,6 +33,8 @@ pub(super) struct Signals {
     notify: Notify,
     results: Mutex<Results>,
     interests: Mutex<Interests>,
+    /// The mapping as the coordinator saw it last, without its result.
+    seen: Mutex<Option<MappingRecord>>,
 }
 
 /// What happened last, and what is in the way of everything.
@@ -71,6 +74,7 @@ impl Signals {
             notify: Notify::new(),
             results: Mutex::new(Results::from(result)),
             interests: Mutex::new(interests),
+            seen: Mutex::new(None),
         }
     }
 
@@ -118,6 +122,18 @@ impl Signals {
         self.results.lock().expect("no code panics while holding this lock").shown()
     }
 
+    /// The coordinator looks at the mapping as it is now.
+    pub(super) fn set_seen(&self, record: &MappingRecord) {
+        *self.seen.lock().expect("no code panics while holding this lock") = Some(without_result(record));
+    }
+
+    /// Whether the coordinator has seen the mapping like this. Its result is the coordinator's own: nothing follows from
+    /// it.
+    pub(super) fn has_seen(&self, record: &MappingRecord) -> bool {
+        let seen = self.seen.lock().expect("no code panics while holding this lock");
+        seen.as_ref().is_some_and(|seen| *seen == without_result(record))
+    }
+
     pub(super) fn set_interests(&self, interests: Interests) {
         *self.interests.lock().expect("no code panics while holding this lock") = interests;
     }
@@ -125,6 +141,10 @@ impl Signals {
     pub(super) fn is_interested(&self, check: impl FnOnce(&Interests) -> bool) -> bool {
         check(&self.interests.lock().expect("no code panics while holding this lock"))
     }
+}
+
+fn without_result(record: &MappingRecord) -> MappingRecord {
+    MappingRecord { last_processing_result: String::new(), ..record.clone() }
 }
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ use super::failures;
 use super::positions::FLUSH_RETRY;
 use super::signals::Signals;
 use crate::event::EventFormat;
-use crate::machine::{Batch, Command, DeliveryProblem, Event, FailedBatch, ShardMachine, ShardStatus};
+use crate::machine::{
+    Batch, Command, DeliveryProblem, DiscardReason, Event, FailedBatch, LaneStatus, ShardMachine, ShardStatus,
+};
 use crate::mappings::Shared;
 use crate::names::FunctionReference;
 use crate::result::ProcessingResult;
@@ -52,8 +54,8 @@ pub(crate) enum Request {
     Status(oneshot::Sender<ShardStatus>),
     /// One more invocation in each lane of a paused mapping.
     Step,
-    /// Pass over the batches that wait to be tried again. Answers with what they were.
-    Skip(oneshot::Sender<ShardStatus>),
+    /// Pass over the batches that wait to be tried again. Answers with the lanes that did.
+    Skip(oneshot::Sender<Vec<LaneStatus>>),
 }
 
 /// Whose shard it is and where its batches go.
@@ -241,7 +243,7 @@ impl Worker {
             }
             Request::Step => self.step(Event::Step).await,
             Request::Skip(answer) => {
-                let _ = answer.send(self.machine.status());
+                let _ = answer.send(self.machine.skippable());
                 self.step(Event::Skip).await
             }
         }
@@ -280,9 +282,13 @@ impl Worker {
             Command::Polled { records, filtered_out } => {
                 meters.polled(self.shared.clock.now(), records, filtered_out);
             }
-            Command::Discarded { records, is_delivered, .. } => {
-                let reached = is_delivered && self.assignment.destination.is_some();
-                meters.discarded(self.shared.clock.now(), records, reached);
+            Command::Discarded { records, reason, is_delivered, .. } => {
+                let now = self.shared.clock.now();
+                let is_meant_for_it = self.assignment.destination.is_some() && reason != DiscardReason::Skipped;
+                meters.discarded(now, records, is_meant_for_it && is_delivered);
+                if !is_delivered {
+                    meters.delivery_failed(now);
+                }
             }
             Command::Result(result) => signals.set_result(result),
             Command::History(entry) => {
@@ -335,9 +341,9 @@ impl Worker {
 
     /// Until it works: nothing follows from what is not durable.
     fn begin_flush(&self, ticket: u64) -> BoxFuture<'static, Happened> {
-        let shared = Arc::clone(&self.shared);
+        let (shared, assignment, shard) = (Arc::clone(&self.shared), Arc::clone(&self.assignment), self.shard.id);
         Box::pin(async move {
-            while !shared.positions.flush().await {
+            while !shared.positions.flush(&assignment.uuid, Some(shard)).await {
                 shared.host_clock.sleep(FLUSH_RETRY).await;
             }
             Happened::Kept(ticket)

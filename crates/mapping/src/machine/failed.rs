@@ -21,6 +21,9 @@ pub struct FailedBatch {
     pub event: Option<Bytes>,
     /// When it was given up.
     pub at: Timestamp,
+    /// By which lane, and how many that has given up before in this life: names it among those of the same moment.
+    pub lane: usize,
+    pub number: u64,
 }
 
 impl FailedBatch {

@@ -6,7 +6,7 @@ use millstream_functions::InvokeReport;
 use millstream_log::{Position, ReadBatch, ReadFrom, ReadLimit};
 
 use super::Batch;
-use super::failed::FailedBatch;
+use super::failed::{DiscardReason, FailedBatch};
 use super::history::BatchEntry;
 use super::progress::Progress;
 use crate::result::ProcessingResult;
@@ -69,7 +69,7 @@ pub enum Command {
     /// asked for again, within bounds.
     Discard { lane: usize, failed: Arc<FailedBatch> },
     /// A discard has ended: its records are at the destination, if there is one, or could not be brought there.
-    Discarded { lane: usize, records: usize, is_delivered: bool },
+    Discarded { lane: usize, records: usize, reason: DiscardReason, is_delivered: bool },
     /// What to remember of this shard. With a ticket it must become durable at once, and be answered with
     /// [`Event::Kept`]; otherwise soon. Positions never go back.
     Keep { progress: Progress, ticket: Option<u64> },

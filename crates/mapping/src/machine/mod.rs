@@ -157,7 +157,11 @@ impl ShardMachine {
             Event::Kept(ticket) => self.lanes.iter_mut().for_each(|lane| lane.kept(ticket)),
             Event::Time { horizon } => self.on_time(now, horizon, &mut commands),
             Event::Suspend => self.suspended = true,
-            Event::Resume => self.suspended = false,
+            Event::Resume => {
+                self.suspended = false;
+                // What a step has left over is not for the next suspension.
+                self.lanes.iter_mut().for_each(Lane::withdraw_permit);
+            }
             Event::Step | Event::Skip if self.ending != Ending::No => {}
             Event::Step => {
                 self.lanes.iter_mut().for_each(Lane::permit);
@@ -209,6 +213,12 @@ impl ShardMachine {
     /// Whether the machine has read everything and waits for the shard's tail to move.
     pub fn wants_tail(&self) -> bool {
         self.may_read() && self.reader.is_caught_up() && self.shard_room().is_some()
+    }
+
+    /// The lanes whose batch [`Event::Skip`] gives up.
+    pub fn skippable(&self) -> Vec<LaneStatus> {
+        let is_waiting = |lane: &LaneStatus| lane.state == table::LaneState::Waiting && self.ending == Ending::No;
+        self.status().lanes.into_iter().filter(is_waiting).collect()
     }
 
     pub fn is_suspended(&self) -> bool {

@@ -53,10 +53,10 @@ impl Mappings {
         let mut after = marker.map(|uuid| format!("{prefix}{uuid}"));
         let mut found = Vec::new();
         loop {
-            let (mappings, more) = self.shared.records.list(&prefix, after.as_deref()).await?;
-            after = mappings.last().map(|(key, _)| key.text());
+            let (mappings, next) = self.shared.records.list(&prefix, after.as_deref()).await?;
+            after = next;
             found.extend(mappings.into_iter().filter(|(_, record)| wanted(record)));
-            if found.len() >= count || !more {
+            if found.len() >= count || after.is_none() {
                 found.truncate(count);
                 return Ok(found);
             }

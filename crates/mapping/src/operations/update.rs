@@ -49,17 +49,49 @@ async fn update(
         check_stable(record)?;
         let enabled = input.enabled.unwrap_or(record.enabled);
         record.pending = Some(Pending { function: function.clone(), settings: given.over(&record.settings)? });
-        record.state = match (record.enabled, enabled) {
-            (true, false) => MappingState::Disabling,
-            (false, true) => MappingState::Enabling,
-            _ => MappingState::Updating,
-        };
+        record.state = transition(record.enabled, enabled);
         record.enabled = enabled;
         record.last_modified_ms = now;
         Ok(())
     });
     let record = updated.await?.ok_or_else(Failure::not_found)?;
+    // Until the record had the function, another request could take the claim for a leftover.
+    if let Err(uuid) = shared.records.claim(&key, &function, &before.event_source_arn).await? {
+        undo(shared, &key, &before, &function).await?;
+        return Err(duplicate(&before.event_source_arn, &function, &uuid));
+    }
     Ok(document(&key, &record))
+}
+
+/// Takes a change back that made `function` the mapping's, which may be in effect already.
+async fn undo(
+    shared: &Shared,
+    key: &MappingKey,
+    before: &MappingRecord,
+    function: &FunctionReference,
+) -> Result<(), Failure> {
+    // It may have been given back already. Should a third request have taken it meanwhile, the mapping keeps its function.
+    let _ = shared.records.claim(key, &before.function, &before.event_source_arn).await?;
+    let back = shared.records.change::<Failure>(key, |record| {
+        let becomes = record.pending.as_ref().map_or(&record.function, |pending| &pending.function);
+        if record.state == MappingState::Deleting || becomes != function {
+            return Ok(());
+        }
+        record.pending = Some(Pending { function: before.function.clone(), settings: before.settings.clone() });
+        record.state = transition(record.enabled, before.enabled);
+        record.enabled = before.enabled;
+        record.last_modified_ms = before.last_modified_ms;
+        Ok(())
+    });
+    back.await.map(drop)
+}
+
+const fn transition(was_enabled: bool, is_enabled: bool) -> MappingState {
+    match (was_enabled, is_enabled) {
+        (true, false) => MappingState::Disabling,
+        (false, true) => MappingState::Enabling,
+        _ => MappingState::Updating,
+    }
 }
 
 fn check_stable(record: &MappingRecord) -> Result<(), Failure> {

@@ -1,16 +1,17 @@
 //! Pause, resume, step, skip, rewind.
 
 use millstream_env::Timestamp;
+use millstream_log::Position;
 use millstream_types::{Scope, ShardId};
 use tokio::sync::oneshot;
 
-use super::status::{RecordPlace, place, stream_of};
+use super::status::{RecordPlace, place, record_at, stream_of};
 use super::{OperatorError, find, parse_shard};
 use crate::driver::worker::Request;
 use crate::event::ShardIdentity;
-use crate::machine::table::LaneState;
 use crate::mappings::Mappings;
 use crate::record::{MappingKey, MappingRecord, MappingState, Rewind, RewindTo};
+use crate::topology::ShardInfo;
 
 /// Where a rewound shard goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +75,8 @@ impl Mappings {
             if line.send(Request::Skip(answer)).await.is_err() {
                 continue;
             }
-            let Ok(status) = answered.await else { continue };
-            for lane in status.lanes.iter().filter(|lane| lane.state == LaneState::Waiting) {
+            let Ok(lanes) = answered.await else { continue };
+            for lane in &lanes {
                 waiting += 1;
                 if let Some((first, last)) = &lane.batch {
                     skipped.push((shard, place(identity, first), place(identity, last)));
@@ -106,6 +107,13 @@ impl Mappings {
         let infos = stream_of(&self.shared, &record).await?.ok_or_else(|| {
             OperatorError::Conflict("The stream of the mapping does not exist: it has no positions.".to_owned())
         })?;
+        if infos.iter().any(|info| Some(info.key.stream) != record.stream_incarnation) {
+            return Err(OperatorError::Conflict(
+                "The mapping has not begun to read this stream, so it has no positions there. To begin at another place, \
+                 pause it, enable it, rewind it and resume it."
+                    .to_owned(),
+            ));
+        }
         let mut named = Vec::new();
         for text in shards {
             let shard = parse_shard(text)?;
@@ -122,10 +130,7 @@ impl Mappings {
                         "A sequence number lies in one shard: name exactly that shard.".to_owned(),
                     ));
                 };
-                let identity = ShardIdentity { id: info.id, created_seconds: info.created_seconds };
-                let position = identity
-                    .position_of(&number)
-                    .ok_or_else(|| OperatorError::Invalid(format!("{number} is no sequence number of {}.", info.id)))?;
+                let position = self.position_in(info, &number).await?;
                 RewindTo::Position { position: position.0 }
             }
         };
@@ -140,6 +145,19 @@ impl Mappings {
         .await?;
         tracing::info!(mapping = %key.uuid, ?rewind, "an operator rewinds a mapping");
         Ok(())
+    }
+
+    /// Where the record with this sequence number is, or was. A number that the shard never gave is refused: whatever is
+    /// stored below it later would never be delivered.
+    async fn position_in(&self, shard: &ShardInfo, number: &str) -> Result<Position, OperatorError> {
+        let identity = ShardIdentity { id: shard.id, created_seconds: shard.created_seconds };
+        let invalid = || OperatorError::Invalid(format!("{number} is no sequence number of {}.", shard.id));
+        let position = identity.position_of(number).ok_or_else(invalid)?;
+        let bounds = self.shared.log.bounds(shard.key);
+        let bounds = bounds.map_err(|error| OperatorError::Unavailable(error.to_string()))?;
+        let found = record_at(&self.shared, shard, position).await.filter(|record| record.position == position);
+        let is_others = found.is_some_and(|record| identity.sequence_number(&record).to_string() != number);
+        if position > bounds.next || is_others { Err(invalid()) } else { Ok(position) }
     }
 
     async fn set_paused(&self, scope: &Scope, uuid: &str, paused: bool) -> Result<(), OperatorError> {

@@ -1,6 +1,5 @@
 //! The batches that were given up: looking at them, and sending them again.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +13,7 @@ use crate::event::{EVENT_BYTES_MAX, EventFormat, EventSize, ShardIdentity};
 use crate::machine::take_apart;
 use crate::mappings::{Mappings, Shared};
 use crate::names::{EventSource, FunctionReference};
-use crate::record::{FailedRecord, MappingKey, MappingRecord, failed_of, mappings_of};
+use crate::record::{FailedRecord, MappingKey, MappingRecord, failed_of, mappings_of, shard_of_failed};
 use crate::topology::ShardInfo;
 
 /// Bytes of one read while a failed batch is read again.
@@ -120,8 +119,8 @@ impl Mappings {
             }
         }
         let last = done.as_ref().map(|uuid| format!("{prefix}{uuid}"));
-        let (mappings, more) = self.shared.records.list(&prefix, last.as_deref()).await?;
-        let more = more || mappings.len() > MAPPINGS_PER_PAGE;
+        let (mappings, next) = self.shared.records.list(&prefix, last.as_deref()).await?;
+        let more = next.is_some() || mappings.len() > MAPPINGS_PER_PAGE;
         for (key, _) in mappings.into_iter().take(MAPPINGS_PER_PAGE) {
             if batches.len() >= limit {
                 return Ok(FailedPageOfAll { batches, next: done.map(|uuid| format!("{uuid}/")) });
@@ -169,9 +168,18 @@ impl Mappings {
     pub async fn redrive_failed_batch(&self, scope: &Scope, uuid: &str, id: &str) -> Result<Redriven, OperatorError> {
         let (key, record) = find(&self.shared, scope, uuid).await?;
         let info = self.find_failed(&key, id).await?;
+        if record.settings.tumbling_window_in_seconds > 0 {
+            return Err(OperatorError::Conflict(
+                "The mapping has a tumbling window, and the state that the function needs with these records is gone. \
+                 `millstream failed show --records` shows them; `millstream failed forget` takes the batch off the list."
+                    .to_owned(),
+            ));
+        }
         let gone = || {
             OperatorError::Conflict(
-                "None of its records is in the stream any more: they have passed the retention period.".to_owned(),
+                "None of its records is in the stream any more: they have passed the retention period. `millstream \
+                 failed forget` takes the batch off the list."
+                    .to_owned(),
             )
         };
         let shard = shard_of(&self.shared, &record, info.shard).await?.ok_or_else(gone)?;
@@ -225,9 +233,7 @@ impl Mappings {
 
 fn info(prefix: &str, key: &str, batch: FailedRecord) -> Option<FailedBatchInfo> {
     let id = key.strip_prefix(prefix)?;
-    // `<milliseconds>-<shard>-<position>`, and a shard's id has a hyphen itself.
-    let shard = id.split_once('-')?.1.rsplit_once('-')?.0.parse().ok()?;
-    Some(FailedBatchInfo { id: id.to_owned(), shard, batch })
+    Some(FailedBatchInfo { id: id.to_owned(), shard: shard_of_failed(id)?, batch })
 }
 
 async fn shard_of(shared: &Shared, record: &MappingRecord, shard: ShardId) -> Result<Option<ShardInfo>, OperatorError> {
@@ -252,9 +258,7 @@ async fn read_again(shared: &Shared, shard: &ShardInfo, batch: &FailedRecord) ->
     }
     // The same positions of a stream that was created anew hold other records.
     let arrivals = batch.first_arrival_ms..=batch.last_arrival_ms;
-    let created_before: BTreeSet<Position> =
-        records.iter().filter(|r| arrivals.contains(&r.arrival.millis())).map(|r| r.position).collect();
-    records.retain(|record| created_before.contains(&record.position));
+    records.retain(|record| arrivals.contains(&record.arrival.millis()));
     Ok(records)
 }
 

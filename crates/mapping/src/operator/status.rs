@@ -233,7 +233,7 @@ pub(super) async fn ask(shared: &Shared, uuid: &str, shard: ShardId) -> Option<S
     shared.host_clock.timeout(ANSWER_MAX, asking).await.flatten()
 }
 
-async fn record_at(shared: &Shared, shard: &ShardInfo, position: Position) -> Option<Record> {
+pub(super) async fn record_at(shared: &Shared, shard: &ShardInfo, position: Position) -> Option<Record> {
     let log = Arc::clone(&shared.log);
     let limit = ReadLimit { records: 1, bytes: 1 };
     log.read(shard.key, ReadFrom::Position(position), limit).await.ok()?.records.into_iter().next()
@@ -257,8 +257,8 @@ fn lane_report(shard: ShardIdentity, lane: &LaneStatus) -> LaneReport {
         waiting_records: lane.waiting_records,
         blocked_by: match lane.state {
             LaneState::Deferred => Some(BlockedBy::Destination),
-            _ if lane.failures > 0 => Some(BlockedBy::Failures),
-            LaneState::Waiting => Some(BlockedBy::NotDelivered),
+            _ if lane.is_not_delivered => Some(BlockedBy::NotDelivered),
+            _ if lane.has_failed => Some(BlockedBy::Failures),
             _ => None,
         },
     }

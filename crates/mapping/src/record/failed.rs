@@ -76,8 +76,10 @@ impl FailedRecord {
 
     /// Whether the record at `position` belongs to it.
     pub fn holds(&self, position: Position) -> bool {
-        (self.first..=self.last).contains(&position.0)
-            && !self.gaps.iter().any(|(from, to)| (*from..=*to).contains(&position.0))
+        let position = position.0;
+        // They are in order, so only the last one that begins before it can hold it.
+        let gap = self.gaps.partition_point(|(from, _)| *from <= position).checked_sub(1).map(|index| self.gaps[index]);
+        (self.first..=self.last).contains(&position) && gap.is_none_or(|(_, to)| position > to)
     }
 }
 

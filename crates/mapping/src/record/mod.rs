@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mapping/<account>/<region>/<uuid>` | [`MappingRecord`]: the mapping and its state |
 //! | `mapping-claim/<account>/<region>/<function>/<stream ARN>` | the UUID of the one mapping of that pair |
-//! | `failed/<uuid>/<milliseconds>-<shard>-<position>` | [`FailedRecord`]: a batch that was given up |
+//! | `failed/<uuid>/<milliseconds>-<shard>-<position>-<lane>-<number>` | [`FailedRecord`]: a batch that was given up |
 //! | `pos/<uuid>/<shard>` | [`PositionRecord`]: how far a shard is, and who may move it |
 //!
 //! A claim is written before its mapping and deleted after it; a claim whose mapping does not exist is free.
@@ -14,6 +14,8 @@ mod mapping;
 mod position;
 
 use millstream_types::{Scope, ShardId};
+
+use crate::machine::FailedBatch;
 
 pub use failed::{DeliveryState, FailedRecord};
 pub(crate) use mapping::{MappingRecord, MappingState, Pending, Rewind, RewindTo, Settings, StartingPosition};
@@ -78,9 +80,19 @@ pub(crate) fn failed_of(uuid: &str) -> String {
     format!("failed/{uuid}/")
 }
 
-/// In the order in which batches were given up.
-pub(crate) fn failed_key(uuid: &str, shard: ShardId, at_ms: u64, first: u64) -> String {
-    format!("failed/{uuid}/{at_ms:015}-{shard}-{first}")
+/// In the order in which batches were given up. Records that were taken apart share a position, so lane and number are a
+/// part of it; older versions wrote neither.
+pub(crate) fn failed_key(uuid: &str, shard: ShardId, failed: &FailedBatch) -> String {
+    let FailedBatch { at, lane, number, .. } = failed;
+    format!("failed/{uuid}/{:015}-{shard}-{}-{lane}-{number}", at.millis(), failed.first_position().0)
+}
+
+/// The shard that a failed batch's id names, which is what its key ends with.
+pub(crate) fn shard_of_failed(id: &str) -> Option<ShardId> {
+    let (_, rest) = id.split_once('-')?;
+    // A shard's id has a hyphen itself.
+    let (at, _) = rest.match_indices('-').nth(1)?;
+    rest[..at].parse().ok()
 }
 
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, BadRecord> {
@@ -89,4 +101,20 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(key: &str, value: &[u8]) ->
 
 pub(crate) fn encode<T: serde::Serialize>(record: &T) -> bytes::Bytes {
     serde_json::to_vec(record).expect("records have text keys and finite numbers").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_failed_batch_names_its_shard() {
+        let shard = |id| shard_of_failed(id).map(|shard| shard.to_string());
+        for id in ["001767168000000-shardId-000000000007-42", "001767168000000-shardId-000000000007-42-1-3"] {
+            assert_eq!(shard(id).as_deref(), Some("shardId-000000000007"), "{id}");
+        }
+        for id in ["", "1", "1-2-3", "001767168000000-shardId-000000000007"] {
+            assert_eq!(shard(id), None, "{id}");
+        }
+    }
 }

@@ -90,6 +90,9 @@ fn call(action: &Action) -> anyhow::Result<(&'static str, Value, u32)> {
         Action::Drain { advance, max, timeout } => {
             let mut input = json!({ "AdvanceClock": advance, "TimeoutSeconds": timeout });
             if let Some(Span(max)) = max {
+                if max.subsec_nanos() > 0 {
+                    bail!("--max takes whole seconds");
+                }
                 input["MaximumAdvanceSeconds"] = max.as_secs().into();
             }
             ("Drain", input, *timeout)
@@ -185,6 +188,16 @@ mod tests {
         }
         for text in ["", "5", "h", "-1s", "1.5h", "1w", "99999999999999999999d", "18446744073709551615d"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_drain_moves_the_clock_by_whole_seconds_at_most() {
+        let drain = |max: &str| Action::Drain { advance: true, max: Some(max.parse().unwrap()), timeout: 30 };
+        let (_, input, _) = call(&drain("1m30s")).unwrap();
+        assert_eq!(input["MaximumAdvanceSeconds"], 90);
+        for max in ["500ms", "1500ms"] {
+            assert!(call(&drain(max)).unwrap_err().to_string().contains("whole seconds"), "{max}");
         }
     }
 

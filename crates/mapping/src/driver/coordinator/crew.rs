@@ -57,7 +57,11 @@ impl Coordinator {
             self.abort_workers().await;
         }
         self.stop_workers(tasks).await;
-        self.shared.positions.flush().await;
+        // What is read again below must be all that was done; of another stream nothing counts.
+        let is_kept = self.shared.positions.flush(&self.uuid, None).await;
+        if !is_kept && record.stream_incarnation == Some(work.incarnation) {
+            return Err(Error::Flush);
+        }
         if record.stream_incarnation != Some(work.incarnation) {
             if record.stream_incarnation.is_some() {
                 tracing::info!(mapping = %self.uuid, "the stream was created anew; starting at its beginning");
@@ -72,9 +76,7 @@ impl Coordinator {
         }
         let kept = self.shared.records.positions(&self.key.uuid).await?;
         self.shared.positions.load(&self.uuid, work.incarnation, &self.signals, &kept);
-        for (shard, entry) in self.shared.positions.last_batches(&self.uuid) {
-            self.shared.history.recall(&self.uuid, shard, entry);
-        }
+        self.shared.history.recall(&self.uuid, self.shared.positions.last_batches(&self.uuid));
         self.work = Some(work);
         Ok(())
     }
@@ -158,6 +160,7 @@ impl Coordinator {
                     self.shared.directory.remove(&self.uuid, shard);
                 }
                 self.shared.positions.forget_shard(&self.uuid, shard);
+                self.shared.history.forget_shard(&self.uuid, shard);
                 self.shared.records.delete_position(&self.key.uuid, shard).await?;
             }
         }

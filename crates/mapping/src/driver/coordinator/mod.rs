@@ -214,6 +214,7 @@ impl Coordinator {
                 self.forget();
                 return Ok(Flow::End);
             };
+            self.signals.set_seen(&record);
             self.signals.set_interests(interests(&self.key, &record));
             match record.state {
                 MappingState::Enabled | MappingState::Disabled if record.rewind.is_some() => {

@@ -30,7 +30,8 @@ impl Coordinator {
             Some(stream) if record.stream_incarnation == Some(stream.incarnation) => {
                 self.set_positions(rewind, &stream).await?;
             }
-            // Another stream begins at its horizon anyway.
+            // It was created anew since, or is gone: another stream begins at its horizon anyway. (A mapping that has not
+            // begun to read any is not rewound.)
             Some(_) | None => {}
         }
         let done = |record: &mut MappingRecord| {
@@ -43,7 +44,7 @@ impl Coordinator {
 
     async fn set_positions(&mut self, rewind: &Rewind, stream: &StreamInfo) -> Result<(), Error> {
         // What the workers did last counts for the shards that are not rewound.
-        if !self.shared.positions.flush().await {
+        if !self.shared.positions.flush(&self.uuid, None).await {
             return Err(Error::Flush);
         }
         let kept = self.shared.records.positions(&self.key.uuid).await?;
@@ -62,6 +63,6 @@ impl Coordinator {
             tracing::info!(mapping = %self.uuid, %shard, position = next.0, "an operator has rewound a shard");
             self.shared.positions.rewind(&self.uuid, stream.incarnation, *shard, *next);
         }
-        if self.shared.positions.flush().await { Ok(()) } else { Err(Error::Flush) }
+        if self.shared.positions.flush(&self.uuid, None).await { Ok(()) } else { Err(Error::Flush) }
     }
 }

@@ -32,10 +32,8 @@ impl Work {
         let Settings { batch_size, parallelization_factor, .. } = self.settings;
         let size = |value: u32| usize::try_from(value).expect("32 bits fit");
         let seconds = |value: u32| Duration::from_secs(u64::from(value));
-        let filters = Filters::parse(&self.settings.filter_patterns()).unwrap_or_else(|error| {
-            // They were checked when they were given; a version that knows less must not deliver what was filtered out.
-            panic!("stored filters cannot be understood: {error}")
-        });
+        let filters = Filters::parse(&self.settings.filter_patterns());
+        let filters = filters.expect("a mapping whose filters are not understood gets no work");
         machine::Settings {
             batch_size: size(batch_size),
             batching_window: seconds(self.settings.maximum_batching_window_in_seconds),
@@ -70,6 +68,11 @@ impl Coordinator {
             && !self.shared.source.has_consumer(&consumer.arn).await?
         {
             return Ok(Surroundings::Blocked(Some(ProcessingResult::NoConsumer)));
+        }
+        // They were checked when they were given; a version that knows less must not deliver what was filtered out.
+        if let Err(error) = Filters::parse(&record.settings.filter_patterns()) {
+            tracing::error!(mapping = %self.uuid, %error, "stored filters cannot be understood");
+            return Ok(Surroundings::Blocked(Some(ProcessingResult::UnknownFilters)));
         }
         let FunctionReference { name, qualifier } = &record.function;
         let role = self.shared.targets.execution_role(&self.key.scope, name, qualifier.as_deref()).await?;

@@ -28,7 +28,7 @@ impl Coordinator {
                 // Invocations may still be running: the next start ends the transition.
                 return Ok(false);
             }
-            if !self.shared.positions.flush().await {
+            if !self.shared.positions.flush(&self.uuid, None).await {
                 return Err(Error::Flush);
             }
         }
@@ -81,7 +81,7 @@ impl Coordinator {
             let progress = Progress::at(next.max(noted));
             self.shared.positions.advance(&self.uuid, stream.incarnation, shard, &progress);
         }
-        if self.shared.positions.flush().await { Ok(()) } else { Err(Error::Flush) }
+        if self.shared.positions.flush(&self.uuid, None).await { Ok(()) } else { Err(Error::Flush) }
     }
 }
 

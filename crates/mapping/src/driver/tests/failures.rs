@@ -293,3 +293,39 @@ async fn a_too_large_record_is_listed_and_shown_as_the_last_result() {
     assert_eq!(list(&world, &uuid).await[0].batch.reason, DiscardReason::TooLarge);
     assert!(world.function.texts().is_empty());
 }
+
+fn counted(input: CreateEventSourceMappingRequest) -> CreateEventSourceMappingRequest {
+    use millstream_wire::lambda::{EventSourceMappingMetric, EventSourceMappingMetricsConfig};
+    let metrics = Some(vec![EventSourceMappingMetric::EventCount]);
+    CreateEventSourceMappingRequest { metrics_config: Some(EventSourceMappingMetricsConfig { metrics }), ..input }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_failure_is_counted_for_each_batch_that_was_dropped() {
+    const FAILURES: &str = "millstream_function_destination_delivery_failures_total";
+    let world = World::new(1).await;
+    world.function.then_fail();
+    world.destination.fail(4);
+    world.create_enabled(counted(to(QUEUE, 0))).await;
+    world.put(0, &["a"]).await;
+    all_delivered(&world, 1).await;
+    assert_eq!(world.total(FAILURES), 0, "the fifth try came there");
+    world.function.then_fail();
+    world.destination.fail(5);
+    world.put(0, &["b", "c"]).await;
+    world.in_time("the second is dropped", async || world.total("millstream_mapping_dropped_events_total") == 2).await;
+    assert_eq!(world.total(FAILURES), 1);
+    assert_eq!(world.total("millstream_mapping_on_failure_destination_delivered_events_total"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_skips_is_dropped_and_not_delivered() {
+    let world = World::new(1).await;
+    world.function.then_fail();
+    let uuid = world.create_enabled(counted(to(QUEUE, 3))).await;
+    world.put(0, &["a", "b"]).await;
+    let is_skipped = async || world.mappings.skip_batches(&scope(), &uuid, None).await.is_ok();
+    world.eventually("the batch can be skipped", is_skipped).await;
+    world.eventually("it is dropped", async || world.total("millstream_mapping_dropped_events_total") == 2).await;
+    assert_eq!(world.total("millstream_mapping_on_failure_destination_delivered_events_total"), 0);
+}

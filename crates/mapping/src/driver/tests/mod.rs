@@ -1,3 +1,4 @@
+mod checkpoints;
 mod failures;
 mod retries;
 mod updates;
@@ -12,7 +13,8 @@ use millstream_log::encryption::{DataKeys, Key, StreamKeys};
 use millstream_log::{EncryptedLog, Position, ReadFrom, ReadLimit, ShardKey, SharedLog};
 use millstream_wire::lambda::EventSourcePosition::{AtTimestamp, Latest, TrimHorizon};
 use millstream_wire::lambda::{
-    CreateEventSourceMappingRequest, DeleteEventSourceMappingRequest, UpdateEventSourceMappingRequest,
+    CreateEventSourceMappingRequest, DeleteEventSourceMappingRequest, ListEventSourceMappingsRequest,
+    UpdateEventSourceMappingRequest,
 };
 
 use crate::machine::BatchOutcome::{self, FunctionFailed, NotDelivered, Succeeded};
@@ -371,4 +373,64 @@ async fn checkpoints_are_written_at_most_100_ms_late() {
     let kept: serde_json::Value = serde_json::from_slice(&kept.value).unwrap();
     assert_eq!(kept["lanes"], serde_json::json!([1]));
     assert_eq!(kept["last"]["outcome"], "Succeeded");
+}
+
+/// Changes a kept mapping as another version would have written it.
+async fn rewrite(world: &World, uuid: &str, change: impl FnOnce(&mut serde_json::Value)) {
+    let key = format!("mapping/123456789012/us-west-2/{uuid}");
+    let kept = world.catalog.get(&key).await.unwrap().unwrap();
+    let mut value = serde_json::from_slice(&kept.value).unwrap();
+    change(&mut value);
+    let expect = millstream_catalog::Expect::Revision(kept.revision);
+    world.catalog.put(&key, expect, value.to_string().into()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_of_another_version_is_left_alone_and_in_the_way_of_no_other() {
+    let mut world = World::new(1).await;
+    let unknown = world.create_enabled(request(TrimHorizon)).await;
+    let second = CreateEventSourceMappingRequest { function_name: "g".to_owned(), ..request(TrimHorizon) };
+    let known = world.create_enabled(second).await;
+    rewrite(&world, &unknown, |mapping| mapping["starting_position"] = "Elsewhere".into()).await;
+    world.restart().await;
+    world.put(0, &["a"]).await;
+    world.delivered(&["a"]).await;
+    let listed =
+        world.mappings.list_event_source_mappings(&context(), ListEventSourceMappingsRequest::default()).await.unwrap();
+    let uuids = listed.event_source_mappings.unwrap().into_iter().map(|mapping| mapping.uuid.unwrap());
+    assert_eq!(uuids.collect::<Vec<_>>(), [known]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_whose_filters_are_not_understood_is_suspended() {
+    let mut world = World::new(1).await;
+    let uuid = world.create_enabled(request(TrimHorizon)).await;
+    rewrite(&world, &uuid, |mapping| mapping["settings"]["filters"] = serde_json::json!([r#"{"data":[{"new":1}]}"#]))
+        .await;
+    let told = ProcessingResult::UnknownFilters.text();
+    world.result_becomes(&uuid, told).await;
+    world.restart().await;
+    world.put(0, &["a"]).await;
+    world.settle(Duration::from_secs(1)).await;
+    world.delivered(&[]).await;
+    assert_eq!(world.get(&uuid).await.unwrap().last_processing_result.as_deref(), Some(told));
+    rewrite(&world, &uuid, |mapping| mapping["settings"]["filters"] = serde_json::json!([])).await;
+    world.delivered(&["a"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_changes_makes_nobody_look_at_everything_again() {
+    let world = World::new(1).await;
+    let uuid = world.create_enabled(request(TrimHorizon)).await;
+    world.settle(Duration::from_secs(1)).await;
+    let before = world.stream.looks();
+    world.function.then_fail();
+    world.put(0, &["a"]).await;
+    world.result_becomes(&uuid, "PROBLEM: Function call failed").await;
+    world.in_time("it succeeds", async || world.function.deliveries().len() == 2).await;
+    world.result_becomes(&uuid, "OK").await;
+    world.settle(Duration::from_secs(1)).await;
+    assert_eq!(world.stream.looks(), before);
+    set_enabled(&world, &uuid, false).await;
+    world.reaches(&uuid, "Disabled").await;
 }

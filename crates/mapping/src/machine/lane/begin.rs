@@ -19,8 +19,35 @@ impl Lane {
             self.next_pieces(step);
         }
         if self.pieces.front().is_some() && self.drop_expired(step) {
+            self.refit(step);
             self.begin_front(step);
         }
+    }
+
+    /// Cuts the front piece for the state that its window has now: it may have grown since the piece was cut. One that has
+    /// outgrown its bound ends its window first; the records are the beginning of a new one.
+    fn refit(&mut self, step: &Step<'_>) {
+        let (Some(window), Some(piece)) = (&mut self.tumbling, self.pieces.front()) else { return };
+        let Some(record) = piece.records().first() else { return };
+        if window.is_overfull() {
+            self.pieces.push_front(Piece::closing(record.position, step.now));
+            return;
+        }
+        window.open_for(record);
+        let fitting = piece.fitting(&step.rules.format, window.members_bytes(&step.rules.format));
+        if fitting == piece.records().len() {
+            return;
+        }
+        let mut piece = self.pieces.pop_front().expect("just seen");
+        if piece.records().len() > 1 {
+            let (first, rest) = piece.split_at(fitting.max(1));
+            self.pieces.push_front(rest);
+            piece = first;
+        }
+        if fitting == 0 {
+            piece.turn_too_large();
+        }
+        self.pieces.push_front(piece);
     }
 
     /// Nothing new may begin: a batch that is to be tried again waits where an operator can skip it.
@@ -28,7 +55,9 @@ impl Lane {
         if !matches!(self.state, State::Idle) {
             return;
         }
-        if let Some(piece) = self.pieces.front() {
+        self.refit(step);
+        // What fits into no event is never sent: it is given up once something may begin.
+        if let Some(piece) = self.pieces.front().filter(|piece| !piece.is_too_large()) {
             let until = piece.not_before().unwrap_or(step.now);
             self.enter(State::Waiting { until }, Cause::NotYet);
         }
@@ -109,12 +138,14 @@ impl Lane {
         }
     }
 
-    /// Makes the next batch of an earlier life again, once all of it has been read.
+    /// Makes the next batch of an earlier life again, once all of it has been read, or as many records as it had. (Other
+    /// filters may let more or fewer of them through now.)
     fn restore(&mut self, step: &mut Step<'_>) {
         while let Some(outline) = self.outlines.front().copied() {
             let is_last_read = self.behind.or(step.reader.position()).is_some_and(|cursor| cursor > outline.last)
                 || step.reader.has_ended();
-            if !is_last_read && !self.intake.has_event_of_bytes() {
+            let is_enough = self.intake.len() >= outline.records || self.intake.has_event_of_bytes();
+            if !is_last_read && !is_enough {
                 return;
             }
             let belongs = |record: &Record| record.position <= outline.last;
@@ -127,8 +158,8 @@ impl Lane {
                 Some(Front::TooLarge(record)) => self.pieces.push_back(Piece::too_large(record, step.now)),
                 None => {}
             }
-            // Other filters may have let more records in between: they make another batch with the same past.
-            if self.intake.front().is_none_or(|record| record.position > outline.last) {
+            // What else lies before its end makes another batch with the same past.
+            if self.intake.front().map_or(is_last_read, |record| record.position > outline.last) {
                 self.outlines.pop_front();
             }
             if !self.pieces.is_empty() {

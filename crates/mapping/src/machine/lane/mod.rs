@@ -95,6 +95,8 @@ pub(super) struct Lane {
     permit: bool,
     /// When the invocation in flight began.
     began: Timestamp,
+    /// Batches that were given up in this life.
+    given_up: u64,
     /// Where each state came from: filled in tests only.
     #[cfg(test)]
     pub(super) seen: Vec<(LaneState, Cause, LaneState)>,
@@ -107,8 +109,18 @@ enum State {
     Invoking,
     Settling { ticket: u64 },
     Waiting { until: Timestamp },
-    Discarding { failed: Arc<FailedBatch>, tries: u32 },
-    Deferred { failed: Arc<FailedBatch>, tries: u32, until: Timestamp },
+    Discarding(Discard),
+    Deferred { discard: Discard, until: Timestamp },
+}
+
+/// A failed batch on its way.
+#[derive(Clone, Debug)]
+struct Discard {
+    failed: Arc<FailedBatch>,
+    /// Tries so far, this one included.
+    tries: u32,
+    /// Those that failed at the destination.
+    refusals: u32,
 }
 
 impl State {
@@ -118,7 +130,7 @@ impl State {
             Self::Invoking => LaneState::Invoking,
             Self::Settling { .. } => LaneState::Settling,
             Self::Waiting { .. } => LaneState::Waiting,
-            Self::Discarding { .. } => LaneState::Discarding,
+            Self::Discarding(_) => LaneState::Discarding,
             Self::Deferred { .. } => LaneState::Deferred,
         }
     }
@@ -135,6 +147,10 @@ pub struct LaneStatus {
     pub batch_records: usize,
     /// Failures of that batch that count as tries.
     pub failures: u32,
+    /// The function failed on it, or on the batch that it is a part of, counted or not.
+    pub has_failed: bool,
+    /// The last tries did not reach the function.
+    pub is_not_delivered: bool,
     /// When it is tried again, or its delivery is.
     pub until: Option<Timestamp>,
     /// Records that were read and wait for a batch.
@@ -161,6 +177,7 @@ impl Lane {
             tumbling,
             permit: false,
             began: now,
+            given_up: 0,
             #[cfg(test)]
             seen: Vec::new(),
         }
@@ -206,11 +223,12 @@ impl Lane {
 
     /// How many more records it can hold; `None` for none. `batches` is how many it may hold ahead.
     fn room(&self, settings: &Settings, batches: usize) -> Option<usize> {
-        if self.outlines.is_empty() && (!self.is_smooth() || self.intake.has_event_of_bytes()) {
+        if !self.is_smooth() || self.intake.has_event_of_bytes() {
             // A lane that fails holds only the failing batch, so that many of them do not fill the memory.
             return None;
         }
-        let restored = if self.outlines.is_empty() { 0 } else { OUTLINED_RECORDS_MAX };
+        // The batch size of an earlier life may have been larger.
+        let restored = self.outlines.front().map_or(0, |outline| outline.records);
         let capacity = (settings.batch_size.max(READ_RECORDS_MIN) * batches).max(restored);
         capacity.checked_sub(self.intake.len()).filter(|room| *room > 0)
     }
@@ -319,6 +337,10 @@ impl Lane {
         self.permit = true;
     }
 
+    pub(super) fn withdraw_permit(&mut self) {
+        self.permit = false;
+    }
+
     pub(super) fn has_permit(&self) -> bool {
         self.permit
     }
@@ -332,6 +354,8 @@ impl Lane {
             batch: records.first().cloned().zip(records.last().cloned()),
             batch_records: records.len(),
             failures: piece.map_or(0, Piece::failures),
+            has_failed: piece.is_some_and(Piece::has_failed),
+            is_not_delivered: piece.is_some_and(Piece::is_not_delivered),
             until: match &self.state {
                 State::Waiting { until } | State::Deferred { until, .. } => Some(*until),
                 _ => None,
@@ -366,11 +390,9 @@ impl Lane {
     /// The same when the history has its line already.
     fn discard_told(&mut self, step: &mut Step<'_>, reason: DiscardReason, cause: Cause) {
         let piece = self.pieces.front().expect("something is given up");
-        let failed = Arc::new(piece.failed(reason, step.now));
+        let failed = Arc::new(piece.failed(reason, self.index, self.given_up, step.now));
+        self.given_up += 1;
         step.commands.push(Command::Discard { lane: self.index, failed: Arc::clone(&failed) });
-        self.enter(State::Discarding { failed, tries: 1 }, cause);
+        self.enter(State::Discarding(Discard { failed, tries: 1, refusals: 0 }), cause);
     }
 }
-
-/// Records of a batch of an earlier life, whose batch size may have been larger.
-const OUTLINED_RECORDS_MAX: usize = 10_000;

@@ -8,7 +8,7 @@ use millstream_env::Timestamp;
 use millstream_log::{Position, Record};
 
 use super::Rules;
-use crate::event::WindowMembers;
+use crate::event::{EventFormat, EventSize, WindowMembers};
 use crate::machine::backoff;
 use crate::machine::batch::Batch;
 use crate::machine::failed::{DiscardReason, FailedBatch, FailedInvocation};
@@ -31,6 +31,8 @@ pub(super) struct Piece {
     failures: u32,
     /// Tries in a row that did not reach the function.
     not_delivered: u32,
+    /// The function failed on it, or on the batch that it is a part of.
+    has_failed: bool,
     /// Must be made again as it is after a restart.
     is_outlined: bool,
     not_before: Option<Timestamp>,
@@ -70,6 +72,7 @@ impl Piece {
             attempts: 0,
             failures: 0,
             not_delivered: 0,
+            has_failed: false,
             is_outlined: false,
             not_before: None,
             last: None,
@@ -80,7 +83,7 @@ impl Piece {
     pub(super) fn restored(records: Vec<Record>, failures: u32, settings: &Settings, now: Timestamp) -> Self {
         // What is used up was not yet told to anybody: one more try says why.
         let failures = settings.retries_max.map_or(failures, |max| failures.min(max));
-        Self { failures, is_outlined: true, ..Self::new(records, now) }
+        Self { failures, has_failed: true, is_outlined: true, ..Self::new(records, now) }
     }
 
     pub(super) fn records(&self) -> &[Record] {
@@ -93,6 +96,14 @@ impl Piece {
 
     pub(super) fn failures(&self) -> u32 {
         self.failures
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    pub(super) fn is_not_delivered(&self) -> bool {
+        self.not_delivered > 0
     }
 
     pub(super) fn is_too_large(&self) -> bool {
@@ -123,6 +134,22 @@ impl Piece {
         Some(self.records.first()?.arrival.plus(settings.record_age_max?))
     }
 
+    /// How many of its first records fit into an event with further members of `members_bytes`.
+    pub(super) fn fitting(&self, format: &EventFormat, members_bytes: usize) -> usize {
+        let mut size = EventSize::with_members(members_bytes);
+        let grows = |record: &&Record| {
+            size = size.with(format.record_bytes(record));
+            size.fits()
+        };
+        self.records.iter().take_while(grows).count()
+    }
+
+    /// Its one record turns out to fit into no event.
+    pub(super) fn turn_too_large(&mut self) {
+        assert_eq!(self.records.len(), 1, "others are split first");
+        self.kind = Kind::TooLarge;
+    }
+
     /// Begins a try and returns what to send.
     pub(super) fn send(&mut self, rules: &Rules, window: Option<&WindowMembers<'_>>, now: Timestamp) -> Arc<Batch> {
         let batch = self.batch.take().unwrap_or_else(|| {
@@ -140,6 +167,7 @@ impl Piece {
     pub(super) fn count_failure(&mut self, invocation: FailedInvocation) {
         self.failures = self.failures.saturating_add(1);
         self.not_delivered = 0;
+        self.has_failed = true;
         self.is_outlined = true;
         self.last = Some(invocation);
     }
@@ -182,7 +210,7 @@ impl Piece {
     /// The rest from `position` on, after everything before was processed: a new batch with all its retries.
     pub(super) fn rest_from(&self, position: Position, now: Timestamp) -> Self {
         let rest: Vec<Record> = self.records.iter().filter(|r| r.position >= position).cloned().collect();
-        Self { is_outlined: true, ..Self::new(rest, now) }
+        Self { has_failed: true, is_outlined: true, ..Self::new(rest, now) }
     }
 
     /// Without the records below `horizon`; `None` when nothing is left.
@@ -198,7 +226,7 @@ impl Piece {
         self.records.iter().take_while(|record| record.arrival.plus(age_max) <= now).count()
     }
 
-    pub(super) fn failed(&self, reason: DiscardReason, at: Timestamp) -> FailedBatch {
+    pub(super) fn failed(&self, reason: DiscardReason, lane: usize, number: u64, at: Timestamp) -> FailedBatch {
         // The try that found the records too old counts as one (recorded: 1 without any invocation).
         let invoke_count = match reason {
             DiscardReason::RecordAgeExceeded | DiscardReason::TooLarge => self.failures.saturating_add(1),
@@ -211,6 +239,8 @@ impl Piece {
             invocation: self.last.clone(),
             event: self.batch.as_ref().map(|batch| Bytes::clone(batch.event())),
             at,
+            lane,
+            number,
         }
     }
 

@@ -55,3 +55,16 @@ fn a_batch_may_end_within_an_aggregated_record_and_its_position_stays_until_all_
         .collect();
     assert_eq!(sent, [[b"a", b"b"], [b"c", b"d"]]);
 }
+
+#[test]
+fn the_parts_of_a_record_that_are_given_up_in_one_moment_have_keys_of_their_own() {
+    let settings = Settings { taken_apart: Some(HashKeyRange::whole()), retries_max: Some(0), ..settings(1) };
+    let mut bench = Bench::new(settings);
+    bench.go(1, read(vec![aggregate(0, &["a", "b", "c"])], 1));
+    for _ in 0..3 {
+        bench.go(1, failed());
+        bench.go(1, delivered());
+    }
+    let keys = bench.failed.iter().map(|failed| crate::record::failed_key("u", format().shard().id, failed));
+    assert_eq!(keys.collect::<std::collections::BTreeSet<_>>().len(), 3);
+}

@@ -94,6 +94,32 @@ fn a_step_without_records_reads_and_takes_the_next_ones() {
 }
 
 #[test]
+fn a_permit_of_a_step_does_not_outlive_its_pause() {
+    let mut bench = Bench::new(Settings { batching_window: Duration::from_secs(10), ..settings(10) });
+    bench.go(0, read(vec![], 0));
+    bench.go(0, Event::Suspend);
+    bench.go(1, Event::Step);
+    bench.go(2, Event::Resume);
+    assert_eq!(bench.go(3, Event::Tail), "read(0,64)");
+    assert_eq!(bench.go(3, read(records(0..1), 1)), "", "the window is not cut short");
+    bench.go(4, Event::Suspend);
+    assert!(!bench.machine.wants_tail());
+    assert_eq!(bench.go(20_000, time()), "");
+}
+
+#[test]
+fn nothing_is_skippable_once_a_stop_was_asked_for() {
+    let mut bench = Bench::new(Settings { lanes: 2, ..settings(10) });
+    assert_eq!(bench.go(0, read(vec![in_lane(0, 0, 2), in_lane(1, 1, 2)], 2)), "invoke(0) invoke[1](1) keep(0|1)");
+    bench.go(1, ended(1, fails()));
+    let skippable = |bench: &Bench| bench.machine.skippable().iter().map(|lane| lane.batch_records).collect::<Vec<_>>();
+    assert_eq!(skippable(&bench), [1]);
+    bench.go(2, Event::Stop);
+    assert!(skippable(&bench).is_empty());
+    assert_eq!(bench.go(3, Event::Skip), "");
+}
+
+#[test]
 fn a_skip_gives_up_the_batch_that_waits() {
     let mut bench = Bench::new(settings(2));
     bench.go(0, read(records(0..4), 4));

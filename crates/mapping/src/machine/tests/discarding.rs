@@ -58,6 +58,23 @@ fn a_batch_that_cannot_be_kept_is_never_given_up() {
 }
 
 #[test]
+fn tries_that_did_not_come_to_the_destination_are_no_deliveries() {
+    let mut bench = given_up();
+    let mut now = 0;
+    for _ in 0..6 {
+        bench.go(now, Event::Discarded { lane: 0, delivered: Err(DeliveryProblem::NotKept) });
+        now = bench.deadline().unwrap();
+        bench.go(now, time());
+    }
+    for _ in 0..4 {
+        assert_eq!(bench.go(now, not_delivered()), "");
+        now = bench.deadline().unwrap();
+        assert_eq!(bench.go(now, time()), "discard(0..=1 RetryAttemptsExhausted 1)");
+    }
+    assert_eq!(bench.go(now, not_delivered()), "undelivered(2) keep!(2) invoke(2..=3)");
+}
+
+#[test]
 fn deliveries_go_on_while_nothing_new_may_begin() {
     let mut bench = given_up();
     bench.go(0, Event::Suspend);

@@ -58,6 +58,38 @@ fn a_failed_batch_of_which_a_part_left_the_stream_is_made_of_the_rest() {
 }
 
 #[test]
+fn a_failed_batch_among_more_records_than_it_had_goes_on_in_parts() {
+    // A narrow filter was taken away, or let only these records through.
+    let stream = records(0..25_000);
+    let played = play_from(settings(100), kept(0, vec![outline(24_899, 100, 1)]), &stream, 0, |_, _| answers(""));
+    assert_eq!(played.deliveries.len(), 250);
+    assert_eq!((played.batches()[0], played.batches()[249]), ("0..=99", "24900..=24999"));
+    assert_eq!(progress_text(&played.progress), "25000");
+}
+
+#[test]
+fn what_is_read_of_a_failed_batch_later_has_its_past() {
+    let start = Start::Kept(kept(0, vec![outline(5, 2, 1)]));
+    let mut bench = Bench::started(Settings { retries_max: Some(1), ..settings(2) }, start);
+    assert_eq!(bench.go(0, read_more(records(0..2), 2)), "invoke(0..=1) keep(0 2..=1x1 2..=5x1)");
+    assert_eq!(bench.go(1, ok()), "Ok read(2,64) keep(2 2..=5x1)");
+    bench.go(1, read_more(records(2..6), 6));
+    assert_eq!(bench.go(2, failed()), "discard(2..=3 RetryAttemptsExhausted 2) FunctionFailed keep(2 2..=3x2 2..=5x1)");
+}
+
+#[test]
+fn a_part_that_fails_after_a_restart_is_held_in_memory_alone() {
+    let start = Start::Kept(kept(0, vec![outline(1, 2, 1), outline(3, 2, 1), outline(5, 2, 1)]));
+    let mut bench = Bench::started(settings(10), start);
+    assert_eq!(bench.go(0, read_more(large(0..3, 1_000_000), 3)), "invoke(0..=1)");
+    for now in [1, 10_000, 20_000] {
+        assert!(!bench.go(now, failed()).contains("read"), "nothing is read beside a batch that fails");
+        assert_eq!(bench.go(now + 9_000, time()), "invoke(0..=1)");
+    }
+    assert_eq!(bench.go(40_000, ok()), "Ok read(3,63) keep(2 2..=3x1 2..=5x1)");
+}
+
+#[test]
 fn a_stop_during_a_retry_keeps_the_count() {
     let mut bench = Bench::new(retries(2, 3));
     bench.go(0, read(records(0..2), 2));

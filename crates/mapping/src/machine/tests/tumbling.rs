@@ -132,6 +132,61 @@ fn a_state_over_one_megabyte_ends_its_window_early() {
     assert!(bench.go(1, state(&state_of(1_000_000))).starts_with("Ok invoke(1)"), "1 MB is allowed");
 }
 
+/// Reports the record at `position` as failed and gives a state of so many bytes.
+fn grows(position: u64, bytes: usize) -> Event {
+    let number = format().shard().sequence_number(&arrived(position, NEXT));
+    let state = format!("\"{}\"", "x".repeat(bytes - 2));
+    ended(0, answers(format!(r#"{{"state":{state},"batchItemFailures":[{{"itemIdentifier":"{number}"}}]}}"#)))
+}
+
+/// Five records that fill an event, in flight.
+fn full_event() -> Bench {
+    let mut bench = Bench::new(Settings { partial_failures: true, ..tumbling(10) });
+    let stream = (0..5).map(|p| Record { data: vec![0; 900_000].into(), ..arrived(p, NEXT) }).collect();
+    assert!(bench.go(0, read(stream, 5)).starts_with("invoke(0..=4)"));
+    bench
+}
+
+#[test]
+fn a_rest_that_does_not_fit_beside_a_grown_state_is_split() {
+    let mut bench = Bench::new(Settings { partial_failures: true, ..tumbling(10) });
+    let sizes = [1_000, 1_100_000, 1_100_000, 1_100_000, 1_100_000];
+    let stream = sizes.iter().zip(0..).map(|(size, p)| Record { data: vec![0; *size].into(), ..arrived(p, NEXT) });
+    assert!(bench.go(0, read(stream.collect(), 5)).starts_with("invoke(0..=4)"));
+    let text = bench.go(1, grows(1, 1_000_000));
+    assert!(text.contains("keep!(1 4..=4x0"), "{}", &text[..60]);
+    bench.go(501, time());
+    assert_eq!(span(bench.sent.last().unwrap().records()), "1..=3");
+    bench.go(502, state("1"));
+    assert_eq!(span(bench.sent.last().unwrap().records()), "4");
+    assert!(bench.sent.iter().all(|batch| batch.event().len() <= crate::event::EVENT_BYTES_MAX));
+}
+
+#[test]
+fn a_state_that_outgrows_its_bound_before_a_rest_ends_the_window_first() {
+    let mut bench = full_event();
+    bench.go(0, grows(2, 5_000_000));
+    assert_eq!(span(bench.sent.last().unwrap().records()), "final");
+    assert_eq!(bench.event()["isWindowTerminatedEarly"], true);
+    bench.go(500, state("{}"));
+    assert_eq!(span(bench.sent.last().unwrap().records()), "2..=4");
+    assert_eq!(bench.event()["state"], serde_json::json!({}));
+    assert_eq!(bench.event()["window"]["start"], crate::dates::seconds(at(NEXT)));
+    assert_eq!(bench.go(501, state("1")), "Ok keep(5 1)");
+    assert!(bench.sent.iter().all(|batch| batch.event().len() <= crate::event::EVENT_BYTES_MAX));
+}
+
+#[test]
+fn a_record_that_fits_into_no_event_beside_its_windows_state_is_given_up() {
+    let mut bench = Bench::new(Settings { partial_failures: true, ..tumbling(10) });
+    let sizes = [1_000, 4_000_000];
+    let stream = sizes.iter().zip(0..).map(|(size, p)| Record { data: vec![0; *size].into(), ..arrived(p, NEXT) });
+    bench.go(0, read(stream.collect(), 2));
+    bench.go(0, Event::Suspend);
+    bench.go(1, grows(1, 1_000_000));
+    assert_eq!(bench.go(2, Event::Resume), "discard(1 TooLarge 1) RecordTooLarge");
+}
+
 #[test]
 fn the_end_of_the_shard_closes_the_window() {
     let mut bench = Bench::new(tumbling(10));

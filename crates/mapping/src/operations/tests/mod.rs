@@ -1,5 +1,6 @@
 mod settings;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_wire::lambda::EventSourcePosition::{AtTimestamp, Latest, TrimHorizon};
@@ -13,7 +14,7 @@ use millstream_wire::lambda::{
     OnFailure, OnSuccess, UpdateEventSourceMappingRequest,
 };
 
-use crate::testing::{STREAM, World, context, request};
+use crate::testing::{STREAM, TestCatalog, World, context, request};
 
 const NO_UUID: &str = "14e0db71-5d35-4eb5-b481-8945cf9d10c2";
 
@@ -246,4 +247,30 @@ async fn a_claim_of_a_mapping_that_never_came_to_be_is_free() {
     let key = format!("mapping-claim/123456789012/us-west-2/f:/{STREAM}");
     world.catalog.put(&key, Expect::Absent, NO_UUID.into()).await.unwrap();
     world.create_enabled(request(TrimHorizon)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_mappings_that_take_a_function_at_once_one_gets_it() {
+    let catalog = Arc::new(TestCatalog::default());
+    let world = World::with_catalog(1, Arc::clone(&catalog) as _).await;
+    let first = world.create_enabled(with(|i| i.function_name = "g".to_owned())).await;
+    let second = world.create_enabled(with(|i| i.function_name = "f:1".to_owned())).await;
+    let onto_f = |uuid: &str| UpdateEventSourceMappingRequest { function_name: Some("f".to_owned()), ..update(uuid) };
+    let (mappings, input) = (world.mappings.clone(), onto_f(&second));
+    let other = async move { drop(mappings.update_event_source_mapping(&context(), input).await.unwrap()) };
+    // The first has claimed the pair, and nothing else yet.
+    catalog.before_write(&format!("mapping/123456789012/us-west-2/{first}"), Box::pin(other));
+    let refused =
+        update_refusal(&world, UpdateEventSourceMappingRequest { batch_size: Some(7), ..onto_f(&first) }).await;
+    let UpdateEventSourceMappingError::ResourceConflict(text) = refused else { panic!("{refused:?}") };
+    assert!(text.ends_with(&second), "{text}");
+    for (uuid, function) in [(&first, "g"), (&second, "f")] {
+        world.reaches(uuid, "Enabled").await;
+        let document = world.get(uuid).await.unwrap();
+        assert_eq!(document.function_arn.unwrap().rsplit(':').next(), Some(function));
+        assert_eq!(document.batch_size, Some(100));
+    }
+    let again =
+        world.mappings.create_event_source_mapping(&context(), with(|i| i.function_name = "g".to_owned())).await;
+    assert!(matches!(again, Err(CreateEventSourceMappingError::ResourceConflict(_))), "its own claim is still there");
 }

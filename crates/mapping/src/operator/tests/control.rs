@@ -1,5 +1,7 @@
 //! Pause, resume, step, skip, rewind.
 
+use millstream_log::Record;
+
 use super::*;
 use crate::machine::DiscardReason;
 use crate::machine::table::LaneState;
@@ -203,16 +205,38 @@ async fn a_rewind_to_a_record_needs_exactly_its_shard() {
     let from = millstream_log::ReadFrom::Position(millstream_log::Position(0));
     let stored = std::sync::Arc::clone(&world.log).read(key, from, limit).await.unwrap().records;
     let number = identity.sequence_number(&stored[1]).to_string();
-    for (shards, number) in
-        [(vec![], number.as_str()), (vec![name(0), name(1)], &number), (vec![name(1)], &number), (vec![name(0)], "17")]
-    {
-        let target = RewindTarget::SequenceNumber(number.to_owned());
+    let earlier = crate::event::ShardIdentity { created_seconds: 1_600_000_000, ..identity };
+    let beyond = Record { position: millstream_log::Position(4), ..stored[1].clone() };
+    let another = Record { arrival: stored[1].arrival.plus(Duration::from_secs(1)), ..stored[1].clone() };
+    let wrong =
+        [earlier.sequence_number(&stored[1]), identity.sequence_number(&beyond), identity.sequence_number(&another)];
+    let wrong = wrong.iter().map(ToString::to_string).chain(["17".to_owned()]).collect::<Vec<_>>();
+    let named = [(vec![], &number), (vec![name(0), name(1)], &number), (vec![name(1)], &number)];
+    for (shards, number) in named.into_iter().chain(wrong.iter().map(|number| (vec![name(0)], number))) {
+        let target = RewindTarget::SequenceNumber(number.clone());
         let refused = world.mappings.rewind_mapping(&scope(), &uuid, &shards, target).await;
         assert!(matches!(refused, Err(OperatorError::Invalid(_))), "{shards:?} {number}: {refused:?}");
     }
     rewind(&world, &uuid, &[name(0)], RewindTarget::SequenceNumber(number)).await;
     resume(&world, &uuid).await;
     world.delivered(&["b", "c"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_that_was_never_enabled_is_rewound_once_it_is() {
+    let world = World::new(1).await;
+    world.put(0, &["a"]).await;
+    let input = CreateEventSourceMappingRequest { enabled: Some(false), ..request(Latest) };
+    let uuid = world.create(input).await.uuid.unwrap();
+    world.reaches(&uuid, "Disabled").await;
+    let refused = world.mappings.rewind_mapping(&scope(), &uuid, &[], RewindTarget::TrimHorizon).await;
+    assert!(matches!(refused, Err(OperatorError::Conflict(text)) if text.contains("pause it, enable it")));
+    world.mappings.pause_mapping(&scope(), &uuid).await.unwrap();
+    world.update(&uuid, |input| input.enabled = Some(true)).await;
+    world.reaches(&uuid, "Enabled").await;
+    rewind(&world, &uuid, &[], RewindTarget::TrimHorizon).await;
+    resume(&world, &uuid).await;
+    world.delivered(&["a"]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -155,3 +155,14 @@ async fn a_batch_can_be_redriven_while_its_mapping_is_disabled_but_not_without_i
     *world.identity.missing.lock().unwrap() = false;
     assert!(world.mappings.redrive_failed_batch(&scope(), &uuid, &info.id).await.unwrap().is_done);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_a_mapping_with_a_window_is_not_sent_again_without_its_state() {
+    let world = World::new(1).await;
+    let input = CreateEventSourceMappingRequest { tumbling_window_in_seconds: Some(60), ..no_retries() };
+    let (uuid, info) = given_up(&world, input, &["a"]).await;
+    let refused = world.mappings.redrive_failed_batch(&scope(), &uuid, &info.id).await;
+    assert!(matches!(refused, Err(OperatorError::Conflict(text)) if text.contains("tumbling window")));
+    assert_eq!(world.function.deliveries().len(), 1);
+    assert_eq!(list(&world, &uuid).await, [info]);
+}

@@ -1,5 +1,7 @@
 //! How far each shard is, and what blocks it.
 
+use millstream_log::{Position, Record};
+
 use super::*;
 use crate::machine::BatchOutcome;
 use crate::machine::table::LaneState;
@@ -82,6 +84,40 @@ async fn a_blocked_lane_names_its_suspects() {
     world.in_time("it goes on", async || world.function.deliveries().len() == 3).await;
     world.result_becomes(&uuid, "OK").await;
     assert_eq!(lane().await.unwrap().blocked_by, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_says_what_its_last_tries_came_to() {
+    use millstream_wire::lambda::FunctionResponseType;
+    let world = World::new(1).await;
+    let types = Some(vec![FunctionResponseType::ReportBatchItemFailures]);
+    let input = CreateEventSourceMappingRequest { function_response_types: types, ..request(TrimHorizon) };
+    let uuid = world.create_enabled(input).await;
+    let identity = crate::event::ShardIdentity { id: shard(0), created_seconds: 1_700_000_000 };
+    let second = Record {
+        position: Position(1),
+        arrival: world.clock.now(),
+        partition_key: "key".into(),
+        data: "b".into(),
+        tag: 0,
+    };
+    let number = identity.sequence_number(&second).to_string();
+    let response = format!(r#"{{"batchItemFailures":[{{"itemIdentifier":"{number}"}}]}}"#);
+    world.function.then(Outcome::Ok(response.into()));
+    world.function.then_fail();
+    world.function.then(Outcome::Throttled { reason: "x" });
+    world.put(0, &["a", "b"]).await;
+    let lane = async || report(&world, &uuid, 0).await.lanes.into_iter().next().unwrap();
+    let blocked_after = async |deliveries: usize| {
+        let is_waiting =
+            async || world.function.deliveries().len() == deliveries && lane().await.state == LaneState::Waiting;
+        world.in_time("the batch waits", is_waiting).await;
+        let lane = lane().await;
+        (lane.blocked_by.unwrap(), lane.failures)
+    };
+    assert_eq!(blocked_after(1).await, (BlockedBy::Failures, 0), "the rest after a partial failure");
+    assert_eq!(blocked_after(2).await, (BlockedBy::Failures, 1));
+    assert_eq!(blocked_after(3).await, (BlockedBy::NotDelivered, 1), "it is throttled now");
 }
 
 #[tokio::test(start_paused = true)]

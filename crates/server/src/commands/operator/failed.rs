@@ -85,6 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 async fn act(arguments: &Arguments, own: &Own) -> anyhow::Result<ExitCode> {
     let paint = Paint::of_stdout();
+    let mut broken_off = None;
     let (answer, words, is_done) = match &arguments.action {
         Action::List { mapping } => {
             let input = match mapping {
@@ -102,13 +103,21 @@ async fn act(arguments: &Arguments, own: &Own) -> anyhow::Result<ExitCode> {
             let words = show(&answer, paint);
             (answer, words, true)
         }
-        Action::Redrive { mapping, id, .. } => redrive(own, mapping, id.as_deref()).await?,
+        Action::Redrive { mapping, id: Some(id), .. } => redrive(own, mapping, id).await?,
+        Action::Redrive { mapping, id: None, .. } => {
+            let all = redrive_all(own, mapping).await?;
+            broken_off = all.broken_off;
+            (json!({ "Redriven": all.answers }), all.words, all.is_done)
+        }
         Action::Forget(named) => {
             let answer = own.call("ForgetFailedBatch", &named.input(own).await?).await?;
             (answer, format!("{} is off the list\n", named.id), true)
         }
     };
     print(&if arguments.json { serde_json::to_string_pretty(&answer)? + "\n" } else { words })?;
+    if let Some(error) = broken_off {
+        return Err(error);
+    }
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -118,31 +127,55 @@ impl Named {
     }
 }
 
-/// Sends one failed batch again, or all of them until one fails.
-async fn redrive(own: &Own, mapping: &str, id: Option<&str>) -> anyhow::Result<(Value, String, bool)> {
+/// Sends one failed batch again.
+async fn redrive(own: &Own, mapping: &str, id: &str) -> anyhow::Result<(Value, String, bool)> {
     let uuid = uuid(own, mapping).await?;
     let own = own.patient(REDRIVE_TIMEOUT);
-    if let Some(id) = id {
-        let answer = own.call("RedriveFailedBatch", &json!({ "UUID": uuid, "FailedBatchId": id })).await?;
-        let (words, is_done) = (redriven(id, &answer), answer["Done"] == true);
-        return Ok((answer, words, is_done));
-    }
+    let answer = own.call("RedriveFailedBatch", &json!({ "UUID": uuid, "FailedBatchId": id })).await?;
+    let (words, is_done) = (redriven(id, &answer), answer["Done"] == true);
+    Ok((answer, words, is_done))
+}
+
+/// What sending all of them again gave.
+struct All {
+    answers: Vec<Value>,
+    words: String,
+    is_done: bool,
+    /// Why the last one could not be sent: told after what was done.
+    broken_off: Option<anyhow::Error>,
+}
+
+/// Sends all failed batches again, until one fails or cannot be sent.
+async fn redrive_all(own: &Own, mapping: &str) -> anyhow::Result<All> {
+    let uuid = uuid(own, mapping).await?;
+    let own = own.patient(REDRIVE_TIMEOUT);
     let batches = own.list("ListFailedBatches", json!({ "UUID": uuid }), "FailedBatches", usize::MAX).await?;
-    let (mut answers, mut words, mut is_done) = (Vec::new(), String::new(), true);
-    for batch in &batches {
-        let id = text(batch, "FailedBatchId");
-        let answer = own.call("RedriveFailedBatch", &json!({ "UUID": uuid, "FailedBatchId": id })).await?;
-        words += &redriven(id, &answer);
-        is_done = answer["Done"] == true;
-        answers.push(answer);
-        if !is_done {
+    let ids: Vec<&str> = batches.iter().map(|batch| text(batch, "FailedBatchId")).collect();
+    let call = async |id: &str| own.call("RedriveFailedBatch", &json!({ "UUID": uuid, "FailedBatchId": id })).await;
+    Ok(until_one_fails(&ids, call).await)
+}
+
+async fn until_one_fails(ids: &[&str], call: impl AsyncFn(&str) -> anyhow::Result<Value>) -> All {
+    let mut all = All { answers: Vec::new(), words: String::new(), is_done: true, broken_off: None };
+    for id in ids {
+        let answer = match call(id).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                all.broken_off = Some(error.context(format!("{id} cannot be sent")));
+                break;
+            }
+        };
+        all.words += &redriven(id, &answer);
+        all.is_done = answer["Done"] == true;
+        all.answers.push(answer);
+        if !all.is_done {
             break;
         }
     }
-    if batches.is_empty() {
-        words += "no failed batches\n";
+    if ids.is_empty() {
+        all.words += "no failed batches\n";
     }
-    Ok((json!({ "Redriven": answers }), words, is_done))
+    all
 }
 
 fn redriven(id: &str, answer: &Value) -> String {
@@ -285,6 +318,18 @@ of u-2:
 2-shardId-000000000000-1  3        4      retries used up  delivered
 ";
         assert_eq!(told, expected);
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_an_error_is_told() {
+        let call = async |id: &str| match id {
+            "3" => Err(anyhow::anyhow!("none of its records is in the stream any more")),
+            _ => Ok(json!({ "RecordCount": 1, "Done": true, "Events": [] })),
+        };
+        let all = until_one_fails(&["1", "2", "3", "4"], call).await;
+        assert_eq!(all.answers.len(), 2);
+        assert_eq!(all.words, "1: 1 record processed; it is off the list\n2: 1 record processed; it is off the list\n");
+        assert!(format!("{:#}", all.broken_off.unwrap()).contains("3 cannot be sent: none of its records"));
     }
 
     #[test]

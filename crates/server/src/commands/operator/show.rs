@@ -16,7 +16,7 @@ pub(super) fn mapping(mapping: &Value, last_batches: &[Value], now: u64, paint: 
     let mut shards: Vec<&Value> = mapping["Shards"].as_array().into_iter().flatten().collect();
     shards.sort_by_key(|shard| !is_blocked(shard));
     lines.push(String::new());
-    lines.extend(shard_table(&shards, paint));
+    lines.extend(shard_table(&shards, mapping["Paused"] == true, paint));
     if shards.len() > SHARDS_MAX {
         lines.push(format!("and {} more; --json tells of all", shards.len() - SHARDS_MAX));
     }
@@ -56,7 +56,7 @@ fn head(mapping: &Value, paint: Paint) -> Vec<String> {
 }
 
 /// One line for each shard, and below it the record that it is at.
-fn shard_table(shards: &[&Value], paint: Paint) -> Vec<String> {
+fn shard_table(shards: &[&Value], is_paused: bool, paint: Paint) -> Vec<String> {
     let mut rows = vec![["SHARD", "BEHIND", "RECORDS", "DOING"].map(str::to_owned).to_vec()];
     let shown = &shards[..shards.len().min(SHARDS_MAX)];
     for shard in shown {
@@ -65,7 +65,7 @@ fn shard_table(shards: &[&Value], paint: Paint) -> Vec<String> {
             _ => span(number(shard, "LagMilliseconds")),
         };
         let records = number(shard, "LagRecords").to_string();
-        rows.push(vec![text(shard, "ShardId").to_owned(), behind, records, doing(shard)]);
+        rows.push(vec![text(shard, "ShardId").to_owned(), behind, records, doing(shard, is_paused)]);
     }
     let mut lines = Vec::new();
     for (index, line) in table(&rows).into_iter().enumerate() {
@@ -82,7 +82,7 @@ fn shard_table(shards: &[&Value], paint: Paint) -> Vec<String> {
 }
 
 /// What the lanes of a shard are doing, such as `1 waits to try again, 2 idle`.
-fn doing(shard: &Value) -> String {
+fn doing(shard: &Value, is_paused: bool) -> String {
     match text(shard, "Phase") {
         "WAITING_FOR_PARENTS" => return "waits for its parents".to_owned(),
         "STOPPED" => return "stopped".to_owned(),
@@ -109,7 +109,11 @@ fn doing(shard: &Value) -> String {
     let words =
         told.iter().map(|(word, count)| if lanes.len() == 1 { (*word).to_owned() } else { format!("{count} {word}") });
     let words = words.collect::<Vec<_>>().join(", ");
-    if text(shard, "Phase") == "SUSPENDED" { format!("paused, {words}") } else { words }
+    match text(shard, "Phase") {
+        "SUSPENDED" if is_paused => format!("paused, {words}"),
+        "SUSPENDED" => format!("suspended, {words}"),
+        _ => words,
+    }
 }
 
 fn blocked_lanes(shard: &Value) -> impl Iterator<Item = &Value> {
@@ -126,6 +130,7 @@ fn suspects(shard: &Value, now: u64, paint: Paint) -> Vec<String> {
     for lane in blocked_lanes(shard) {
         let failures = number(lane, "Failures");
         let why = match text(lane, "BlockedBy") {
+            "FUNCTION_ERROR" if failures == 0 => "the function failed on the batch that this is a part of".to_owned(),
             "FUNCTION_ERROR" => format!("the function has failed {}", count(failures, "time", "times")),
             "FUNCTION_NOT_REACHED" => "the function is not reached".to_owned(),
             _ => "the destination of failed batches is not reached".to_owned(),
@@ -212,5 +217,16 @@ LAST BATCHES
 none since the server was started
 ";
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_shard_is_paused_only_when_somebody_paused_the_mapping() {
+        let lane =
+            json!({ "Lane": 0, "State": "WAITING", "RecordCount": 2, "Failures": 0, "BlockedBy": "FUNCTION_ERROR" });
+        let shard = json!({ "ShardId": "s", "Phase": "SUSPENDED", "Lanes": [lane] });
+        assert_eq!(doing(&shard, true), "paused, waiting to try again");
+        assert_eq!(doing(&shard, false), "suspended, waiting to try again");
+        let told = suspects(&shard, 0, Paint::plain(80));
+        assert_eq!(told, ["s: the function failed on the batch that this is a part of, with 2 records"]);
     }
 }
