@@ -57,6 +57,11 @@ impl Buckets {
 
     /// Deletes a bucket that is empty. Uploads into it that are not complete end with it.
     pub async fn delete_bucket(&self, account: &AccountId, name: &BucketName) -> Result<(), Error> {
+        let (buckets, account, name) = (self.clone(), account.clone(), name.clone());
+        self.finish(async move { buckets.mark_and_delete(&account, &name).await }).await
+    }
+
+    async fn mark_and_delete(&self, account: &AccountId, name: &BucketName) -> Result<(), Error> {
         let (revision, record) = self.owned(account, name).await?;
         if record.deleting {
             return Err(Error::OperationAborted);

@@ -45,6 +45,7 @@ pub use objects::{Found, Put, Stored};
 pub use record::{BucketRecord, Metadata, ObjectRecord, PartRecord, UploadRecord};
 pub use uploads::{CompletedPart, NewUpload};
 
+use crate::finish::finish;
 use content::Contents;
 
 /// What buckets are kept in and with.
@@ -53,9 +54,9 @@ pub struct Parts {
     pub catalog: SharedStore,
     /// A store of its own: blobs that nothing here refers to are removed.
     pub blobs: SharedBlobs,
-    /// Asked what execution roles may do.
     pub clock: ServiceClock,
     pub random: Random,
+    /// What is begun is finished in it, also when the caller goes away.
     pub tasks: Tasks,
 }
 
@@ -71,6 +72,7 @@ struct Shared {
     contents: Contents,
     clock: ServiceClock,
     random: Random,
+    tasks: Tasks,
 }
 
 impl Buckets {
@@ -78,10 +80,18 @@ impl Buckets {
     pub async fn open(parts: Parts) -> Result<Self, Error> {
         let Parts { catalog, blobs, clock, random, tasks } = parts;
         let contents = Contents::new(blobs, random.clone(), tasks.clone());
-        let buckets = Self { shared: Arc::new(Shared { catalog, contents, clock, random }) };
+        let buckets = Self { shared: Arc::new(Shared { catalog, contents, clock, random, tasks: tasks.clone() }) };
         buckets.finish_interrupted().await?;
         buckets.sweep_later(&tasks).await?;
         Ok(buckets)
+    }
+
+    /// Runs work to its end even when the caller goes away: marks must not stay, nor contents without a record.
+    async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        finish(&self.shared.tasks, work).await
     }
 
     fn now_ms(&self) -> u64 {

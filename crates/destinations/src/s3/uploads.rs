@@ -94,51 +94,70 @@ impl Buckets {
         }
         let hashes = self.checked(&content, md5, checksum, wanted).await?;
         let etag = hashes.etag();
-        let piece = self.shared.contents.store(content).await?;
-        let part = PartRecord::new(number, etag, self.now_ms(), Some(hashes.checksum), piece);
-        self.keep_part(account, (bucket, key, upload_id), part.clone()).await?;
-        Ok(Stored { etag: part.etag, checksum: part.checksum, modified_ms: part.modified_ms })
+        let (buckets, account, bucket) = (self.clone(), account.clone(), bucket.clone());
+        let (key, upload_id) = (key.clone(), upload_id.to_owned());
+        let work = async move {
+            let piece = buckets.shared.contents.store(content).await?;
+            let part = PartRecord::new(number, etag, buckets.now_ms(), Some(hashes.checksum), piece);
+            buckets.keep_part(&account, (&bucket, &key, &upload_id), part.clone()).await?;
+            Ok(Stored { etag: part.etag, checksum: part.checksum, modified_ms: part.modified_ms })
+        };
+        self.finish(work).await
     }
 
     /// Keeps the record of a part whose content is stored. The content is removed when it is sure that nothing refers to it.
     async fn keep_part(
         &self,
         account: &AccountId,
-        (bucket, key, upload_id): (&BucketName, &ObjectKey, &str),
-        mut part: PartRecord,
+        upload: (&BucketName, &ObjectKey, &str),
+        part: PartRecord,
     ) -> Result<(), Error> {
-        let place = UploadRecord::part(upload_id, part.number);
+        let place = UploadRecord::part(upload.2, part.number);
         let (catalog, contents) = (&self.shared.catalog, &self.shared.contents);
+        let pieces = vec![part.piece.clone()];
+        let revision = match self.put_part(&place, part).await {
+            Ok(revision) => revision,
+            Err(error) => {
+                if !error.may_have_happened() {
+                    contents.remove(pieces).await;
+                }
+                return Err(error);
+            }
+        };
+        match self.open_upload(account, upload.0, upload.1, upload.2).await {
+            // An object that is being made may refer to this part.
+            Ok(_) | Err(Error::OperationAborted) => Ok(()),
+            Err(error) => {
+                // The upload ended meanwhile. If it saw this part, the record is gone too.
+                if catalog.delete(&place, revision).await.is_ok() {
+                    contents.remove(pieces).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts the record of a part in the place of what is there, which it keeps in mind.
+    async fn put_part(&self, place: &str, mut part: PartRecord) -> Result<Revision, Error> {
+        let catalog = &self.shared.catalog;
         for _ in 0..ATTEMPTS_MAX {
-            let former = catalog.get(&place).await?;
+            let former = catalog.get(place).await?;
             let expect = former.as_ref().map_or(Expect::Absent, |found| Expect::Revision(found.revision));
             part.replaced.clear();
             if let Some(former) = former {
-                let former = PartRecord::decode(&place, &former.value)?;
+                let former = PartRecord::decode(place, &former.value)?;
                 part.replaced = former.replaced;
                 part.replaced.push(former.piece);
             }
             if part.replaced.len() > PART_VERSIONS_MAX {
                 break;
             }
-            let revision = match catalog.put(&place, expect, part.encode()).await {
-                Ok(revision) => revision,
-                Err(StoreError::Conflict) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            return match self.open_upload(account, bucket, key, upload_id).await {
-                // An object that is being made may refer to this part.
-                Ok(_) | Err(Error::OperationAborted) => Ok(()),
-                Err(error) => {
-                    // The upload ended meanwhile. If it saw this part, the record is gone too.
-                    if catalog.delete(&place, revision).await.is_ok() {
-                        contents.remove(vec![part.piece.clone()]).await;
-                    }
-                    Err(error)
-                }
-            };
+            match catalog.put(place, expect, part.encode()).await {
+                Ok(revision) => return Ok(revision),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(Error::of_change(error)),
+            }
         }
-        contents.remove(vec![part.piece.clone()]).await;
         Err(Error::SlowDown)
     }
 
@@ -151,27 +170,41 @@ impl Buckets {
         checksum: Option<&str>,
         conditions: &WriteConditions,
     ) -> Result<Stored, Error> {
-        let Open { bucket: record, place, revision, record: upload } =
-            self.open_upload(account, bucket, key, upload_id).await?;
+        let upload = self.open_upload(account, bucket, key, upload_id).await?;
+        let (buckets, bucket, key, upload_id) = (self.clone(), bucket.clone(), key.clone(), upload_id.to_owned());
+        let (parts, checksum, conditions) = (parts.to_vec(), checksum.map(str::to_owned), conditions.clone());
+        let work = async move {
+            let target = (&bucket, &key, &upload_id[..]);
+            buckets.complete(upload, target, &parts, checksum.as_deref(), &conditions).await
+        };
+        self.finish(work).await
+    }
+
+    async fn complete(
+        &self,
+        Open { bucket: record, place, revision, record: upload }: Open,
+        (bucket, key, upload_id): (&BucketName, &ObjectKey, &str),
+        parts: &[CompletedPart],
+        checksum: Option<&str>,
+        conditions: &WriteConditions,
+    ) -> Result<Stored, Error> {
         let catalog = &self.shared.catalog;
         let marked = UploadRecord { completing: true, ..upload.clone() };
         let revision = catalog.put(&place, Expect::Revision(revision), marked.encode()).await?;
-        let stored = self.parts_of(upload_id).await?;
-        let made = match assemble(&upload, &stored, parts, checksum) {
-            Ok(object) => {
-                let installed = self.try_install(bucket, &record, key, &object, conditions).await;
-                installed.map(|answer| (object, answer))
-            }
-            Err(error) => Err(error),
+        let making = async {
+            let stored = self.parts_of(upload_id).await?;
+            let object = assemble(&upload, &stored, parts, checksum)?;
+            let answer = self.try_install(bucket, &record, key, &object, conditions).await?;
+            Ok((stored, object, answer))
         };
-        match made {
-            Ok((object, answer)) => {
+        match making.await {
+            Ok((stored, object, answer)) => {
                 self.end_upload(&place, revision, stored, &object).await;
                 Ok(answer)
             }
             Err(error) => {
                 // Of a change whose outcome is not known, the next start finds out.
-                if !matches!(error, Error::Unavailable(_)) {
+                if !Error::may_have_happened(&error) {
                     catalog.put(&place, Expect::Revision(revision), upload.encode()).await?;
                 }
                 Err(error)
@@ -186,7 +219,9 @@ impl Buckets {
         (bucket, key, upload_id): (&BucketName, &ObjectKey, &str),
     ) -> Result<(), Error> {
         let upload = self.open_upload(account, bucket, key, upload_id).await?;
-        self.drop_upload(&upload.place, upload.revision, upload_id).await
+        let (buckets, upload_id) = (self.clone(), upload_id.to_owned());
+        let work = async move { buckets.drop_upload(&upload.place, upload.revision, &upload_id).await };
+        self.finish(work).await
     }
 
     /// The parts of an upload, in order of their numbers, with the upload itself.

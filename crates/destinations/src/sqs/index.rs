@@ -68,7 +68,9 @@ pub(crate) struct Claim {
 pub(crate) enum Standing {
     /// It is that of the last receive, and the message is now the caller's to delete.
     Ours,
-    /// The message is gone, is being deleted, or was received again since.
+    /// It is that of the last receive, and somebody is deleting the message already.
+    Leaving,
+    /// The message is gone, or was received again since.
     Past,
 }
 
@@ -162,13 +164,6 @@ impl Index {
         Claim { sequence, receive }
     }
 
-    /// A claim came to nothing: others can have the message at once.
-    pub(crate) fn release(&mut self, claim: Claim) {
-        if self.is_last(claim) {
-            self.place(claim.sequence, State::Visible);
-        }
-    }
-
     /// Hides a message in flight until another moment. `false` when the claim does not hold it any more.
     pub(crate) fn hide(&mut self, now: Timestamp, claim: Claim, until: Timestamp) -> bool {
         self.wake(now);
@@ -181,16 +176,20 @@ impl Index {
 
     /// Begins the deletion of a message that `claim` received.
     pub(crate) fn leave(&mut self, claim: Claim) -> Standing {
-        if !self.is_last(claim) {
-            return Standing::Past;
+        match self.entries.get(&claim.sequence) {
+            Some(entry) if entry.receives != claim.receive => Standing::Past,
+            Some(entry) if entry.state == State::Leaving => Standing::Leaving,
+            Some(_) => {
+                self.place(claim.sequence, State::Leaving);
+                Standing::Ours
+            }
+            None => Standing::Past,
         }
-        self.place(claim.sequence, State::Leaving);
-        Standing::Ours
     }
 
-    /// A deletion failed: the message can be received again.
+    /// A deletion failed: the message can be received again, unless another one of the same message failed before.
     pub(crate) fn stay(&mut self, sequence: Sequence) {
-        if self.entries.contains_key(&sequence) {
+        if self.entries.get(&sequence).is_some_and(|entry| entry.state == State::Leaving) {
             self.place(sequence, State::Visible);
         }
     }
@@ -328,10 +327,16 @@ mod tests {
         assert!(!index.hide(at(6), first, at(90)));
         // Its visibility timeout is over, but nobody has received it since.
         assert_eq!(index.leave(second), Standing::Ours);
-        assert_eq!(index.leave(second), Standing::Past);
+        assert_eq!(index.leave(second), Standing::Leaving, "whoever asks again waits for the same deletion");
         assert_eq!(index.claim(at(20), 1, at(30)).unwrap(), []);
         index.stay(sequence);
         assert_eq!(index.claim(at(20), 1, at(30)).unwrap().len(), 1);
+        index.stay(sequence);
+        assert_eq!(
+            index.claim(at(20), 1, at(30)).unwrap(),
+            [],
+            "a second failure does not give away what is in flight"
+        );
         index.remove(sequence);
         assert_eq!((counts(&mut index, 99), index.bytes), ((0, 0, 0), 0));
     }

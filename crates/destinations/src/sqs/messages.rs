@@ -35,7 +35,8 @@ impl Messages {
         record: &MessageRecord,
     ) -> Result<(), Failure> {
         let stored = self.catalog.put(&message_key(queue_id, sequence), Expect::Absent, encode(record)).await;
-        if stored.is_err() {
+        // What is unavailable may have stored it all the same: then the message needs its contents.
+        if matches!(stored, Err(StoreError::Conflict | StoreError::TooLarge | StoreError::Full)) {
             self.drop_blob(record.contents.digest()).await;
         }
         Ok(stored.map(drop)?)

@@ -32,8 +32,8 @@ use millstream_blobs::SharedBlobs;
 use millstream_catalog::SharedStore;
 use millstream_env::{HostClock, Random, ServiceClock, Tasks};
 use millstream_types::{Arn, Region};
-use millstream_wire::CommonError;
 
+use crate::finish::finish;
 pub(crate) use failure::Failure;
 pub use load::OpenError;
 use messages::Messages;
@@ -117,6 +117,14 @@ impl Queues {
         self.read().get(key).cloned().ok_or(Failure::QueueDoesNotExist)
     }
 
+    /// Takes a deleted queue out of memory; not a newer one of its name.
+    fn forget(&self, queue: &Arc<Queue>) {
+        let mut queues = self.write();
+        if queues.get(&queue.key).is_some_and(|found| Arc::ptr_eq(found, queue)) {
+            queues.remove(&queue.key);
+        }
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<QueueKey, Arc<Queue>>> {
         self.shared.queues.read().expect("no code panics while holding this lock")
     }
@@ -130,8 +138,7 @@ impl Queues {
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
-        let done = self.shared.tasks.spawn(work).await;
-        done.unwrap_or_else(|error| Err(CommonError::InternalFailure(error.to_string()).into()))
+        finish(&self.shared.tasks, work).await
     }
 
     /// Deletes messages that the index knows no more, in the background; what a crash leaves is deleted at the next start.

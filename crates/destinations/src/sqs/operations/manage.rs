@@ -271,7 +271,7 @@ async fn delete(queues: Queues, queue: Arc<Queue>) -> Result<(), Failure> {
         };
         match catalog.delete(&text, found.revision).await {
             Ok(()) => {
-                queues.write().remove(&queue.key);
+                queues.forget(&queue);
                 queue.mark_deleted();
                 let last = queue.index().last();
                 let messages = queue.index().purge(last);

@@ -167,8 +167,8 @@ async fn take(
     match &taken {
         // Deleted meanwhile: by a purge, or by a deletion whose answer got lost.
         Ok(None) => queue.index().remove(claim.sequence),
-        Err(_) => release::give_back(queue, claim),
-        Ok(Some(_)) => {}
+        // It stays in flight until then: at the front of the queue a damaged message would hold up all others.
+        Ok(Some(_)) | Err(_) => {}
     }
     taken
 }
