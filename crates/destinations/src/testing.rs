@@ -1,5 +1,6 @@
 //! A catalog for tests that takes its time and fails when it is told to.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use bytes::Bytes;
@@ -10,19 +11,20 @@ use millstream_env::BoxFuture;
 #[derive(Debug, Default)]
 pub(crate) struct TestCatalog {
     inner: MemoryStore,
-    failing: Mutex<Option<(String, StoreError)>>,
+    failing: Mutex<VecDeque<(String, StoreError)>>,
 }
 
 impl TestCatalog {
-    /// The next change of a key that begins with `prefix` fails, and that once. An unavailable catalog makes it all the same.
+    /// The next change of a key that begins with `prefix` fails, and that once, after those that were to fail before. An
+    /// unavailable catalog makes it all the same.
     pub(crate) fn fail_once(&self, prefix: &str, error: StoreError) {
-        *self.failing.lock().unwrap() = Some((prefix.to_owned(), error));
+        self.failing.lock().unwrap().push_back((prefix.to_owned(), error));
     }
 
     fn failure(&self, key: &str) -> Option<StoreError> {
         let mut failing = self.failing.lock().unwrap();
-        let is_meant = failing.as_ref().is_some_and(|(prefix, _)| key.starts_with(prefix.as_str()));
-        if is_meant { failing.take().map(|(_, error)| error) } else { None }
+        let is_meant = failing.front().is_some_and(|(prefix, _)| key.starts_with(prefix.as_str()));
+        if is_meant { failing.pop_front().map(|(_, error)| error) } else { None }
     }
 }
 

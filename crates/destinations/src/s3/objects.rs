@@ -155,7 +155,8 @@ impl Buckets {
         metadata: Option<Metadata>,
         algorithm: Option<Algorithm>,
     ) -> Result<Stored, Error> {
-        let Found { object, content, .. } = self.get_object(account, source.0, source.1, source.2, None).await?;
+        // By its record first: nothing of it is loaded that is not to be copied, or for which there is no room.
+        let object = self.head_object(account, source.0, source.1, source.2).await?;
         if object.bytes > PUT_BYTES_MAX {
             return Err(Error::EntityTooLarge { bytes: object.bytes, bytes_max: PUT_BYTES_MAX });
         }
@@ -166,8 +167,11 @@ impl Buckets {
                     .to_owned(),
             ));
         }
+        let _room = self.shared.contents.share(object.bytes * 2).await?;
+        // Replaced or deleted meanwhile.
+        let content = self.shared.contents.whole(&object.pieces).await?.ok_or(Error::SlowDown)?;
         let put = Put {
-            content: content.whole().await?,
+            content,
             metadata: metadata.unwrap_or(object.metadata),
             algorithm: algorithm.or(object.checksum.map(|checksum| checksum.algorithm)),
             ..Put::default()

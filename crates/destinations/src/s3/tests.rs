@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use millstream_blobs::{BlobStore as _, MemoryBlobs};
-use millstream_catalog::{MetaStore as _, StoreError};
+use millstream_catalog::{Expect, MetaStore as _, StoreError};
 use millstream_types::AccountId;
 use proptest::prelude::*;
 
@@ -83,6 +83,7 @@ async fn open(blobs: &Arc<MemoryBlobs>, catalog: &Arc<TestCatalog>) -> Buckets {
         catalog: Arc::clone(catalog) as SharedStore,
         blobs: Arc::clone(blobs) as SharedBlobs,
         clock: ServiceClock::real(),
+        host_clock: HostClock::real(),
         random: Random::system(),
         tasks: Tasks::new(),
     };
@@ -182,8 +183,7 @@ async fn no_acknowledged_object_goes_with_its_bucket_when_two_write_it() {
         });
         let deleter = Arc::clone(&fixture);
         let deleted = tasks.spawn(async move { deleter.buckets.delete_bucket(&deleter.account, &deleter.mill).await });
-        let puts = join_all(writers).await.into_iter().map(Result::unwrap);
-        if puts.filter(Result::is_ok).count() > 0 {
+        if join_all(writers).await.into_iter().any(|put| put.unwrap().is_ok()) {
             assert!(matches!(deleted.await.unwrap(), Err(Error::BucketNotEmpty(_))));
             fixture.get("k").await.unwrap();
         }
@@ -248,8 +248,57 @@ async fn a_completion_that_a_full_disk_refused_can_be_tried_again() {
     let refused = fixture.buckets.upload_part(&fixture.account, upload, 2, content, None, None).await;
     assert!(matches!(refused, Err(Error::Unavailable(_))));
     assert_eq!(fixture.blob_count().await, 1);
+    // Not even the mark can be taken off at once.
+    for prefix in [record::OBJECTS, record::UPLOADS] {
+        fixture.catalog.fail_once(prefix, StoreError::Full);
+    }
+    assert!(matches!(fixture.complete(&id, &part).await, Err(Error::Unavailable(_))));
+    assert_eq!(fixture.complete(&id, &part).await, Err(Error::OperationAborted));
+    HostClock::real().sleep(limits::UNMARK_INTERVAL * 2).await;
     fixture.complete(&id, &part).await.unwrap();
     assert_eq!(fixture.get("k").await.unwrap(), "part");
+}
+
+#[tokio::test]
+async fn a_damaged_bucket_does_not_keep_the_others_from_being_served() {
+    let fixture = Fixture::new().await;
+    fixture.put("k", "grain").await.unwrap();
+    let other: BucketName = "other".parse().unwrap();
+    fixture.buckets.create_bucket(&fixture.account, &other, &"us-west-2".parse().unwrap()).await.unwrap();
+    let key = record::BucketRecord::key(&other);
+    let found = fixture.catalog.get(&key).await.unwrap().unwrap();
+    fixture.catalog.put(&key, Expect::Revision(found.revision), "{".into()).await.unwrap();
+    let orphan = fixture.blobs.put(Bytes::from_static(b"perhaps the other's")).await.unwrap();
+    let fixture = fixture.again().await;
+    assert_eq!(fixture.get("k").await.unwrap(), "grain");
+    assert_eq!(fixture.buckets.list_buckets(&fixture.account).await.unwrap().len(), 1);
+    let refused = fixture.buckets.sweep(HashSet::from([orphan])).await;
+    assert!(matches!(refused, Err(Error::Internal(_))));
+    assert_eq!(fixture.blob_count().await, 2);
+}
+
+#[tokio::test]
+async fn slow_readers_hold_room_only_for_what_is_loaded() {
+    let fixture = Fixture::new().await;
+    fixture.put("k", "grain of corn").await.unwrap();
+    let (key, conditions) = ("k".parse().unwrap(), ReadConditions::default());
+    let all = limits::DOWNLOAD_BYTES_MAX;
+    let free = || fixture.buckets.shared.contents.downloads.available_permits();
+    let found = |range| fixture.buckets.get_object(&fixture.account, &fixture.mill, &key, &conditions, range);
+    let small = found(Some("bytes=0-1")).await.unwrap();
+    assert_eq!(free(), all - 2);
+    drop(small);
+    let room = fixture.buckets.shared.contents.share(all as u64).await.unwrap();
+    let waiting = found(None);
+    let (read, ()) = futures_util::future::join(waiting, async { drop(room) }).await;
+    assert_eq!(read.unwrap().content.whole().await.unwrap(), "grain of corn");
+    assert_eq!(free(), all);
+    let _room = fixture.buckets.shared.contents.share(all as u64).await.unwrap();
+    assert!(matches!(found(None).await, Err(Error::SlowDown)));
+    let source = (&fixture.mill, &key, &conditions);
+    let target = "copy".parse().unwrap();
+    let copy = fixture.buckets.copy_object(&fixture.account, source, (&fixture.mill, &target), None, None).await;
+    assert_eq!(copy, Err(Error::SlowDown));
 }
 
 #[tokio::test]
@@ -268,7 +317,6 @@ async fn a_bucket_made_anew_is_empty() {
 #[tokio::test]
 async fn what_a_crash_left_is_finished() {
     use super::record::{BucketRecord, Record as _};
-    use millstream_catalog::Expect;
     let fixture = Fixture::new().await;
     fixture.put("k", "grain").await.unwrap();
     let key = BucketRecord::key(&fixture.mill);
@@ -351,7 +399,6 @@ async fn parts_become_an_object_once() {
 #[tokio::test]
 async fn a_completion_that_a_crash_interrupted_is_found_out() {
     use super::record::{Record as _, UploadRecord};
-    use millstream_catalog::Expect;
     let fixture = Fixture::new().await;
     let key: ObjectKey = "k".parse().unwrap();
     let id = fixture.buckets.create_upload(&fixture.account, &fixture.mill, &key, NewUpload::default()).await.unwrap();

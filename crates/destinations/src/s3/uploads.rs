@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
+use millstream_blobs::Digest;
 use millstream_catalog::{Expect, PAGE_ITEMS_MAX, Revision, StoreError};
 use millstream_client::sigv4::hex;
 use millstream_types::AccountId;
@@ -17,6 +18,7 @@ use super::limits::{ATTEMPTS_MAX, PART_BYTES_MIN, PART_VERSIONS_MAX, PARTS_MAX, 
 use super::names::{BucketName, ObjectKey};
 use super::objects::{Stored, check_metadata};
 use super::record::{BucketRecord, Metadata, ObjectRecord, PartRecord, Record, UploadRecord};
+use super::sweep::skip_damaged;
 use super::{Buckets, Error};
 
 const UPLOAD_ID_DIGITS: usize = 64;
@@ -205,7 +207,7 @@ impl Buckets {
             Err(error) => {
                 // Of a change whose outcome is not known, the next start finds out.
                 if !Error::may_have_happened(&error) {
-                    catalog.put(&place, Expect::Revision(revision), upload.encode()).await?;
+                    self.unmark(place, revision, upload.encode()).await;
                 }
                 Err(error)
             }
@@ -266,7 +268,13 @@ impl Buckets {
         self.each_bucket(|_, record| buckets.push(record)).await?;
         let mut marked = Vec::new();
         for bucket in buckets {
-            let uploads = self.uploads_of(&bucket).await?;
+            let uploads = match self.uploads_of(&bucket).await {
+                Err(error) => {
+                    skip_damaged(error)?;
+                    continue;
+                }
+                Ok(uploads) => uploads,
+            };
             marked.extend(
                 uploads.into_iter().filter(|(_, _, upload)| upload.completing).map(|found| (bucket.clone(), found)),
             );
@@ -276,19 +284,28 @@ impl Buckets {
         }
         let blobs: HashSet<_> = self.shared.contents.blobs.list().await?.into_iter().collect();
         for (bucket, (id, revision, upload)) in marked {
-            let place = format!("{}{id}", bucket.uploads());
-            let parts = self.parts_of(&id).await?;
-            let object = self.found(&bucket, &upload.key.parse()?).await?.map(|(_, object)| object);
-            let is_whole = parts.iter().all(|(_, part)| blobs.contains(&part.piece.digest));
-            match object.filter(|object| parts.iter().any(|(_, part)| object.pieces.contains(&part.piece))) {
-                Some(object) => self.end_upload(&place, revision, parts, &object).await,
-                // The object was made, and replaced by another one.
-                None if !is_whole => self.drop_upload(&place, revision, &id).await?,
-                None => {
-                    let open = UploadRecord { completing: false, ..upload };
-                    self.shared.catalog.put(&place, Expect::Revision(revision), open.encode()).await?;
-                }
-            }
+            self.finish_completion(&bucket, &id, revision, upload, &blobs).await.or_else(skip_damaged)?;
+        }
+        Ok(())
+    }
+
+    async fn finish_completion(
+        &self,
+        bucket: &BucketRecord,
+        id: &str,
+        revision: Revision,
+        upload: UploadRecord,
+        blobs: &HashSet<Digest>,
+    ) -> Result<(), Error> {
+        let place = format!("{}{id}", bucket.uploads());
+        let parts = self.parts_of(id).await?;
+        let object = self.found(bucket, &upload.key.parse()?).await?.map(|(_, object)| object);
+        let is_whole = parts.iter().all(|(_, part)| blobs.contains(&part.piece.digest));
+        match object.filter(|object| parts.iter().any(|(_, part)| object.pieces.contains(&part.piece))) {
+            Some(object) => self.end_upload(&place, revision, parts, &object).await,
+            // The object was made, and replaced by another one.
+            None if !is_whole => self.drop_upload(&place, revision, id).await?,
+            None => self.unmark(place, revision, UploadRecord { completing: false, ..upload }.encode()).await,
         }
         Ok(())
     }

@@ -9,12 +9,16 @@
 //! A receive is known by its number: the receipt handle carries it, and only that of the last receive moves the message.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use millstream_env::Timestamp;
 
 /// Messages that one queue holds; beyond it sends are throttled.
 pub(crate) const MESSAGES_MAX: usize = 500_000;
+/// Messages that all queues hold together: each takes memory here; beyond it sends are throttled.
+pub(crate) const ALL_MESSAGES_MAX: usize = 2_000_000;
 /// Bytes of messages that one queue holds; beyond it sends are throttled.
 pub(crate) const BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Messages in flight (SQS quotas, standard queue); beyond it receives answer `OverLimit`.
@@ -99,12 +103,23 @@ pub(crate) struct Index {
     bytes: u64,
     arriving: usize,
     last: u64,
+    /// Messages of all queues, those on their way too.
+    all: Arc<AtomicUsize>,
 }
 
 impl Index {
+    /// An empty one, whose messages count in `all`.
+    pub(crate) fn counted_in(all: &Arc<AtomicUsize>) -> Self {
+        Self { all: Arc::clone(all), ..Self::default() }
+    }
+
     /// Makes room for a message that is about to be stored.
     pub(crate) fn reserve(&mut self, bytes: u64) -> Result<Sequence, Full> {
         if self.entries.len() + self.arriving >= MESSAGES_MAX || self.bytes + bytes > BYTES_MAX {
+            return Err(Full);
+        }
+        if self.all.fetch_add(1, Ordering::Relaxed) >= ALL_MESSAGES_MAX {
+            self.all.fetch_sub(1, Ordering::Relaxed);
             return Err(Full);
         }
         self.arriving += 1;
@@ -115,14 +130,14 @@ impl Index {
 
     /// The message of a reservation was not stored.
     pub(crate) fn cancel(&mut self, bytes: u64) {
+        self.all.fetch_sub(1, Ordering::Relaxed);
         self.arriving -= 1;
         self.bytes -= bytes;
     }
 
     /// The message of a reservation is stored.
     pub(crate) fn insert(&mut self, now: Timestamp, sequence: Sequence, arrival: Arrival) {
-        self.arriving -= 1;
-        self.bytes -= arrival.bytes;
+        self.cancel(arrival.bytes);
         self.restore(now, sequence, arrival);
     }
 
@@ -130,6 +145,7 @@ impl Index {
     pub(crate) fn restore(&mut self, now: Timestamp, sequence: Sequence, arrival: Arrival) {
         let Arrival { sent, bytes, receives, visible_at } = arrival;
         self.last = self.last.max(sequence.0);
+        self.all.fetch_add(1, Ordering::Relaxed);
         self.bytes += bytes;
         self.by_age.insert((sent, sequence));
         let previous = self.entries.insert(sequence, Entry { state: State::Leaving, sent, bytes, receives });
@@ -203,6 +219,7 @@ impl Index {
         let entry = self.entries.remove(&sequence).expect("just looked up");
         self.by_age.remove(&(entry.sent, sequence));
         self.bytes -= entry.bytes;
+        self.all.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Forgets the messages whose retention is over, and names them so that they are deleted.
@@ -227,6 +244,11 @@ impl Index {
     pub(crate) fn counts(&mut self, now: Timestamp) -> Counts {
         self.wake(now);
         Counts { visible: self.visible.len(), in_flight: self.in_flight, delayed: self.delayed }
+    }
+
+    /// Whether somebody could receive something.
+    pub(crate) fn has_visible(&self) -> bool {
+        !self.visible.is_empty()
     }
 
     /// When the next hidden message becomes visible.
@@ -371,6 +393,19 @@ mod tests {
         assert_eq!(index.expire(at(60), Duration::from_mins(1)), [first]);
         assert_eq!(index.purge(second.0), [second]);
         assert_eq!(counts(&mut index, 60), (0, 0, 0));
+    }
+
+    #[test]
+    fn all_queues_together_are_bounded() {
+        let all = Arc::new(AtomicUsize::new(ALL_MESSAGES_MAX - 1));
+        let (mut one, mut other) = (Index::counted_in(&all), Index::counted_in(&all));
+        let sequence = send(&mut one, 0, 0);
+        assert_eq!(other.reserve(1), Err(Full));
+        one.remove(sequence);
+        other.reserve(1).unwrap();
+        assert_eq!(one.reserve(1), Err(Full));
+        other.cancel(1);
+        assert_eq!(all.load(Ordering::Relaxed), ALL_MESSAGES_MAX - 1);
     }
 
     #[test]

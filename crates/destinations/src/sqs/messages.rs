@@ -70,7 +70,7 @@ impl Messages {
         };
         let digest: Digest = text.parse().map_err(|_| damaged(text, "not a digest"))?;
         let Some(blob) = self.blobs.get(digest).await? else { return Ok(None) };
-        decode(text, &blob).map(Some).map_err(|error| damaged(text, &error.to_string()))
+        serde_json::from_slice(&blob).map(Some).map_err(|error| damaged(text, &error.to_string()))
     }
 
     /// Deletes a message; durable when it returns, and no error when it is gone.

@@ -11,8 +11,8 @@ use millstream_iam::{Caller, Principal, RequestContext};
 use millstream_types::Scope;
 use millstream_wire::sqs::error::{ReceiveMessageError, SendMessageError};
 use millstream_wire::sqs::{
-    CreateQueueRequest, DeleteMessageRequest, DeleteQueueRequest, GetQueueAttributesRequest, Message,
-    PurgeQueueRequest, ReceiveMessageRequest, SendMessageRequest,
+    CreateQueueRequest, DeleteMessageRequest, DeleteQueueRequest, GetQueueAttributesRequest, GetQueueUrlRequest,
+    Message, PurgeQueueRequest, ReceiveMessageRequest, SendMessageRequest,
 };
 
 use super::*;
@@ -295,4 +295,61 @@ async fn a_deleted_queue_does_not_take_a_newer_one_with_it() {
     fixture.queues.create_queue(&context(), input).await.unwrap();
     fixture.queues.forget(&former);
     fixture.send("a").await.unwrap();
+}
+
+#[tokio::test]
+async fn damaged_queues_and_messages_are_left_out_and_stay() {
+    let fixture = Fixture::new(&[]).await;
+    let long = "x".repeat(record::INLINE_BYTES_MAX);
+    for body in [&long, "b"] {
+        fixture.send(body).await.unwrap();
+    }
+    let damage = |prefix: &'static str, text: &'static str| {
+        let catalog = Arc::clone(&fixture.catalog);
+        async move {
+            let page = catalog.list(prefix, None, 1).await.unwrap();
+            let (key, found) = &page.items[0];
+            catalog.put(key, Expect::Revision(found.revision), text.into()).await.unwrap();
+        }
+    };
+    damage(record::MESSAGES, "{").await;
+    let open = || open(&fixture.catalog, &fixture.blobs, &fixture.clock);
+    let context = context();
+    let url = || GetQueueUrlRequest { queue_name: "q".to_owned(), ..GetQueueUrlRequest::default() };
+    open().await.get_queue_url(&context, url()).await.unwrap();
+    assert_eq!(fixture.blobs.list().await.unwrap().len(), 1);
+    damage(record::QUEUES, r#"{"v":2}"#).await;
+    let queues = open().await;
+    queues.get_queue_url(&context, url()).await.unwrap_err();
+    let input = CreateQueueRequest { queue_name: "other".to_owned(), ..CreateQueueRequest::default() };
+    queues.create_queue(&context, input).await.unwrap();
+    assert_eq!(fixture.blobs.list().await.unwrap().len(), 1);
+    fixture.stored(2).await;
+}
+
+#[tokio::test]
+async fn waiting_receives_take_one_message_each_and_are_not_at_work() {
+    let fixture = Arc::new(Fixture::new(&[]).await);
+    let one = || {
+        let fixture = Arc::clone(&fixture);
+        Box::pin(async move {
+            let input = ReceiveMessageRequest {
+                queue_url: URL.to_owned(),
+                wait_time_seconds: Some(20),
+                ..ReceiveMessageRequest::default()
+            };
+            fixture.queues.receive_message(&context(), input).await.unwrap().messages.unwrap().len()
+        })
+    };
+    let (mut first, mut second) = (one(), one());
+    for waiting in [&mut first, &mut second] {
+        assert!(HostClock::real().timeout(Duration::from_millis(20), waiting).await.is_none());
+    }
+    assert_eq!(fixture.clock.activity().requests(), 0, "a drain does not wait for them");
+    for body in ["a", "b"] {
+        fixture.send(body).await.unwrap();
+    }
+    let both = futures_util::future::join(first, second);
+    let both = HostClock::real().timeout(Duration::from_secs(5), both).await;
+    assert_eq!(both, Some((1, 1)));
 }

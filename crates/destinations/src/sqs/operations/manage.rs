@@ -247,7 +247,7 @@ async fn create(
         }
         match catalog.put(&text, Expect::Absent, encode(&record)).await {
             Ok(revision) => {
-                let index = new_index(queues.shared.clock.now());
+                let index = new_index(&queues.shared.stored, queues.shared.clock.now());
                 let queue = Queue::new(key.clone(), revision, record, index);
                 queues.write().insert(key, Arc::new(queue));
                 return Ok(());
