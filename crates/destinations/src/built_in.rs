@@ -60,7 +60,7 @@ impl From<crate::s3::Error> for DeliveryError {
     fn from(error: crate::s3::Error) -> Self {
         use crate::s3::Error;
         let text = match &error {
-            Error::Unavailable(reason) | Error::Internal(reason) => reason.clone(),
+            Error::Unavailable(reason) | Error::OutcomeUnknown(reason) | Error::Internal(reason) => reason.clone(),
             Error::NoSuchBucket(name) => format!("the bucket {name} does not exist"),
             _ => error.to_string(),
         };

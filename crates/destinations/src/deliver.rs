@@ -1,5 +1,6 @@
 //! Sends documents to where they belong, in the name of an execution role.
 
+use millstream_catalog::StoreError;
 use millstream_env::BoxFuture;
 use millstream_iam::Iam;
 
@@ -28,7 +29,7 @@ impl Destinations {
         // A place outside asks its own policies, and does not know our roles.
         let policy = match kind {
             DestinationKind::Queue if !is_outside => sqs.policy(destination),
-            DestinationKind::Topic if !is_outside => sns.policy(destination).await,
+            DestinationKind::Topic if !is_outside => sns.policy(destination).await.map_err(policy_unreadable)?,
             _ => None,
         };
         require(&self.iam, role_arn, &kind.needs(destination, object_key), policy.as_deref()).await?;
@@ -39,6 +40,11 @@ impl Destinations {
             DestinationKind::Bucket => s3.deliver(delivery).await,
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+fn policy_unreadable(error: StoreError) -> DeliveryError {
+    DeliveryError::Unavailable(format!("the policy of the topic cannot be read: {error}"))
 }
 
 impl Deliver for Destinations {

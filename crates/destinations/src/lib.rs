@@ -16,11 +16,14 @@ pub mod contract;
 mod deliver;
 mod destination;
 pub mod external;
+mod finish;
 mod permissions;
 mod places;
 pub mod s3;
 pub mod sns;
 pub mod sqs;
+#[cfg(test)]
+mod testing;
 
 pub use contract::{Deliver, Delivery, DeliveryError, SharedDeliver};
 pub use deliver::Destinations;

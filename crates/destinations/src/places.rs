@@ -57,7 +57,7 @@ impl Places {
             catalog: Arc::clone(&catalog),
             blobs: messages,
             clock: clock.clone(),
-            host_clock,
+            host_clock: host_clock.clone(),
             random: random.clone(),
             tasks: tasks.clone(),
             requests,
@@ -70,7 +70,7 @@ impl Places {
             random: random.clone(),
             endpoint,
         });
-        let s3 = Buckets::open(s3::Parts { catalog, blobs: objects, clock, random, tasks }).await?;
+        let s3 = Buckets::open(s3::Parts { catalog, blobs: objects, clock, host_clock, random, tasks }).await?;
         Ok(Self { sqs, sns, s3, outside })
     }
 }

@@ -57,6 +57,11 @@ impl Buckets {
 
     /// Deletes a bucket that is empty. Uploads into it that are not complete end with it.
     pub async fn delete_bucket(&self, account: &AccountId, name: &BucketName) -> Result<(), Error> {
+        let (buckets, account, name) = (self.clone(), account.clone(), name.clone());
+        self.finish(async move { buckets.mark_and_delete(&account, &name).await }).await
+    }
+
+    async fn mark_and_delete(&self, account: &AccountId, name: &BucketName) -> Result<(), Error> {
         let (revision, record) = self.owned(account, name).await?;
         if record.deleting {
             return Err(Error::OperationAborted);
@@ -78,11 +83,15 @@ impl Buckets {
         let key = BucketRecord::key(name);
         let objects = catalog.list(&record.objects(), None, 1).await;
         if matches!(&objects, Ok(page) if page.items.is_empty()) {
-            catalog.delete(&key, revision).await?;
-            return self.end_uploads(&record).await;
+            match catalog.delete(&key, revision).await {
+                Ok(()) => return self.end_uploads(&record).await,
+                Err(error) => {
+                    self.unmark(key, revision, BucketRecord { deleting: false, ..record }.encode()).await;
+                    return Err(error.into());
+                }
+            }
         }
-        let unmarked = BucketRecord { deleting: false, ..record };
-        catalog.put(&key, Expect::Revision(revision), unmarked.encode()).await?;
+        self.unmark(key, revision, BucketRecord { deleting: false, ..record }.encode()).await;
         objects?;
         Err(Error::BucketNotEmpty(name.to_string()))
     }
@@ -110,16 +119,23 @@ impl Buckets {
         Ok(Some((found.revision, BucketRecord::decode(&key, &found.value)?)))
     }
 
-    /// Every bucket of every account, in order of name.
-    pub(super) async fn each_bucket(&self, mut visit: impl FnMut(&str, BucketRecord) + Send) -> Result<(), Error> {
+    /// Every bucket of every account, in order of name. `false` when there are some that cannot be read, which are left out.
+    pub(super) async fn each_bucket(&self, mut visit: impl FnMut(&str, BucketRecord) + Send) -> Result<bool, Error> {
+        let mut are_all = true;
         let mut after: Option<String> = None;
         loop {
             let page = self.shared.catalog.list(BUCKETS, after.as_deref(), PAGE_ITEMS_MAX).await?;
             for (key, found) in &page.items {
-                visit(&key[BUCKETS.len()..], BucketRecord::decode(key, &found.value)?);
+                match BucketRecord::decode(key, &found.value) {
+                    Ok(record) => visit(&key[BUCKETS.len()..], record),
+                    Err(error) => {
+                        are_all = false;
+                        tracing::error!(?error, "a bucket cannot be read, and is left out");
+                    }
+                }
             }
             if !page.more {
-                return Ok(());
+                return Ok(are_all);
             }
             after = page.items.last().map(|(key, _)| key.clone());
         }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use md5::{Digest as _, Md5};
-use millstream_blobs::{Digest, SharedBlobs};
+use millstream_blobs::SharedBlobs;
 use millstream_client::sigv4::hex;
-use millstream_env::{Random, Tasks};
+use millstream_env::{HostClock, Random, Tasks};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Error;
 use super::checksum::{Algorithm, Checksum};
-use super::limits::{DOWNLOAD_BYTES_MAX, PUT_BYTES_MAX};
+use super::limits::{DOWNLOAD_BYTES_MAX, DOWNLOAD_WAIT};
 use super::record::Piece;
 
 /// Random bytes behind each content: equal contents of two objects are two blobs, removed one by one.
@@ -44,14 +44,15 @@ impl Hashes {
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) blobs: SharedBlobs,
+    clock: HostClock,
     random: Random,
     tasks: Tasks,
-    downloads: Arc<Semaphore>,
+    pub(super) downloads: Arc<Semaphore>,
 }
 
 impl Contents {
-    pub(super) fn new(blobs: SharedBlobs, random: Random, tasks: Tasks) -> Self {
-        Self { blobs, random, tasks, downloads: Arc::new(Semaphore::new(DOWNLOAD_BYTES_MAX)) }
+    pub(super) fn new(blobs: SharedBlobs, clock: HostClock, random: Random, tasks: Tasks) -> Self {
+        Self { blobs, clock, random, tasks, downloads: Arc::new(Semaphore::new(DOWNLOAD_BYTES_MAX)) }
     }
 
     /// Hashes off the asynchronous threads when it takes long.
@@ -82,30 +83,50 @@ impl Contents {
         }
     }
 
+    /// Makes room for bytes of objects in memory.
+    pub(super) async fn share(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Error> {
+        let waiting = share(&self.downloads, to_usize(bytes));
+        self.clock.timeout(DOWNLOAD_WAIT, waiting).await.ok_or(Error::SlowDown)
+    }
+
     /// The bytes `range` of what `pieces` make together. `None` when the content is gone: somebody else has replaced or
     /// deleted the object.
     pub(super) async fn open(&self, pieces: &[Piece], range: Range<u64>) -> Result<Option<Content>, Error> {
+        let mut content = self.content(pieces, range, Some(Arc::clone(&self.downloads)));
+        // Whoever reads slowly cannot hold up all others for long.
+        let loading = self.clock.timeout(DOWNLOAD_WAIT, content.load());
+        Ok(loading.await.unwrap_or(Err(Error::SlowDown))?.then_some(content))
+    }
+
+    /// The same in room that the caller has made, for the content and a copy of it.
+    pub(super) async fn whole(&self, pieces: &[Piece]) -> Result<Option<Bytes>, Error> {
+        let range = 0..pieces.iter().map(|piece| piece.bytes).sum();
+        let mut content = self.content(pieces, range, None);
+        if !content.load().await? {
+            return Ok(None);
+        }
+        content.whole().await.map(Some)
+    }
+
+    fn content(&self, pieces: &[Piece], range: Range<u64>, downloads: Option<Arc<Semaphore>>) -> Content {
         let mut wanted = VecDeque::new();
         let mut start = 0;
         for piece in pieces {
             let end = start + piece.bytes;
             let (from, to) = (range.start.max(start), range.end.min(end));
             if from < to {
-                wanted.push_back((piece.digest, to_usize(from - start)..to_usize(to - start)));
+                wanted.push_back((piece.clone(), to_usize(from - start)..to_usize(to - start)));
             }
             start = end;
         }
-        let largest = pieces.iter().map(|piece| piece.bytes).max().unwrap_or(0).min(PUT_BYTES_MAX);
-        let permits = if wanted.is_empty() { 0 } else { u32::try_from(largest).expect("a piece has 64 MiB at most") };
-        // No waiting: whoever reads slowly could hold up all others.
-        let share = Arc::clone(&self.downloads).try_acquire_many_owned(permits).map_err(|_| Error::SlowDown)?;
         let bytes = range.end - range.start;
-        let mut content = Content { blobs: Arc::clone(&self.blobs), wanted, now: Bytes::new(), bytes, _share: share };
-        if !content.wanted.is_empty() && !content.load().await? {
-            return Ok(None);
-        }
-        Ok(Some(content))
+        Content { blobs: Arc::clone(&self.blobs), wanted, now: Bytes::new(), bytes, downloads, share: None }
     }
+}
+
+async fn share(downloads: &Arc<Semaphore>, bytes: usize) -> OwnedSemaphorePermit {
+    let permits = u32::try_from(bytes).expect("a piece has 64 MiB at most");
+    Arc::clone(downloads).acquire_many_owned(permits).await.expect("it is never closed")
 }
 
 /// Bytes of an object on their way to a reader.
@@ -113,10 +134,13 @@ impl Contents {
 pub struct Content {
     blobs: SharedBlobs,
     /// Blobs that are not loaded yet, and what of them.
-    wanted: VecDeque<(Digest, Range<usize>)>,
+    wanted: VecDeque<(Piece, Range<usize>)>,
     now: Bytes,
     bytes: u64,
-    _share: OwnedSemaphorePermit,
+    /// Where room is taken for what is loaded; `None` when it has been already.
+    downloads: Option<Arc<Semaphore>>,
+    /// The room of what is loaded now.
+    share: Option<OwnedSemaphorePermit>,
 }
 
 impl Content {
@@ -149,12 +173,24 @@ impl Content {
 
     /// Loads the next piece; `false` when it is gone.
     async fn load(&mut self) -> Result<bool, Error> {
-        let Some((digest, range)) = self.wanted.pop_front() else { return Ok(true) };
+        let Some((Piece { digest, bytes }, range)) = self.wanted.pop_front() else { return Ok(true) };
+        // In this order: whoever waits holds nothing.
+        self.share = None;
+        if let Some(downloads) = &self.downloads {
+            self.share = Some(share(downloads, to_usize(bytes)).await);
+        }
         let Some(blob) = self.blobs.get(digest).await? else { return Ok(false) };
         if blob.len() < range.end + MARK_BYTES {
             return Err(Error::Internal(format!("blob {digest} is shorter than its object says")));
         }
         self.now = blob.slice(range);
+        // A small part must not keep the whole.
+        if self.now.len() < blob.len() / 2 {
+            self.now = Bytes::copy_from_slice(&self.now);
+            if let Some(share) = &mut self.share {
+                drop(share.split(share.num_permits().saturating_sub(self.now.len())));
+            }
+        }
         Ok(true)
     }
 }

@@ -4,6 +4,7 @@ use millstream_blobs::BlobError;
 use millstream_catalog::StoreError;
 
 use super::checksum::Algorithm;
+use crate::finish::Unfinished;
 
 /// A refused call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +72,9 @@ pub enum Error {
     /// The disk or the catalog does not work at the moment; the text is for the log.
     #[error("Service is unable to handle request.")]
     Unavailable(String),
+    /// As [`Error::Unavailable`], of a change that may have happened all the same: nothing that it refers to may be removed.
+    #[error("Service is unable to handle request.")]
+    OutcomeUnknown(String),
     /// What is stored cannot be read; the text is for the log.
     #[error("We encountered an internal error. Please try again.")]
     Internal(String),
@@ -79,7 +83,33 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed soon without anybody changing anything.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::OperationAborted | Self::SlowDown | Self::Unavailable(_) | Self::Internal(_))
+        matches!(
+            self,
+            Self::OperationAborted
+                | Self::SlowDown
+                | Self::Unavailable(_)
+                | Self::OutcomeUnknown(_)
+                | Self::Internal(_)
+        )
+    }
+
+    /// Why a change of the catalog failed. Only of an unavailable catalog it is not known whether the change happened.
+    pub(super) fn of_change(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::OutcomeUnknown(error.to_string()),
+            StoreError::Conflict | StoreError::TooLarge | StoreError::Full => error.into(),
+        }
+    }
+
+    /// Whether what failed may have happened all the same.
+    pub(super) fn may_have_happened(&self) -> bool {
+        matches!(self, Self::OutcomeUnknown(_))
+    }
+}
+
+impl From<Unfinished> for Error {
+    fn from(error: Unfinished) -> Self {
+        Self::OutcomeUnknown(error.to_string())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bounds. Those without a source are our own.
 
+use std::time::Duration;
+
 /// Largest content of one request: an object, or a part of an upload. AWS takes 5 GiB; here a content stands in memory
 /// while it is put.
 pub const PUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -22,3 +24,7 @@ pub(super) const BUCKETS_MAX: usize = 10_000;
 pub(super) const ATTEMPTS_MAX: usize = 32;
 /// Contents that are being sent to readers.
 pub(super) const DOWNLOAD_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// How long a read waits for others to give back enough of it.
+pub(super) const DOWNLOAD_WAIT: Duration = Duration::from_secs(2);
+/// How often it is tried to take off a mark that could not be.
+pub(super) const UNMARK_INTERVAL: Duration = Duration::from_secs(1);

@@ -32,9 +32,10 @@ mod uploads;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use millstream_blobs::SharedBlobs;
-use millstream_catalog::SharedStore;
-use millstream_env::{Random, ServiceClock, Tasks};
+use millstream_catalog::{Expect, Revision, SharedStore, StoreError};
+use millstream_env::{HostClock, Random, ServiceClock, Tasks};
 
 pub use buckets::ListedBucket;
 pub use content::Content;
@@ -45,7 +46,9 @@ pub use objects::{Found, Put, Stored};
 pub use record::{BucketRecord, Metadata, ObjectRecord, PartRecord, UploadRecord};
 pub use uploads::{CompletedPart, NewUpload};
 
+use crate::finish::finish;
 use content::Contents;
+use limits::UNMARK_INTERVAL;
 
 /// What buckets are kept in and with.
 #[derive(Debug)]
@@ -53,9 +56,10 @@ pub struct Parts {
     pub catalog: SharedStore,
     /// A store of its own: blobs that nothing here refers to are removed.
     pub blobs: SharedBlobs,
-    /// Asked what execution roles may do.
     pub clock: ServiceClock,
+    pub host_clock: HostClock,
     pub random: Random,
+    /// What is begun is finished in it, also when the caller goes away.
     pub tasks: Tasks,
 }
 
@@ -70,18 +74,49 @@ struct Shared {
     catalog: SharedStore,
     contents: Contents,
     clock: ServiceClock,
+    host_clock: HostClock,
     random: Random,
+    tasks: Tasks,
 }
 
 impl Buckets {
     /// The buckets that are kept there. What a crash left behind is removed while calls are served already.
     pub async fn open(parts: Parts) -> Result<Self, Error> {
-        let Parts { catalog, blobs, clock, random, tasks } = parts;
-        let contents = Contents::new(blobs, random.clone(), tasks.clone());
-        let buckets = Self { shared: Arc::new(Shared { catalog, contents, clock, random }) };
+        let Parts { catalog, blobs, clock, host_clock, random, tasks } = parts;
+        let contents = Contents::new(blobs, host_clock.clone(), random.clone(), tasks.clone());
+        let buckets =
+            Self { shared: Arc::new(Shared { catalog, contents, clock, host_clock, random, tasks: tasks.clone() }) };
         buckets.finish_interrupted().await?;
         buckets.sweep_later(&tasks).await?;
         Ok(buckets)
+    }
+
+    /// Runs work to its end even when the caller goes away: marks must not stay, nor contents without a record.
+    async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        finish(&self.shared.tasks, self.shared.clock.activity(), work).await
+    }
+
+    /// Takes a mark off again. While that fails, as on a full disk, it is tried again in the background.
+    async fn unmark(&self, key: String, revision: Revision, record: Bytes) {
+        // A conflict means that the change happened after all, whatever its answer was.
+        let is_done = |put: &Result<Revision, StoreError>| matches!(put, Ok(_) | Err(StoreError::Conflict));
+        if is_done(&self.shared.catalog.put(&key, Expect::Revision(revision), record.clone()).await) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.shared.tasks.spawn_dropped_on_cancel(async move {
+            loop {
+                shared.host_clock.sleep(UNMARK_INTERVAL).await;
+                let put = shared.catalog.put(&key, Expect::Revision(revision), record.clone()).await;
+                if is_done(&put) {
+                    return;
+                }
+                tracing::warn!(key, ?put, "what is marked cannot be changed until its mark is taken off");
+            }
+        });
     }
 
     fn now_ms(&self) -> u64 {

@@ -61,9 +61,14 @@ impl Buckets {
         // Before the work: a condition that fails now most often also fails later.
         conditions.check(key.as_str(), self.etag_of(&record, key).await?.as_deref())?;
         let hashes = self.checked(&content, md5, checksum, algorithm).await?;
-        let pieces = if content.is_empty() { Vec::new() } else { vec![self.shared.contents.store(content).await?] };
-        let object = ObjectRecord::new(pieces, hashes.etag(), Some(hashes.checksum), metadata);
-        self.install(bucket, &record, key, object, &conditions).await
+        let (buckets, bucket, key) = (self.clone(), bucket.clone(), key.clone());
+        let work = async move {
+            let pieces =
+                if content.is_empty() { Vec::new() } else { vec![buckets.shared.contents.store(content).await?] };
+            let object = ObjectRecord::new(pieces, hashes.etag(), Some(hashes.checksum), metadata);
+            buckets.install(&bucket, &record, &key, object, &conditions).await
+        };
+        self.finish(work).await
     }
 
     /// The object with its content, or a part of it.
@@ -115,8 +120,18 @@ impl Buckets {
         conditions: &WriteConditions,
     ) -> Result<(), Error> {
         let record = self.bucket(account, bucket).await?;
+        let (buckets, key, conditions) = (self.clone(), key.clone(), conditions.clone());
+        self.finish(async move { buckets.remove_object(&record, &key, &conditions).await }).await
+    }
+
+    async fn remove_object(
+        &self,
+        record: &BucketRecord,
+        key: &ObjectKey,
+        conditions: &WriteConditions,
+    ) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let found = self.found(&record, key).await?;
+            let found = self.found(record, key).await?;
             conditions.check(key.as_str(), found.as_ref().map(|(_, object)| &object.etag[..]))?;
             let Some((revision, object)) = found else { return Ok(()) };
             match self.shared.catalog.delete(&record.object(key), revision).await {
@@ -140,7 +155,8 @@ impl Buckets {
         metadata: Option<Metadata>,
         algorithm: Option<Algorithm>,
     ) -> Result<Stored, Error> {
-        let Found { object, content, .. } = self.get_object(account, source.0, source.1, source.2, None).await?;
+        // By its record first: nothing of it is loaded that is not to be copied, or for which there is no room.
+        let object = self.head_object(account, source.0, source.1, source.2).await?;
         if object.bytes > PUT_BYTES_MAX {
             return Err(Error::EntityTooLarge { bytes: object.bytes, bytes_max: PUT_BYTES_MAX });
         }
@@ -151,8 +167,11 @@ impl Buckets {
                     .to_owned(),
             ));
         }
+        let _room = self.shared.contents.share(object.bytes * 2).await?;
+        // Replaced or deleted meanwhile.
+        let content = self.shared.contents.whole(&object.pieces).await?.ok_or(Error::SlowDown)?;
         let put = Put {
-            content: content.whole().await?,
+            content,
             metadata: metadata.unwrap_or(object.metadata),
             algorithm: algorithm.or(object.checksum.map(|checksum| checksum.algorithm)),
             ..Put::default()
@@ -194,7 +213,7 @@ impl Buckets {
         Ok(hashes)
     }
 
-    /// Puts a record whose content is stored in the place of what is there. When it fails, the content is removed.
+    /// Puts a record whose content is stored in the place of what is there. When that did not happen, the content is removed.
     pub(super) async fn install(
         &self,
         bucket: &BucketName,
@@ -204,8 +223,7 @@ impl Buckets {
         conditions: &WriteConditions,
     ) -> Result<Stored, Error> {
         let installed = self.try_install(bucket, record, key, &object, conditions).await;
-        // Of a change whose outcome is not known, the content may be referred to.
-        if installed.as_ref().is_err_and(|error| !matches!(error, Error::Unavailable(_))) {
+        if installed.as_ref().is_err_and(|error| !error.may_have_happened()) {
             self.shared.contents.remove(object.pieces).await;
         }
         installed
@@ -228,41 +246,53 @@ impl Buckets {
             let revision = match self.shared.catalog.put(&place, expect, object.encode()).await {
                 Ok(revision) => revision,
                 Err(StoreError::Conflict) => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(Error::of_change(error)),
             };
-            match former {
-                Some((_, former)) => {
-                    // An upload that is completed twice refers to the same content.
-                    let mut unused = former.pieces;
-                    let used: HashSet<_> = object.pieces.iter().map(|piece| piece.digest).collect();
-                    unused.retain(|piece| !used.contains(&piece.digest));
-                    self.shared.contents.remove(unused).await;
-                }
-                None => self.require_bucket(bucket, record, &place, revision).await?,
+            let is_new = former.is_none();
+            if let Some((_, former)) = former {
+                // An upload that is completed twice refers to the same content.
+                let mut unused = former.pieces;
+                let used: HashSet<_> = object.pieces.iter().map(|piece| piece.digest).collect();
+                unused.retain(|piece| !used.contains(&piece.digest));
+                self.shared.contents.remove(unused).await;
             }
+            self.require_bucket(bucket, record, &place, revision, is_new).await?;
             let ObjectRecord { etag, checksum, modified_ms, .. } = object;
             return Ok(Stored { etag, checksum, modified_ms });
         }
         Err(Error::SlowDown)
     }
 
-    /// Takes a new object back when its bucket is being deleted meanwhile: it may not have been seen.
+    /// Takes an object back when its bucket is being deleted meanwhile: it may not have been seen.
+    ///
+    /// What an object replaced may be acknowledged. Then it was seen, and the bucket stays; or it was as new as this one, and
+    /// the bucket may go. So nothing is taken back before that is known.
     async fn require_bucket(
         &self,
         bucket: &BucketName,
         record: &BucketRecord,
         place: &str,
         revision: Revision,
+        is_new: bool,
     ) -> Result<(), Error> {
-        let error = match self.find(bucket).await? {
-            Some((_, found)) if found.id == record.id && !found.deleting => return Ok(()),
-            Some((_, found)) if found.id == record.id => Error::OperationAborted,
-            _ => Error::NoSuchBucket(bucket.to_string()),
+        let unknown = |reason: &dyn std::fmt::Display| Error::OutcomeUnknown(reason.to_string());
+        let mut attempts = 0;
+        let error = loop {
+            match self.find(bucket).await.map_err(|error| unknown(&error))? {
+                Some((_, found)) if found.id == record.id && !found.deleting => return Ok(()),
+                Some((_, found)) if found.id == record.id && is_new => break Error::OperationAborted,
+                Some((_, found)) if found.id == record.id => attempts += 1,
+                _ => break Error::NoSuchBucket(bucket.to_string()),
+            }
+            if attempts == ATTEMPTS_MAX {
+                return Err(unknown(&"the bucket is being deleted"));
+            }
+            tokio::task::yield_now().await;
         };
         match self.shared.catalog.delete(place, revision).await {
             // Somebody else has replaced or deleted it, and with it the content.
             Ok(()) | Err(StoreError::Conflict) => Err(error),
-            Err(failed) => Err(failed.into()),
+            Err(failed) => Err(unknown(&failed)),
         }
     }
 

@@ -10,7 +10,7 @@ use millstream_catalog::{PAGE_ITEMS_MAX, StoreError, Versioned};
 use millstream_env::Tasks;
 
 use super::names::BucketName;
-use super::record::{OBJECTS, ObjectRecord, PARTS, PartRecord, Record, UPLOADS};
+use super::record::{BucketRecord, OBJECTS, ObjectRecord, PARTS, PartRecord, Record, UPLOADS};
 use super::{Buckets, Error};
 
 impl Buckets {
@@ -28,7 +28,7 @@ impl Buckets {
             let Some((revision, record)) = self.find(&name).await? else { continue };
             match self.finish_deletion(&name, revision, record).await {
                 Ok(()) | Err(Error::BucketNotEmpty(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) => skip_damaged(error)?,
             }
         }
         self.finish_completions().await
@@ -109,10 +109,13 @@ impl Buckets {
         })
         .await?;
         // After the uploads: the bucket of each was there before it.
-        self.each_bucket(|_, record| {
+        let visit = |_: &str, record: BucketRecord| {
             buckets.insert(record.id);
-        })
-        .await?;
+        };
+        if !self.each_bucket(visit).await? {
+            // What is in it would seem to be nobody's.
+            return Err(Error::Internal("not all buckets can be read".to_owned()));
+        }
         for (key, revision) in found_uploads {
             if buckets.contains(owner(&key, UPLOADS)) {
                 uploads.insert(key.rsplit('/').next().unwrap_or_default().to_owned());
@@ -142,6 +145,17 @@ impl Buckets {
             }
             after = page.items.last().map(|(key, _)| key.clone());
         }
+    }
+}
+
+/// Goes on without what is damaged: all else is served.
+pub(super) fn skip_damaged(error: Error) -> Result<(), Error> {
+    match error {
+        Error::Internal(reason) => {
+            tracing::error!(reason, "what a former process was doing cannot be finished, and stays as it is");
+            Ok(())
+        }
+        other => Err(other),
     }
 }
 

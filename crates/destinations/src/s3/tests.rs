@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use millstream_blobs::{BlobStore as _, MemoryBlobs};
-use millstream_catalog::MemoryStore;
+use millstream_catalog::{Expect, MetaStore as _, StoreError};
 use millstream_types::AccountId;
 use proptest::prelude::*;
 
@@ -14,18 +14,19 @@ use super::checksum::{Algorithm, Checksum, Kind};
 use super::conditions::{ReadConditions, WriteConditions};
 use super::limits::PUT_BYTES_MAX;
 use super::*;
+use crate::testing::TestCatalog;
 
 struct Fixture {
     buckets: Buckets,
     blobs: Arc<MemoryBlobs>,
-    catalog: SharedStore,
+    catalog: Arc<TestCatalog>,
     account: AccountId,
     mill: BucketName,
 }
 
 impl Fixture {
     async fn new() -> Self {
-        let (blobs, catalog): (_, SharedStore) = (Arc::new(MemoryBlobs::new()), Arc::new(MemoryStore::new()));
+        let (blobs, catalog) = (Arc::new(MemoryBlobs::new()), Arc::new(TestCatalog::default()));
         let buckets = open(&blobs, &catalog).await;
         let (account, mill): (AccountId, BucketName) = ("123456789012".parse().unwrap(), "mill".parse().unwrap());
         buckets.create_bucket(&account, &mill, &"us-west-2".parse().unwrap()).await.unwrap();
@@ -53,6 +54,21 @@ impl Fixture {
         self.buckets.delete_object(&self.account, &self.mill, &key.parse()?, &WriteConditions::default()).await
     }
 
+    /// Begins an upload of one part to the key `k`: its id, and what completes it.
+    async fn upload(&self) -> (String, CompletedPart) {
+        let key: ObjectKey = "k".parse().unwrap();
+        let id = self.buckets.create_upload(&self.account, &self.mill, &key, NewUpload::default()).await.unwrap();
+        let (upload, content) = ((&self.mill, &key, &id[..]), Bytes::from_static(b"part"));
+        let stored = self.buckets.upload_part(&self.account, upload, 1, content, None, None).await.unwrap();
+        (id, CompletedPart { number: 1, etag: stored.etag, checksum: None })
+    }
+
+    async fn complete(&self, id: &str, part: &CompletedPart) -> Result<Stored, Error> {
+        let upload = (&self.mill, &"k".parse()?, id);
+        let (parts, conditions) = (std::slice::from_ref(part), WriteConditions::default());
+        self.buckets.complete_upload(&self.account, upload, parts, None, &conditions).await
+    }
+
     async fn blob_count(&self) -> usize {
         self.blobs.list().await.unwrap().len()
     }
@@ -62,11 +78,12 @@ impl Fixture {
     }
 }
 
-async fn open(blobs: &Arc<MemoryBlobs>, catalog: &SharedStore) -> Buckets {
+async fn open(blobs: &Arc<MemoryBlobs>, catalog: &Arc<TestCatalog>) -> Buckets {
     let parts = Parts {
-        catalog: Arc::clone(catalog),
+        catalog: Arc::clone(catalog) as SharedStore,
         blobs: Arc::clone(blobs) as SharedBlobs,
         clock: ServiceClock::real(),
+        host_clock: HostClock::real(),
         random: Random::system(),
         tasks: Tasks::new(),
     };
@@ -155,6 +172,135 @@ async fn no_acknowledged_object_goes_with_its_bucket() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_acknowledged_object_goes_with_its_bucket_when_two_write_it() {
+    for _ in 0..300 {
+        let fixture = Arc::new(Fixture::new().await);
+        let tasks = Tasks::new();
+        let writers = ["grain", "flour"].map(|content| {
+            let fixture = Arc::clone(&fixture);
+            tasks.spawn(async move { fixture.put("k", content).await })
+        });
+        let deleter = Arc::clone(&fixture);
+        let deleted = tasks.spawn(async move { deleter.buckets.delete_bucket(&deleter.account, &deleter.mill).await });
+        if join_all(writers).await.into_iter().any(|put| put.unwrap().is_ok()) {
+            assert!(matches!(deleted.await.unwrap(), Err(Error::BucketNotEmpty(_))));
+            fixture.get("k").await.unwrap();
+        }
+    }
+}
+
+/// Polls work a few times, and then goes away.
+async fn abandon<T>(work: impl Future<Output = T>) {
+    let mut work = std::pin::pin!(work);
+    for _ in 0..2 {
+        if futures_util::poll!(&mut work).is_ready() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_begun_is_finished_when_the_client_goes_away() {
+    let fixture = Fixture::new().await;
+    abandon(fixture.put("other", "grain")).await;
+    let (id, part) = fixture.upload().await;
+    abandon(fixture.complete(&id, &part)).await;
+    while fixture.get("k").await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    let is_open = || fixture.buckets.list_uploads(&fixture.account, &fixture.mill);
+    while !is_open().await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((fixture.get("other").await.unwrap(), fixture.blob_count().await), ("grain".into(), 2));
+    for key in ["k", "other"] {
+        fixture.delete(key).await.unwrap();
+    }
+    abandon(fixture.buckets.delete_bucket(&fixture.account, &fixture.mill)).await;
+    while fixture.buckets.find(&fixture.mill).await.unwrap().is_some() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_full_disk_refused_leaves_nothing_and_what_is_unknown_keeps_its_content() {
+    let fixture = Fixture::new().await;
+    for error in [StoreError::Full, StoreError::TooLarge] {
+        fixture.catalog.fail_once(record::OBJECTS, error);
+        assert!(matches!(fixture.put("k", "grain").await, Err(Error::Unavailable(_))));
+        assert_eq!(fixture.blob_count().await, 0);
+    }
+    fixture.catalog.fail_once(record::OBJECTS, StoreError::Unavailable("disk".to_owned()));
+    assert!(matches!(fixture.put("k", "grain").await, Err(Error::OutcomeUnknown(_))));
+    assert_eq!(fixture.get("k").await.unwrap(), "grain");
+}
+
+#[tokio::test]
+async fn a_completion_that_a_full_disk_refused_can_be_tried_again() {
+    let fixture = Fixture::new().await;
+    let (id, part) = fixture.upload().await;
+    fixture.catalog.fail_once(record::OBJECTS, StoreError::Full);
+    assert!(matches!(fixture.complete(&id, &part).await, Err(Error::Unavailable(_))));
+    fixture.catalog.fail_once(record::PARTS, StoreError::Full);
+    let (key, content) = ("k".parse().unwrap(), Bytes::from_static(b"second"));
+    let upload = (&fixture.mill, &key, &id[..]);
+    let refused = fixture.buckets.upload_part(&fixture.account, upload, 2, content, None, None).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))));
+    assert_eq!(fixture.blob_count().await, 1);
+    // Not even the mark can be taken off at once.
+    for prefix in [record::OBJECTS, record::UPLOADS] {
+        fixture.catalog.fail_once(prefix, StoreError::Full);
+    }
+    assert!(matches!(fixture.complete(&id, &part).await, Err(Error::Unavailable(_))));
+    assert_eq!(fixture.complete(&id, &part).await, Err(Error::OperationAborted));
+    HostClock::real().sleep(limits::UNMARK_INTERVAL * 2).await;
+    fixture.complete(&id, &part).await.unwrap();
+    assert_eq!(fixture.get("k").await.unwrap(), "part");
+}
+
+#[tokio::test]
+async fn a_damaged_bucket_does_not_keep_the_others_from_being_served() {
+    let fixture = Fixture::new().await;
+    fixture.put("k", "grain").await.unwrap();
+    let other: BucketName = "other".parse().unwrap();
+    fixture.buckets.create_bucket(&fixture.account, &other, &"us-west-2".parse().unwrap()).await.unwrap();
+    let key = record::BucketRecord::key(&other);
+    let found = fixture.catalog.get(&key).await.unwrap().unwrap();
+    fixture.catalog.put(&key, Expect::Revision(found.revision), "{".into()).await.unwrap();
+    let orphan = fixture.blobs.put(Bytes::from_static(b"perhaps the other's")).await.unwrap();
+    let fixture = fixture.again().await;
+    assert_eq!(fixture.get("k").await.unwrap(), "grain");
+    assert_eq!(fixture.buckets.list_buckets(&fixture.account).await.unwrap().len(), 1);
+    let refused = fixture.buckets.sweep(HashSet::from([orphan])).await;
+    assert!(matches!(refused, Err(Error::Internal(_))));
+    assert_eq!(fixture.blob_count().await, 2);
+}
+
+#[tokio::test]
+async fn slow_readers_hold_room_only_for_what_is_loaded() {
+    let fixture = Fixture::new().await;
+    fixture.put("k", "grain of corn").await.unwrap();
+    let (key, conditions) = ("k".parse().unwrap(), ReadConditions::default());
+    let all = limits::DOWNLOAD_BYTES_MAX;
+    let free = || fixture.buckets.shared.contents.downloads.available_permits();
+    let found = |range| fixture.buckets.get_object(&fixture.account, &fixture.mill, &key, &conditions, range);
+    let small = found(Some("bytes=0-1")).await.unwrap();
+    assert_eq!(free(), all - 2);
+    drop(small);
+    let room = fixture.buckets.shared.contents.share(all as u64).await.unwrap();
+    let waiting = found(None);
+    let (read, ()) = futures_util::future::join(waiting, async { drop(room) }).await;
+    assert_eq!(read.unwrap().content.whole().await.unwrap(), "grain of corn");
+    assert_eq!(free(), all);
+    let _room = fixture.buckets.shared.contents.share(all as u64).await.unwrap();
+    assert!(matches!(found(None).await, Err(Error::SlowDown)));
+    let source = (&fixture.mill, &key, &conditions);
+    let target = "copy".parse().unwrap();
+    let copy = fixture.buckets.copy_object(&fixture.account, source, (&fixture.mill, &target), None, None).await;
+    assert_eq!(copy, Err(Error::SlowDown));
+}
+
 #[tokio::test]
 async fn a_bucket_made_anew_is_empty() {
     let fixture = Fixture::new().await;
@@ -171,7 +317,6 @@ async fn a_bucket_made_anew_is_empty() {
 #[tokio::test]
 async fn what_a_crash_left_is_finished() {
     use super::record::{BucketRecord, Record as _};
-    use millstream_catalog::Expect;
     let fixture = Fixture::new().await;
     fixture.put("k", "grain").await.unwrap();
     let key = BucketRecord::key(&fixture.mill);
@@ -254,7 +399,6 @@ async fn parts_become_an_object_once() {
 #[tokio::test]
 async fn a_completion_that_a_crash_interrupted_is_found_out() {
     use super::record::{Record as _, UploadRecord};
-    use millstream_catalog::Expect;
     let fixture = Fixture::new().await;
     let key: ObjectKey = "k".parse().unwrap();
     let id = fixture.buckets.create_upload(&fixture.account, &fixture.mill, &key, NewUpload::default()).await.unwrap();

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
+use millstream_blobs::Digest;
 use millstream_catalog::{Expect, PAGE_ITEMS_MAX, Revision, StoreError};
 use millstream_client::sigv4::hex;
 use millstream_types::AccountId;
@@ -17,6 +18,7 @@ use super::limits::{ATTEMPTS_MAX, PART_BYTES_MIN, PART_VERSIONS_MAX, PARTS_MAX, 
 use super::names::{BucketName, ObjectKey};
 use super::objects::{Stored, check_metadata};
 use super::record::{BucketRecord, Metadata, ObjectRecord, PartRecord, Record, UploadRecord};
+use super::sweep::skip_damaged;
 use super::{Buckets, Error};
 
 const UPLOAD_ID_DIGITS: usize = 64;
@@ -94,51 +96,70 @@ impl Buckets {
         }
         let hashes = self.checked(&content, md5, checksum, wanted).await?;
         let etag = hashes.etag();
-        let piece = self.shared.contents.store(content).await?;
-        let part = PartRecord::new(number, etag, self.now_ms(), Some(hashes.checksum), piece);
-        self.keep_part(account, (bucket, key, upload_id), part.clone()).await?;
-        Ok(Stored { etag: part.etag, checksum: part.checksum, modified_ms: part.modified_ms })
+        let (buckets, account, bucket) = (self.clone(), account.clone(), bucket.clone());
+        let (key, upload_id) = (key.clone(), upload_id.to_owned());
+        let work = async move {
+            let piece = buckets.shared.contents.store(content).await?;
+            let part = PartRecord::new(number, etag, buckets.now_ms(), Some(hashes.checksum), piece);
+            buckets.keep_part(&account, (&bucket, &key, &upload_id), part.clone()).await?;
+            Ok(Stored { etag: part.etag, checksum: part.checksum, modified_ms: part.modified_ms })
+        };
+        self.finish(work).await
     }
 
     /// Keeps the record of a part whose content is stored. The content is removed when it is sure that nothing refers to it.
     async fn keep_part(
         &self,
         account: &AccountId,
-        (bucket, key, upload_id): (&BucketName, &ObjectKey, &str),
-        mut part: PartRecord,
+        upload: (&BucketName, &ObjectKey, &str),
+        part: PartRecord,
     ) -> Result<(), Error> {
-        let place = UploadRecord::part(upload_id, part.number);
+        let place = UploadRecord::part(upload.2, part.number);
         let (catalog, contents) = (&self.shared.catalog, &self.shared.contents);
+        let pieces = vec![part.piece.clone()];
+        let revision = match self.put_part(&place, part).await {
+            Ok(revision) => revision,
+            Err(error) => {
+                if !error.may_have_happened() {
+                    contents.remove(pieces).await;
+                }
+                return Err(error);
+            }
+        };
+        match self.open_upload(account, upload.0, upload.1, upload.2).await {
+            // An object that is being made may refer to this part.
+            Ok(_) | Err(Error::OperationAborted) => Ok(()),
+            Err(error) => {
+                // The upload ended meanwhile. If it saw this part, the record is gone too.
+                if catalog.delete(&place, revision).await.is_ok() {
+                    contents.remove(pieces).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts the record of a part in the place of what is there, which it keeps in mind.
+    async fn put_part(&self, place: &str, mut part: PartRecord) -> Result<Revision, Error> {
+        let catalog = &self.shared.catalog;
         for _ in 0..ATTEMPTS_MAX {
-            let former = catalog.get(&place).await?;
+            let former = catalog.get(place).await?;
             let expect = former.as_ref().map_or(Expect::Absent, |found| Expect::Revision(found.revision));
             part.replaced.clear();
             if let Some(former) = former {
-                let former = PartRecord::decode(&place, &former.value)?;
+                let former = PartRecord::decode(place, &former.value)?;
                 part.replaced = former.replaced;
                 part.replaced.push(former.piece);
             }
             if part.replaced.len() > PART_VERSIONS_MAX {
                 break;
             }
-            let revision = match catalog.put(&place, expect, part.encode()).await {
-                Ok(revision) => revision,
-                Err(StoreError::Conflict) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            return match self.open_upload(account, bucket, key, upload_id).await {
-                // An object that is being made may refer to this part.
-                Ok(_) | Err(Error::OperationAborted) => Ok(()),
-                Err(error) => {
-                    // The upload ended meanwhile. If it saw this part, the record is gone too.
-                    if catalog.delete(&place, revision).await.is_ok() {
-                        contents.remove(vec![part.piece.clone()]).await;
-                    }
-                    Err(error)
-                }
-            };
+            match catalog.put(place, expect, part.encode()).await {
+                Ok(revision) => return Ok(revision),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(Error::of_change(error)),
+            }
         }
-        contents.remove(vec![part.piece.clone()]).await;
         Err(Error::SlowDown)
     }
 
@@ -151,28 +172,42 @@ impl Buckets {
         checksum: Option<&str>,
         conditions: &WriteConditions,
     ) -> Result<Stored, Error> {
-        let Open { bucket: record, place, revision, record: upload } =
-            self.open_upload(account, bucket, key, upload_id).await?;
+        let upload = self.open_upload(account, bucket, key, upload_id).await?;
+        let (buckets, bucket, key, upload_id) = (self.clone(), bucket.clone(), key.clone(), upload_id.to_owned());
+        let (parts, checksum, conditions) = (parts.to_vec(), checksum.map(str::to_owned), conditions.clone());
+        let work = async move {
+            let target = (&bucket, &key, &upload_id[..]);
+            buckets.complete(upload, target, &parts, checksum.as_deref(), &conditions).await
+        };
+        self.finish(work).await
+    }
+
+    async fn complete(
+        &self,
+        Open { bucket: record, place, revision, record: upload }: Open,
+        (bucket, key, upload_id): (&BucketName, &ObjectKey, &str),
+        parts: &[CompletedPart],
+        checksum: Option<&str>,
+        conditions: &WriteConditions,
+    ) -> Result<Stored, Error> {
         let catalog = &self.shared.catalog;
         let marked = UploadRecord { completing: true, ..upload.clone() };
         let revision = catalog.put(&place, Expect::Revision(revision), marked.encode()).await?;
-        let stored = self.parts_of(upload_id).await?;
-        let made = match assemble(&upload, &stored, parts, checksum) {
-            Ok(object) => {
-                let installed = self.try_install(bucket, &record, key, &object, conditions).await;
-                installed.map(|answer| (object, answer))
-            }
-            Err(error) => Err(error),
+        let making = async {
+            let stored = self.parts_of(upload_id).await?;
+            let object = assemble(&upload, &stored, parts, checksum)?;
+            let answer = self.try_install(bucket, &record, key, &object, conditions).await?;
+            Ok((stored, object, answer))
         };
-        match made {
-            Ok((object, answer)) => {
+        match making.await {
+            Ok((stored, object, answer)) => {
                 self.end_upload(&place, revision, stored, &object).await;
                 Ok(answer)
             }
             Err(error) => {
                 // Of a change whose outcome is not known, the next start finds out.
-                if !matches!(error, Error::Unavailable(_)) {
-                    catalog.put(&place, Expect::Revision(revision), upload.encode()).await?;
+                if !Error::may_have_happened(&error) {
+                    self.unmark(place, revision, upload.encode()).await;
                 }
                 Err(error)
             }
@@ -186,7 +221,9 @@ impl Buckets {
         (bucket, key, upload_id): (&BucketName, &ObjectKey, &str),
     ) -> Result<(), Error> {
         let upload = self.open_upload(account, bucket, key, upload_id).await?;
-        self.drop_upload(&upload.place, upload.revision, upload_id).await
+        let (buckets, upload_id) = (self.clone(), upload_id.to_owned());
+        let work = async move { buckets.drop_upload(&upload.place, upload.revision, &upload_id).await };
+        self.finish(work).await
     }
 
     /// The parts of an upload, in order of their numbers, with the upload itself.
@@ -231,7 +268,13 @@ impl Buckets {
         self.each_bucket(|_, record| buckets.push(record)).await?;
         let mut marked = Vec::new();
         for bucket in buckets {
-            let uploads = self.uploads_of(&bucket).await?;
+            let uploads = match self.uploads_of(&bucket).await {
+                Err(error) => {
+                    skip_damaged(error)?;
+                    continue;
+                }
+                Ok(uploads) => uploads,
+            };
             marked.extend(
                 uploads.into_iter().filter(|(_, _, upload)| upload.completing).map(|found| (bucket.clone(), found)),
             );
@@ -241,19 +284,28 @@ impl Buckets {
         }
         let blobs: HashSet<_> = self.shared.contents.blobs.list().await?.into_iter().collect();
         for (bucket, (id, revision, upload)) in marked {
-            let place = format!("{}{id}", bucket.uploads());
-            let parts = self.parts_of(&id).await?;
-            let object = self.found(&bucket, &upload.key.parse()?).await?.map(|(_, object)| object);
-            let is_whole = parts.iter().all(|(_, part)| blobs.contains(&part.piece.digest));
-            match object.filter(|object| parts.iter().any(|(_, part)| object.pieces.contains(&part.piece))) {
-                Some(object) => self.end_upload(&place, revision, parts, &object).await,
-                // The object was made, and replaced by another one.
-                None if !is_whole => self.drop_upload(&place, revision, &id).await?,
-                None => {
-                    let open = UploadRecord { completing: false, ..upload };
-                    self.shared.catalog.put(&place, Expect::Revision(revision), open.encode()).await?;
-                }
-            }
+            self.finish_completion(&bucket, &id, revision, upload, &blobs).await.or_else(skip_damaged)?;
+        }
+        Ok(())
+    }
+
+    async fn finish_completion(
+        &self,
+        bucket: &BucketRecord,
+        id: &str,
+        revision: Revision,
+        upload: UploadRecord,
+        blobs: &HashSet<Digest>,
+    ) -> Result<(), Error> {
+        let place = format!("{}{id}", bucket.uploads());
+        let parts = self.parts_of(id).await?;
+        let object = self.found(bucket, &upload.key.parse()?).await?.map(|(_, object)| object);
+        let is_whole = parts.iter().all(|(_, part)| blobs.contains(&part.piece.digest));
+        match object.filter(|object| parts.iter().any(|(_, part)| object.pieces.contains(&part.piece))) {
+            Some(object) => self.end_upload(&place, revision, parts, &object).await,
+            // The object was made, and replaced by another one.
+            None if !is_whole => self.drop_upload(&place, revision, id).await?,
+            None => self.unmark(place, revision, UploadRecord { completing: false, ..upload }.encode()).await,
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ pub(crate) enum Failure {
     InvalidParameter(String),
     InvalidParameterValue(String),
     NotFound(String),
+    AuthorizationError(String),
     ResourceNotFound(String),
     SubscriptionLimitExceeded(String),
     TagLimitExceeded(String),
@@ -34,6 +35,7 @@ impl Failure {
             Self::InvalidParameter(text)
             | Self::InvalidParameterValue(text)
             | Self::NotFound(text)
+            | Self::AuthorizationError(text)
             | Self::ResourceNotFound(text)
             | Self::SubscriptionLimitExceeded(text)
             | Self::TagLimitExceeded(text)
@@ -90,6 +92,7 @@ macro_rules! operations {
                     #[allow(unreachable_patterns, reason = "some operations list every failure")]
                     Failure::InvalidParameterValue(message)
                     | Failure::NotFound(message)
+                    | Failure::AuthorizationError(message)
                     | Failure::ResourceNotFound(message)
                     | Failure::SubscriptionLimitExceeded(message)
                     | Failure::TagLimitExceeded(message)
@@ -107,7 +110,7 @@ macro_rules! operations {
 operations! {
     CreateTopicError: [TagLimitExceeded];
     DeleteTopicError: [];
-    GetSubscriptionAttributesError: [NotFound];
+    GetSubscriptionAttributesError: [NotFound, AuthorizationError];
     GetTopicAttributesError: [NotFound];
     ListSubscriptionsByTopicError: [NotFound];
     ListSubscriptionsError: [];
@@ -118,10 +121,10 @@ operations! {
         InvalidBatchEntryId, BatchRequestTooLong
     ];
     PublishError: [InvalidParameterValue, NotFound];
-    SetSubscriptionAttributesError: [NotFound];
+    SetSubscriptionAttributesError: [NotFound, AuthorizationError];
     SetTopicAttributesError: [NotFound];
     SubscribeError: [NotFound, SubscriptionLimitExceeded];
     TagResourceError: [ResourceNotFound, TagLimitExceeded];
-    UnsubscribeError: [];
+    UnsubscribeError: [AuthorizationError];
     UntagResourceError: [ResourceNotFound];
 }

@@ -18,7 +18,7 @@ mod store;
 
 use std::sync::Arc;
 
-use millstream_catalog::SharedStore;
+use millstream_catalog::{SharedStore, StoreError};
 use millstream_env::{Random, ServiceClock};
 use millstream_types::Arn;
 
@@ -60,9 +60,10 @@ impl Topics {
         Self { shared: Arc::new(Shared { records: Records::new(catalog), queues, clock, random, endpoint }) }
     }
 
-    /// The policy of a topic; `None` also while the catalog cannot be read.
-    pub async fn policy(&self, arn: &Arn) -> Option<String> {
-        let found = self.shared.records.get(&TopicKey::from_arn(arn)?).await.ok()??;
-        found.settings.policy
+    /// The policy of a topic; `None` when there is none. What cannot be read might refuse: then nobody may be let in.
+    pub async fn policy(&self, arn: &Arn) -> Result<Option<String>, StoreError> {
+        let Some(key) = TopicKey::from_arn(arn) else { return Ok(None) };
+        let found = self.shared.records.get(&key).await.map_err(|failure| StoreError::Unavailable(failure.text()))?;
+        Ok(found.and_then(|record| record.settings.policy))
     }
 }

@@ -6,7 +6,7 @@ use millstream_wire::CommonError;
 
 use super::failure::Failure;
 use super::names::TopicKey;
-use super::record::{TopicRecord, encode, topics_of};
+use super::record::{FORMAT, TopicRecord, encode, topics_of};
 
 /// How often a change is tried again when others change the same topic.
 const ATTEMPTS_MAX: usize = 32;
@@ -109,7 +109,12 @@ impl Records {
 }
 
 fn decode(key: &str, value: &[u8]) -> Result<TopicRecord, Failure> {
-    serde_json::from_slice(value).map_err(|error| {
-        Failure::Common(CommonError::InternalFailure(format!("the catalog's value of {key} cannot be read: {error}")))
-    })
+    let bad = |reason: String| {
+        Failure::Common(CommonError::InternalFailure(format!("the catalog's value of {key} cannot be read: {reason}")))
+    };
+    let record: TopicRecord = serde_json::from_slice(value).map_err(|error| bad(error.to_string()))?;
+    match record.v {
+        FORMAT => Ok(record),
+        other => Err(bad(format!("its format is {other}, and this version knows {FORMAT}"))),
+    }
 }

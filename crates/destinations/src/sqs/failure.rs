@@ -11,6 +11,8 @@ use millstream_wire::sqs::error::{
     SetQueueAttributesError, TagQueueError, UntagQueueError,
 };
 
+use crate::finish::Unfinished;
+
 /// A refusal in AWS's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -76,6 +78,12 @@ impl From<BlobError> for Failure {
             BlobError::TooLarge { .. } | BlobError::Damaged(_) => CommonError::InternalFailure(error.to_string()),
             BlobError::Full | BlobError::Unavailable(_) => CommonError::Unavailable(error.to_string()),
         })
+    }
+}
+
+impl From<Unfinished> for Failure {
+    fn from(error: Unfinished) -> Self {
+        Self::Common(CommonError::InternalFailure(error.to_string()))
     }
 }
 

@@ -9,12 +9,16 @@
 //! A receive is known by its number: the receipt handle carries it, and only that of the last receive moves the message.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use millstream_env::Timestamp;
 
 /// Messages that one queue holds; beyond it sends are throttled.
 pub(crate) const MESSAGES_MAX: usize = 500_000;
+/// Messages that all queues hold together: each takes memory here; beyond it sends are throttled.
+pub(crate) const ALL_MESSAGES_MAX: usize = 2_000_000;
 /// Bytes of messages that one queue holds; beyond it sends are throttled.
 pub(crate) const BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Messages in flight (SQS quotas, standard queue); beyond it receives answer `OverLimit`.
@@ -68,7 +72,9 @@ pub(crate) struct Claim {
 pub(crate) enum Standing {
     /// It is that of the last receive, and the message is now the caller's to delete.
     Ours,
-    /// The message is gone, is being deleted, or was received again since.
+    /// It is that of the last receive, and somebody is deleting the message already.
+    Leaving,
+    /// The message is gone, or was received again since.
     Past,
 }
 
@@ -97,12 +103,23 @@ pub(crate) struct Index {
     bytes: u64,
     arriving: usize,
     last: u64,
+    /// Messages of all queues, those on their way too.
+    all: Arc<AtomicUsize>,
 }
 
 impl Index {
+    /// An empty one, whose messages count in `all`.
+    pub(crate) fn counted_in(all: &Arc<AtomicUsize>) -> Self {
+        Self { all: Arc::clone(all), ..Self::default() }
+    }
+
     /// Makes room for a message that is about to be stored.
     pub(crate) fn reserve(&mut self, bytes: u64) -> Result<Sequence, Full> {
         if self.entries.len() + self.arriving >= MESSAGES_MAX || self.bytes + bytes > BYTES_MAX {
+            return Err(Full);
+        }
+        if self.all.fetch_add(1, Ordering::Relaxed) >= ALL_MESSAGES_MAX {
+            self.all.fetch_sub(1, Ordering::Relaxed);
             return Err(Full);
         }
         self.arriving += 1;
@@ -113,14 +130,14 @@ impl Index {
 
     /// The message of a reservation was not stored.
     pub(crate) fn cancel(&mut self, bytes: u64) {
+        self.all.fetch_sub(1, Ordering::Relaxed);
         self.arriving -= 1;
         self.bytes -= bytes;
     }
 
     /// The message of a reservation is stored.
     pub(crate) fn insert(&mut self, now: Timestamp, sequence: Sequence, arrival: Arrival) {
-        self.arriving -= 1;
-        self.bytes -= arrival.bytes;
+        self.cancel(arrival.bytes);
         self.restore(now, sequence, arrival);
     }
 
@@ -128,6 +145,7 @@ impl Index {
     pub(crate) fn restore(&mut self, now: Timestamp, sequence: Sequence, arrival: Arrival) {
         let Arrival { sent, bytes, receives, visible_at } = arrival;
         self.last = self.last.max(sequence.0);
+        self.all.fetch_add(1, Ordering::Relaxed);
         self.bytes += bytes;
         self.by_age.insert((sent, sequence));
         let previous = self.entries.insert(sequence, Entry { state: State::Leaving, sent, bytes, receives });
@@ -162,13 +180,6 @@ impl Index {
         Claim { sequence, receive }
     }
 
-    /// A claim came to nothing: others can have the message at once.
-    pub(crate) fn release(&mut self, claim: Claim) {
-        if self.is_last(claim) {
-            self.place(claim.sequence, State::Visible);
-        }
-    }
-
     /// Hides a message in flight until another moment. `false` when the claim does not hold it any more.
     pub(crate) fn hide(&mut self, now: Timestamp, claim: Claim, until: Timestamp) -> bool {
         self.wake(now);
@@ -181,16 +192,20 @@ impl Index {
 
     /// Begins the deletion of a message that `claim` received.
     pub(crate) fn leave(&mut self, claim: Claim) -> Standing {
-        if !self.is_last(claim) {
-            return Standing::Past;
+        match self.entries.get(&claim.sequence) {
+            Some(entry) if entry.receives != claim.receive => Standing::Past,
+            Some(entry) if entry.state == State::Leaving => Standing::Leaving,
+            Some(_) => {
+                self.place(claim.sequence, State::Leaving);
+                Standing::Ours
+            }
+            None => Standing::Past,
         }
-        self.place(claim.sequence, State::Leaving);
-        Standing::Ours
     }
 
-    /// A deletion failed: the message can be received again.
+    /// A deletion failed: the message can be received again, unless another one of the same message failed before.
     pub(crate) fn stay(&mut self, sequence: Sequence) {
-        if self.entries.contains_key(&sequence) {
+        if self.entries.get(&sequence).is_some_and(|entry| entry.state == State::Leaving) {
             self.place(sequence, State::Visible);
         }
     }
@@ -204,6 +219,7 @@ impl Index {
         let entry = self.entries.remove(&sequence).expect("just looked up");
         self.by_age.remove(&(entry.sent, sequence));
         self.bytes -= entry.bytes;
+        self.all.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Forgets the messages whose retention is over, and names them so that they are deleted.
@@ -228,6 +244,11 @@ impl Index {
     pub(crate) fn counts(&mut self, now: Timestamp) -> Counts {
         self.wake(now);
         Counts { visible: self.visible.len(), in_flight: self.in_flight, delayed: self.delayed }
+    }
+
+    /// Whether somebody could receive something.
+    pub(crate) fn has_visible(&self) -> bool {
+        !self.visible.is_empty()
     }
 
     /// When the next hidden message becomes visible.
@@ -328,10 +349,16 @@ mod tests {
         assert!(!index.hide(at(6), first, at(90)));
         // Its visibility timeout is over, but nobody has received it since.
         assert_eq!(index.leave(second), Standing::Ours);
-        assert_eq!(index.leave(second), Standing::Past);
+        assert_eq!(index.leave(second), Standing::Leaving, "whoever asks again waits for the same deletion");
         assert_eq!(index.claim(at(20), 1, at(30)).unwrap(), []);
         index.stay(sequence);
         assert_eq!(index.claim(at(20), 1, at(30)).unwrap().len(), 1);
+        index.stay(sequence);
+        assert_eq!(
+            index.claim(at(20), 1, at(30)).unwrap(),
+            [],
+            "a second failure does not give away what is in flight"
+        );
         index.remove(sequence);
         assert_eq!((counts(&mut index, 99), index.bytes), ((0, 0, 0), 0));
     }
@@ -366,6 +393,19 @@ mod tests {
         assert_eq!(index.expire(at(60), Duration::from_mins(1)), [first]);
         assert_eq!(index.purge(second.0), [second]);
         assert_eq!(counts(&mut index, 60), (0, 0, 0));
+    }
+
+    #[test]
+    fn all_queues_together_are_bounded() {
+        let all = Arc::new(AtomicUsize::new(ALL_MESSAGES_MAX - 1));
+        let (mut one, mut other) = (Index::counted_in(&all), Index::counted_in(&all));
+        let sequence = send(&mut one, 0, 0);
+        assert_eq!(other.reserve(1), Err(Full));
+        one.remove(sequence);
+        other.reserve(1).unwrap();
+        assert_eq!(one.reserve(1), Err(Full));
+        other.cancel(1);
+        assert_eq!(all.load(Ordering::Relaxed), ALL_MESSAGES_MAX - 1);
     }
 
     #[test]

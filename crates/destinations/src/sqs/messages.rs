@@ -35,7 +35,8 @@ impl Messages {
         record: &MessageRecord,
     ) -> Result<(), Failure> {
         let stored = self.catalog.put(&message_key(queue_id, sequence), Expect::Absent, encode(record)).await;
-        if stored.is_err() {
+        // What is unavailable may have stored it all the same: then the message needs its contents.
+        if matches!(stored, Err(StoreError::Conflict | StoreError::TooLarge | StoreError::Full)) {
             self.drop_blob(record.contents.digest()).await;
         }
         Ok(stored.map(drop)?)
@@ -69,7 +70,7 @@ impl Messages {
         };
         let digest: Digest = text.parse().map_err(|_| damaged(text, "not a digest"))?;
         let Some(blob) = self.blobs.get(digest).await? else { return Ok(None) };
-        decode(text, &blob).map(Some).map_err(|error| damaged(text, &error.to_string()))
+        serde_json::from_slice(&blob).map(Some).map_err(|error| damaged(text, &error.to_string()))
     }
 
     /// Deletes a message; durable when it returns, and no error when it is gone.

@@ -32,8 +32,8 @@ use millstream_blobs::SharedBlobs;
 use millstream_catalog::SharedStore;
 use millstream_env::{HostClock, Random, ServiceClock, Tasks};
 use millstream_types::{Arn, Region};
-use millstream_wire::CommonError;
 
+use crate::finish::finish;
 pub(crate) use failure::Failure;
 pub use load::OpenError;
 use messages::Messages;
@@ -81,13 +81,16 @@ struct Shared {
     requests: Tasks,
     queues: RwLock<HashMap<QueueKey, Arc<Queue>>>,
     waiting: AtomicUsize,
+    /// Messages of all queues.
+    stored: Arc<AtomicUsize>,
 }
 
 impl Queues {
     /// Opens the queues in the catalog, and begins to delete messages whose retention is over.
     pub async fn open(parts: Parts) -> Result<Self, OpenError> {
         let Parts { catalog, blobs, clock, host_clock, random, tasks, requests } = parts;
-        let queues = load::load(&catalog, &blobs, clock.now()).await?;
+        let stored = Arc::new(AtomicUsize::new(0));
+        let queues = load::load(&catalog, &blobs, &stored, clock.now()).await?;
         let shared = Arc::new(Shared {
             messages: Messages { catalog, blobs },
             clock,
@@ -97,6 +100,7 @@ impl Queues {
             requests,
             queues: RwLock::new(queues),
             waiting: AtomicUsize::new(0),
+            stored,
         });
         let queues = Self { shared };
         queues.shared.tasks.spawn_dropped_on_cancel(queues.clone().sweep());
@@ -117,6 +121,14 @@ impl Queues {
         self.read().get(key).cloned().ok_or(Failure::QueueDoesNotExist)
     }
 
+    /// Takes a deleted queue out of memory; not a newer one of its name.
+    fn forget(&self, queue: &Arc<Queue>) {
+        let mut queues = self.write();
+        if queues.get(&queue.key).is_some_and(|found| Arc::ptr_eq(found, queue)) {
+            queues.remove(&queue.key);
+        }
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<QueueKey, Arc<Queue>>> {
         self.shared.queues.read().expect("no code panics while holding this lock")
     }
@@ -125,13 +137,13 @@ impl Queues {
         self.shared.queues.write().expect("no code panics while holding this lock")
     }
 
-    /// Runs work to its end even when the caller goes away: catalog and memory must not part.
+    /// Runs work to its end even when the caller goes away: catalog and memory must not part. The gateway does not count
+    /// requests for queues, because a receive that waits is not at work; so everything that changes something is done here.
     async fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
-        let done = self.shared.tasks.spawn(work).await;
-        done.unwrap_or_else(|error| Err(CommonError::InternalFailure(error.to_string()).into()))
+        finish(&self.shared.tasks, self.shared.clock.activity(), work).await
     }
 
     /// Deletes messages that the index knows no more, in the background; what a crash leaves is deleted at the next start.

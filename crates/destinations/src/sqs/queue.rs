@@ -55,6 +55,11 @@ impl Queue {
         self.changed.notify_waiters();
     }
 
+    /// One more message is visible: one of those that wait is enough. Whoever leaves some wakes the next one.
+    pub(crate) fn wake_one(&self) {
+        self.changed.notify_one();
+    }
+
     /// Completes at the next [`Queue::wake`] after this call, also before it is first polled.
     pub(crate) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.changed.notified()

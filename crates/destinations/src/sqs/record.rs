@@ -150,8 +150,30 @@ pub(crate) fn encode(record: &impl Serialize) -> Bytes {
     serde_json::to_vec(record).expect("records have text keys and nothing that JSON lacks").into()
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, BadRecord> {
-    serde_json::from_slice(value).map_err(|error| BadRecord { key: key.to_owned(), reason: error.to_string() })
+/// Kept forms with a version.
+pub(crate) trait Record: DeserializeOwned {
+    fn version(&self) -> u32;
+}
+
+impl Record for QueueRecord {
+    fn version(&self) -> u32 {
+        self.v
+    }
+}
+
+impl Record for MessageRecord {
+    fn version(&self) -> u32 {
+        self.v
+    }
+}
+
+pub(crate) fn decode<T: Record>(key: &str, value: &[u8]) -> Result<T, BadRecord> {
+    let bad = |reason| BadRecord { key: key.to_owned(), reason };
+    let record: T = serde_json::from_slice(value).map_err(|error| bad(error.to_string()))?;
+    match record.version() {
+        FORMAT => Ok(record),
+        other => Err(bad(format!("its format is {other}, and this version knows {FORMAT}"))),
+    }
 }
 
 /// Moments as milliseconds.
@@ -198,6 +220,8 @@ mod tests {
         assert_eq!(message.first_received, Some(Timestamp::from_millis(1100)));
         assert_eq!(encode(&message), MESSAGE);
         assert_eq!(decode::<QueueRecord>("q", b"{}").unwrap_err().key, "q");
+        decode::<QueueRecord>("q", QUEUE.replace("\"v\":1", "\"v\":2").as_bytes()).unwrap_err();
+        decode::<MessageRecord>("m", MESSAGE.replace("\"v\":1", "\"v\":2").as_bytes()).unwrap_err();
     }
 
     #[test]

@@ -5,23 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_blobs::{BlobStore as _, MemoryBlobs};
-use millstream_catalog::{MemoryStore, MetaStore as _};
+use millstream_catalog::{Expect, MetaStore as _, StoreError};
 use millstream_env::{HostClock, Random, ServiceClock, Tasks, Timestamp, VirtualTime};
 use millstream_iam::{Caller, Principal, RequestContext};
 use millstream_types::Scope;
 use millstream_wire::sqs::error::{ReceiveMessageError, SendMessageError};
 use millstream_wire::sqs::{
-    CreateQueueRequest, DeleteMessageRequest, DeleteQueueRequest, GetQueueAttributesRequest, Message,
-    PurgeQueueRequest, ReceiveMessageRequest, SendMessageRequest,
+    CreateQueueRequest, DeleteMessageRequest, DeleteQueueRequest, GetQueueAttributesRequest, GetQueueUrlRequest,
+    Message, PurgeQueueRequest, ReceiveMessageRequest, SendMessageRequest,
 };
 
 use super::*;
+use crate::testing::TestCatalog;
 
 const URL: &str = "http://localhost:4566/123456789012/q";
 
 struct Fixture {
     queues: Queues,
-    catalog: Arc<MemoryStore>,
+    catalog: Arc<TestCatalog>,
     blobs: Arc<MemoryBlobs>,
     clock: ServiceClock,
     time: VirtualTime,
@@ -41,7 +42,7 @@ impl Fixture {
     /// With one queue that has these attributes.
     async fn new(attributes: &[(&str, &str)]) -> Self {
         let (clock, time) = ServiceClock::virtual_at(Timestamp::from_seconds(1_700_000_000));
-        let (catalog, blobs) = (Arc::new(MemoryStore::new()), Arc::new(MemoryBlobs::new()));
+        let (catalog, blobs) = (Arc::new(TestCatalog::default()), Arc::new(MemoryBlobs::new()));
         let queues = open(&catalog, &blobs, &clock).await;
         let fixture = Self { queues, catalog, blobs, clock, time };
         let attributes: BTreeMap<String, String> =
@@ -110,7 +111,7 @@ impl Fixture {
     }
 }
 
-async fn open(catalog: &Arc<MemoryStore>, blobs: &Arc<MemoryBlobs>, clock: &ServiceClock) -> Queues {
+async fn open(catalog: &Arc<TestCatalog>, blobs: &Arc<MemoryBlobs>, clock: &ServiceClock) -> Queues {
     Queues::open(Parts {
         catalog: Arc::clone(catalog) as SharedStore,
         blobs: Arc::clone(blobs) as SharedBlobs,
@@ -234,4 +235,121 @@ async fn a_waiting_receive_wakes_for_a_message_a_due_time_and_a_deletion() {
     fixture.queues.delete_queue(&context(), DeleteQueueRequest { queue_url: URL.to_owned() }).await.unwrap();
     assert!(matches!(waiting.await, Err(ReceiveMessageError::QueueDoesNotExist(_))));
     assert_eq!(fixture.queues.shared.waiting.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_message_of_unknown_outcome_keeps_its_contents_and_one_that_was_refused_does_not() {
+    let fixture = Fixture::new(&[]).await;
+    let long = "x".repeat(record::INLINE_BYTES_MAX);
+    fixture.catalog.fail_once(record::MESSAGES, StoreError::Full);
+    fixture.send(&long).await.unwrap_err();
+    assert_eq!(fixture.blobs.list().await.unwrap().len(), 0);
+    fixture.catalog.fail_once(record::MESSAGES, StoreError::Unavailable("disk".to_owned()));
+    fixture.send(&long).await.unwrap_err();
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.bodies().await, [long], "it was stored all the same");
+}
+
+#[tokio::test]
+async fn a_damaged_message_does_not_hold_up_those_behind_it() {
+    let fixture = Fixture::new(&[]).await;
+    for body in ["a", "b"] {
+        fixture.send(body).await.unwrap();
+    }
+    let page = fixture.catalog.list(record::MESSAGES, None, 1).await.unwrap();
+    let (key, found) = &page.items[0];
+    fixture.catalog.put(key, Expect::Revision(found.revision), "{".into()).await.unwrap();
+    let receive_one = || async {
+        let input = ReceiveMessageRequest { queue_url: URL.to_owned(), ..ReceiveMessageRequest::default() };
+        fixture.queues.receive_message(&context(), input).await
+    };
+    receive_one().await.unwrap_err();
+    let messages = receive_one().await.unwrap().messages.unwrap();
+    assert_eq!(messages[0].body.as_deref(), Some("b"));
+}
+
+#[tokio::test]
+async fn a_repeated_deletion_is_answered_once_it_is_durable() {
+    let fixture = Fixture::new(&[]).await;
+    fixture.send("a").await.unwrap();
+    let message = fixture.receive(0).await.unwrap().remove(0);
+    let delete = || {
+        let receipt_handle = message.receipt_handle.clone().unwrap();
+        let input = DeleteMessageRequest { queue_url: URL.to_owned(), receipt_handle };
+        Box::pin(async { fixture.queues.delete_message(&context(), input).await })
+    };
+    let mut first = delete();
+    assert!(futures_util::poll!(&mut first).is_pending());
+    delete().await.unwrap();
+    let page = fixture.catalog.list(record::MESSAGES, None, 10).await.unwrap();
+    assert_eq!(page.items.len(), 0);
+    first.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_queue_does_not_take_a_newer_one_with_it() {
+    let fixture = Fixture::new(&[]).await;
+    let former = fixture.queues.find(&QueueKey::from_url(URL, &context().scope.region).unwrap()).unwrap();
+    fixture.queues.delete_queue(&context(), DeleteQueueRequest { queue_url: URL.to_owned() }).await.unwrap();
+    let input = CreateQueueRequest { queue_name: "q".to_owned(), ..CreateQueueRequest::default() };
+    fixture.queues.create_queue(&context(), input).await.unwrap();
+    fixture.queues.forget(&former);
+    fixture.send("a").await.unwrap();
+}
+
+#[tokio::test]
+async fn damaged_queues_and_messages_are_left_out_and_stay() {
+    let fixture = Fixture::new(&[]).await;
+    let long = "x".repeat(record::INLINE_BYTES_MAX);
+    for body in [&long, "b"] {
+        fixture.send(body).await.unwrap();
+    }
+    let damage = |prefix: &'static str, text: &'static str| {
+        let catalog = Arc::clone(&fixture.catalog);
+        async move {
+            let page = catalog.list(prefix, None, 1).await.unwrap();
+            let (key, found) = &page.items[0];
+            catalog.put(key, Expect::Revision(found.revision), text.into()).await.unwrap();
+        }
+    };
+    damage(record::MESSAGES, "{").await;
+    let open = || open(&fixture.catalog, &fixture.blobs, &fixture.clock);
+    let context = context();
+    let url = || GetQueueUrlRequest { queue_name: "q".to_owned(), ..GetQueueUrlRequest::default() };
+    open().await.get_queue_url(&context, url()).await.unwrap();
+    assert_eq!(fixture.blobs.list().await.unwrap().len(), 1);
+    damage(record::QUEUES, r#"{"v":2}"#).await;
+    let queues = open().await;
+    queues.get_queue_url(&context, url()).await.unwrap_err();
+    let input = CreateQueueRequest { queue_name: "other".to_owned(), ..CreateQueueRequest::default() };
+    queues.create_queue(&context, input).await.unwrap();
+    assert_eq!(fixture.blobs.list().await.unwrap().len(), 1);
+    fixture.stored(2).await;
+}
+
+#[tokio::test]
+async fn waiting_receives_take_one_message_each_and_are_not_at_work() {
+    let fixture = Arc::new(Fixture::new(&[]).await);
+    let one = || {
+        let fixture = Arc::clone(&fixture);
+        Box::pin(async move {
+            let input = ReceiveMessageRequest {
+                queue_url: URL.to_owned(),
+                wait_time_seconds: Some(20),
+                ..ReceiveMessageRequest::default()
+            };
+            fixture.queues.receive_message(&context(), input).await.unwrap().messages.unwrap().len()
+        })
+    };
+    let (mut first, mut second) = (one(), one());
+    for waiting in [&mut first, &mut second] {
+        assert!(HostClock::real().timeout(Duration::from_millis(20), waiting).await.is_none());
+    }
+    assert_eq!(fixture.clock.activity().requests(), 0, "a drain does not wait for them");
+    for body in ["a", "b"] {
+        fixture.send(body).await.unwrap();
+    }
+    let both = futures_util::future::join(first, second);
+    let both = HostClock::real().timeout(Duration::from_secs(5), both).await;
+    assert_eq!(both, Some((1, 1)));
 }

@@ -75,7 +75,10 @@ impl Call<'_> {
                 Ok(arn) if action.starts_with("kinesis:") => services.streams.resource_policy(&arn).await,
                 Ok(arn) if action.starts_with("lambda:") => services.functions.resource_policy(&arn).await,
                 Ok(arn) if action.starts_with("sqs:") => services.queues.policy(&arn),
-                Ok(arn) if action.starts_with("sns:") => services.topics.policy(&arn).await,
+                Ok(arn) if action.starts_with("sns:") => {
+                    let policy = services.topics.policy(&arn).await;
+                    policy.map_err(|error| CommonError::Unavailable(error.to_string()))?
+                }
                 _ => None,
             };
             let decision = services

@@ -142,8 +142,9 @@ impl Gateway {
         B: Body<Data = Bytes> + Send,
     {
         let tables = &self.shared.tables;
-        // A drain waits for all others, so its own service does not count.
-        let is_waited_for = !matches!(target, Target::Own | Target::Millstream);
+        // A drain waits for all others, so its own service does not count. Queues count their work themselves: a receive that
+        // waits for a message does none.
+        let is_waited_for = !matches!(target, Target::Own | Target::Millstream | Target::Sqs);
         let _request = is_waited_for.then(|| self.shared.parts.services.clock.activity().request());
         match target {
             Target::Own => ("other", own::serve(call).await),

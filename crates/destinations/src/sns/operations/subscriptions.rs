@@ -60,12 +60,13 @@ impl Topics {
     }
 
     /// Takes a subscription away; when it is not there, that succeeds too.
-    pub async fn unsubscribe(&self, _: &RequestContext, input: UnsubscribeInput) -> Result<(), UnsubscribeError> {
+    pub async fn unsubscribe(&self, context: &RequestContext, input: UnsubscribeInput) -> Result<(), UnsubscribeError> {
         let (key, id) = parse_subscription(&input.subscription_arn)?;
         let take_away = |record: &mut TopicRecord| {
-            let before = record.subscriptions.len();
-            record.subscriptions.retain(|found| found.id != id);
-            record.deleted += (before - record.subscriptions.len()) as u64;
+            let Some(place) = record.subscriptions.iter().position(|found| found.id == id) else { return Ok(()) };
+            require_owner(context, &key, &record.subscriptions[place], "SNS:Unsubscribe")?;
+            record.subscriptions.remove(place);
+            record.deleted += 1;
             Ok(())
         };
         self.shared.records.change(&key, take_away).await?;
@@ -98,13 +99,14 @@ impl Topics {
 
     pub async fn get_subscription_attributes(
         &self,
-        _: &RequestContext,
+        context: &RequestContext,
         input: GetSubscriptionAttributesInput,
     ) -> Result<GetSubscriptionAttributesResponse, GetSubscriptionAttributesError> {
         let (key, id) = parse_subscription(&input.subscription_arn)?;
         let record = self.shared.records.get(&key).await?;
         let found = record.and_then(|record| record.subscriptions.into_iter().find(|found| found.id == id));
         let found = found.ok_or_else(Failure::no_subscription)?;
+        require_owner(context, &key, &found, "SNS:GetSubscriptionAttributes")?;
         let attributes = [
             ("SubscriptionArn", input.subscription_arn),
             ("TopicArn", key.arn().to_string()),
@@ -122,17 +124,37 @@ impl Topics {
 
     pub async fn set_subscription_attributes(
         &self,
-        _: &RequestContext,
+        context: &RequestContext,
         input: SetSubscriptionAttributesInput,
     ) -> Result<(), SetSubscriptionAttributesError> {
         let (key, id) = parse_subscription(&input.subscription_arn)?;
         let value = input.attribute_value.unwrap_or_default();
         let set = |record: &mut TopicRecord| {
             let found = record.subscriptions.iter_mut().find(|found| found.id == id);
-            found.ok_or_else(Failure::no_subscription)?.set(&input.attribute_name, &value)
+            let found = found.ok_or_else(Failure::no_subscription)?;
+            require_owner(context, &key, found, "SNS:SetSubscriptionAttributes")?;
+            found.set(&input.attribute_name, &value)
         };
         Ok(self.shared.records.change(&key, set).await?.ok_or_else(Failure::no_subscription)?)
     }
+}
+
+/// Refuses whoever is neither of the account that subscribed nor of the topic's. Permissions for these actions name no
+/// resource, so that those of the caller's own account say nothing of subscriptions of others.
+fn require_owner(
+    context: &RequestContext,
+    key: &TopicKey,
+    subscription: &SubscriptionRecord,
+    action: &str,
+) -> Result<(), Failure> {
+    let account = &context.caller.account;
+    if subscription.owner == account.as_str() || key.scope.account == *account {
+        return Ok(());
+    }
+    let (caller, resource) = (context.caller.arn(), key.subscription_arn(&subscription.id));
+    Err(Failure::AuthorizationError(format!(
+        "User: {caller} is not authorized to perform: {action} on resource: {resource}"
+    )))
 }
 
 fn checked_endpoint(protocol: &str, endpoint: Option<String>) -> Result<String, Failure> {

@@ -247,7 +247,7 @@ async fn create(
         }
         match catalog.put(&text, Expect::Absent, encode(&record)).await {
             Ok(revision) => {
-                let index = new_index(queues.shared.clock.now());
+                let index = new_index(&queues.shared.stored, queues.shared.clock.now());
                 let queue = Queue::new(key.clone(), revision, record, index);
                 queues.write().insert(key, Arc::new(queue));
                 return Ok(());
@@ -271,7 +271,7 @@ async fn delete(queues: Queues, queue: Arc<Queue>) -> Result<(), Failure> {
         };
         match catalog.delete(&text, found.revision).await {
             Ok(()) => {
-                queues.write().remove(&queue.key);
+                queues.forget(&queue);
                 queue.mark_deleted();
                 let last = queue.index().last();
                 let messages = queue.index().purge(last);

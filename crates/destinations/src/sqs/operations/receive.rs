@@ -128,7 +128,13 @@ impl Drop for Waiting<'_> {
 async fn receive(queues: Queues, queue: Arc<Queue>, wanted: Arc<Wanted>) -> Result<Vec<Message>, Failure> {
     queues.expire(&queue);
     let until = queues.shared.clock.now().plus(wanted.hidden);
-    let claimed = queue.index().claim(queues.shared.clock.now(), wanted.max, until);
+    let (claimed, leaves_some) = {
+        let mut index = queue.index();
+        (index.claim(queues.shared.clock.now(), wanted.max, until), index.has_visible())
+    };
+    if leaves_some && claimed.is_ok() {
+        queue.wake_one();
+    }
     let claims = claimed.map_err(|_| Failure::OverLimit("Too many messages in flight.".to_owned()))?;
     let reads = claims.into_iter().map(|claim| take(&queues, &queue, claim, until));
     let mut messages = Vec::new();
@@ -164,11 +170,10 @@ async fn take(
         Ok(messages.contents(&record).await?.map(|contents| (claim, record, contents)))
     };
     let taken = taken.await;
-    match &taken {
+    // What cannot be read stays in flight until then: at the front of the queue it would hold up all others.
+    if let Ok(None) = &taken {
         // Deleted meanwhile: by a purge, or by a deletion whose answer got lost.
-        Ok(None) => queue.index().remove(claim.sequence),
-        Err(_) => release::give_back(queue, claim),
-        Ok(Some(_)) => {}
+        queue.index().remove(claim.sequence);
     }
     taken
 }

@@ -15,7 +15,7 @@ use millstream_wire::sqs::{
 };
 
 use super::super::failure::Failure;
-use super::super::index::{Claim, Standing};
+use super::super::index::Standing;
 use super::super::queue::Queue;
 use super::super::{QueueKey, Queues};
 use super::receive::between;
@@ -92,6 +92,7 @@ impl Queues {
         if queue.index().leave(claim) == Standing::Past {
             return Ok(());
         }
+        // Also when somebody else is at it: what is answered with success is durable.
         let (messages, queue) = (self.shared.messages.clone(), Arc::clone(queue));
         let work = async move {
             let deleted = messages.delete(&queue.id, claim.sequence).await;
@@ -137,10 +138,4 @@ impl Queues {
         };
         self.finish(work).await?.map(drop).ok_or_else(not_in_flight)
     }
-}
-
-/// A receive came to nothing: others can have the message at once.
-pub(super) fn give_back(queue: &Queue, claim: Claim) {
-    queue.index().release(claim);
-    queue.wake();
 }

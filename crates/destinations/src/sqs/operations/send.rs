@@ -196,7 +196,12 @@ async fn store(
     }
     index.insert(queues.shared.clock.now(), sequence, Arrival { sent: now, bytes, receives: 0, visible_at });
     drop(index);
-    queue.wake();
+    // All have to know of a moment that none of them waits for.
+    if delay.is_zero() {
+        queue.wake_one();
+    } else {
+        queue.wake();
+    }
     Ok(())
 }
 

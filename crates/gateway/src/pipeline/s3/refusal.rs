@@ -139,7 +139,9 @@ impl From<Error> for Refusal {
             Error::InvalidArgument { name, .. } => Self::new(400, "InvalidArgument", text).with("ArgumentName", name),
             Error::OperationAborted => Self::new(409, "OperationAborted", text),
             Error::SlowDown => Self::new(503, "SlowDown", text),
-            Error::Unavailable(reason) => Self::new(503, "ServiceUnavailable", text).because(reason),
+            Error::Unavailable(reason) | Error::OutcomeUnknown(reason) => {
+                Self::new(503, "ServiceUnavailable", text).because(reason)
+            }
             Error::Internal(reason) => Self::new(500, "InternalError", text).because(reason),
         }
     }
