@@ -124,9 +124,13 @@ impl EventFormat {
 
     /// The event of `records`, with the members of a tumbling window if there is one.
     pub fn build(&self, records: &[Record], window: Option<&WindowMembers<'_>>) -> Bytes {
+        self.build_sized(records, records.iter().map(|record| self.record_bytes(record)).sum(), window)
+    }
+
+    /// The same, when it is known already how many bytes the records take ([`Self::record_bytes`]).
+    pub fn build_sized(&self, records: &[Record], record_bytes: usize, window: Option<&WindowMembers<'_>>) -> Bytes {
         let members = window.map(|window| self.window_members(window)).unwrap_or_default();
-        let size = EventSize::with_members(members.len());
-        let bytes = records.iter().fold(size, |size, r| size.with(self.record_bytes(r))).bytes();
+        let bytes = EventSize { records: records.len(), record_bytes, members_bytes: members.len() }.bytes();
         let mut event = Vec::with_capacity(bytes);
         event.extend_from_slice(OPEN.as_bytes());
         for (i, record) in records.iter().enumerate() {
@@ -157,19 +161,20 @@ impl EventFormat {
     }
 
     fn write_record(&self, record: &Record, event: &mut Vec<u8>) {
-        let sequence_number = self.shard.sequence_number(record).to_string();
         event.extend_from_slice(RECORD_OPEN.as_bytes());
         let partition_key = std::str::from_utf8(&record.partition_key).expect("the log holds UTF-8 partition keys");
         serde_json::to_writer(&mut *event, partition_key).expect("a string is written to memory");
         event.extend_from_slice(SEQUENCE_NUMBER.as_bytes());
-        event.extend_from_slice(sequence_number.as_bytes());
+        let number = event.len();
+        write!(event, "{}", self.shard.sequence_number(record)).expect("a number is written to memory");
+        let number = number..event.len();
         event.extend_from_slice(DATA.as_bytes());
         STANDARD.encode_append(&record.data, event);
         event.extend_from_slice(ARRIVAL.as_bytes());
-        event.extend_from_slice(arrival_text(record.arrival).as_bytes());
+        write_arrival(record.arrival, event);
         event.extend_from_slice(encryption(record).as_bytes());
         event.extend_from_slice(self.middle.as_bytes());
-        event.extend_from_slice(sequence_number.as_bytes());
+        event.extend_from_within(number);
         event.extend_from_slice(self.end.as_bytes());
     }
 }
@@ -206,6 +211,11 @@ impl EventSize {
         Self { members_bytes, ..Self::default() }
     }
 
+    /// Bytes of the records alone.
+    pub fn record_bytes(self) -> usize {
+        self.record_bytes
+    }
+
     /// Bytes of the whole event.
     pub fn bytes(self) -> usize {
         OPEN.len() + self.record_bytes + self.records.saturating_sub(1) + CLOSE.len() + self.members_bytes + 1
@@ -218,17 +228,18 @@ impl EventSize {
 }
 
 /// Seconds with up to three decimals, without trailing zeros (recorded).
-fn arrival_text(arrival: Timestamp) -> String {
+fn write_arrival(arrival: Timestamp, event: &mut Vec<u8>) {
     let (seconds, millis) = (arrival.seconds(), arrival.millis() % 1000);
-    match millis {
-        0 => seconds.to_string(),
-        _ if millis % 100 == 0 => format!("{seconds}.{}", millis / 100),
-        _ if millis % 10 == 0 => format!("{seconds}.{:02}", millis / 10),
-        _ => format!("{seconds}.{millis:03}"),
-    }
+    let written = match millis {
+        0 => write!(event, "{seconds}"),
+        _ if millis % 100 == 0 => write!(event, "{seconds}.{}", millis / 100),
+        _ if millis % 10 == 0 => write!(event, "{seconds}.{:02}", millis / 10),
+        _ => write!(event, "{seconds}.{millis:03}"),
+    };
+    written.expect("a number is written to memory");
 }
 
-/// Length of [`arrival_text`].
+/// Bytes of [`write_arrival`].
 fn arrival_bytes(arrival: Timestamp) -> usize {
     let fraction = match arrival.millis() % 1000 {
         0 => 0,
@@ -321,7 +332,9 @@ mod tests {
     #[test]
     fn arrival_times_have_no_trailing_zeros() {
         let check = |millis, expected: &str| {
-            assert_eq!(arrival_text(Timestamp::from_millis(millis)), expected);
+            let mut written = Vec::new();
+            write_arrival(Timestamp::from_millis(millis), &mut written);
+            assert_eq!(std::str::from_utf8(&written).unwrap(), expected);
             assert_eq!(arrival_bytes(Timestamp::from_millis(millis)), expected.len());
         };
         check(0, "0");

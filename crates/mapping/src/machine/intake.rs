@@ -23,8 +23,8 @@ struct Waiting {
 /// What the front of the intake makes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Front {
-    /// Records for one event, at least one.
-    Batch(Vec<Record>),
+    /// Records for one event, at least one, and the bytes that they take in it.
+    Batch(Vec<Record>, usize),
     /// A record that fits into no event.
     TooLarge(Record),
 }
@@ -81,7 +81,7 @@ impl Intake {
         if count == 0 {
             return if belongs(self.front()?) { self.pop().map(Front::TooLarge) } else { None };
         }
-        Some(Front::Batch((0..count).filter_map(|_| self.pop()).collect()))
+        Some(Front::Batch((0..count).filter_map(|_| self.pop()).collect(), size.record_bytes()))
     }
 
     pub(super) fn front(&self) -> Option<&Record> {

@@ -132,7 +132,7 @@ impl Lane {
         let tumbling = &self.tumbling;
         let belongs = |record: &Record| tumbling.as_ref().is_none_or(|window| window.holds(record));
         match self.intake.take(step.rules.settings.batch_size, members_bytes, belongs) {
-            Some(Front::Batch(records)) => self.pieces.push_back(Piece::new(records, step.now)),
+            Some(Front::Batch(records, bytes)) => self.pieces.push_back(Piece::cut(records, bytes, step.now)),
             Some(Front::TooLarge(record)) => self.pieces.push_back(Piece::too_large(record, step.now)),
             None => {}
         }
@@ -151,7 +151,7 @@ impl Lane {
             let belongs = |record: &Record| record.position <= outline.last;
             let members_bytes = self.tumbling.as_ref().map_or(0, |window| window.members_bytes(&step.rules.format));
             match self.intake.take(outline.records, members_bytes, belongs) {
-                Some(Front::Batch(records)) => {
+                Some(Front::Batch(records, _)) => {
                     let settings = &step.rules.settings;
                     self.pieces.push_back(Piece::restored(records, outline.failures, settings, step.now));
                 }

@@ -20,6 +20,8 @@ use crate::machine::settings::Settings;
 pub(super) struct Piece {
     /// None in the last invocation of a tumbling window.
     records: Arc<Vec<Record>>,
+    /// What the records take in an event, where that is known.
+    record_bytes: Option<usize>,
     kind: Kind,
     /// As it was sent last; retries send the same.
     batch: Option<Arc<Batch>>,
@@ -53,6 +55,11 @@ impl Piece {
         Self::fresh(records, Kind::Records, next, now)
     }
 
+    /// Records that take so many bytes in an event.
+    pub(super) fn cut(records: Vec<Record>, record_bytes: usize, now: Timestamp) -> Self {
+        Self { record_bytes: Some(record_bytes), ..Self::new(records, now) }
+    }
+
     pub(super) fn too_large(record: Record, now: Timestamp) -> Self {
         Self { kind: Kind::TooLarge, ..Self::new(vec![record], now) }
     }
@@ -65,6 +72,7 @@ impl Piece {
     fn fresh(records: Vec<Record>, kind: Kind, next: Position, now: Timestamp) -> Self {
         Self {
             records: Arc::new(records),
+            record_bytes: None,
             kind,
             batch: None,
             next,
@@ -153,7 +161,10 @@ impl Piece {
     /// Begins a try and returns what to send.
     pub(super) fn send(&mut self, rules: &Rules, window: Option<&WindowMembers<'_>>, now: Timestamp) -> Arc<Batch> {
         let batch = self.batch.take().unwrap_or_else(|| {
-            let event = rules.format.build(&self.records, window);
+            let event = match self.record_bytes {
+                Some(bytes) => rules.format.build_sized(&self.records, bytes, window),
+                None => rules.format.build(&self.records, window),
+            };
             Arc::new(Batch::new(Arc::clone(&self.records), event))
         });
         self.batch = Some(Arc::clone(&batch));
@@ -189,7 +200,7 @@ impl Piece {
 
     /// Cuts it before the record at `index`. The second part keeps what was counted.
     pub(super) fn split_at(mut self, index: usize) -> (Self, Self) {
-        self.batch = None;
+        (self.batch, self.record_bytes) = (None, None);
         let rest = Arc::make_mut(&mut self.records).split_off(index);
         assert!(!self.records.is_empty() && !rest.is_empty(), "both parts have records");
         self.is_outlined = true;
@@ -217,7 +228,7 @@ impl Piece {
     pub(super) fn without_expired(&self, horizon: Position) -> Option<Self> {
         let kept: Vec<Record> = self.records.iter().filter(|r| r.position >= horizon).cloned().collect();
         let next = kept.first()?.position;
-        Some(Self { records: Arc::new(kept), batch: None, next, ..self.clone() })
+        Some(Self { records: Arc::new(kept), record_bytes: None, batch: None, next, ..self.clone() })
     }
 
     /// How many of its first records are too old to be sent.
