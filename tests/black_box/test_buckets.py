@@ -257,6 +257,15 @@ def test_presigned_links_work(server, s3):
     link = signer.generate_presigned_url("get_object", Params={"Bucket": "mill", "Key": "k", "ResponseContentType": "x/y"})
     with urllib.request.urlopen(link, timeout=20) as answer:
         assert answer.read() == b"linked" and answer.headers["content-type"] == "x/y"
+    # Other SDKs move headers into the query when they presign.
+    link = signer.generate_presigned_url("put_object", Params={"Bucket": "mill", "Key": "k"}, ExpiresIn=60)
+    link += "&x-amz-meta-grain=rye"
+    urllib.request.urlopen(urllib.request.Request(link, data=b"linked", method="PUT"), timeout=20)
+    assert s3.head_object(Bucket="mill", Key="k")["Metadata"] == {"grain": "rye"}
+    link += "&x-amz-server-side-encryption=AES256"
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(urllib.request.Request(link, data=b"x", method="PUT"), timeout=20)
+    assert error.value.code == 501
     old = f"{server.endpoint}/mill/k?AWSAccessKeyId=A&Signature=b&Expires=1"
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(old, timeout=20)

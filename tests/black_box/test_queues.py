@@ -10,6 +10,7 @@ import botocore.exceptions
 import pytest
 
 from millstream import ACCOUNT, REGION, TRUST, Server, until
+from test_operator import own_client
 
 
 @pytest.fixture
@@ -180,6 +181,18 @@ def test_stopping_does_not_wait_for_long_polls(tmp_path):
     server.stop()
     waiting.join(15)
     assert time.monotonic() - began < 8
+
+
+def test_a_drain_does_not_wait_for_long_polls(server, sqs, queue):
+    received = []
+    waiting = threading.Thread(target=lambda: received.extend(receive(server.client("sqs"), queue, WaitTimeSeconds=20)))
+    waiting.start()
+    until_a_request_waits(server)
+    assert own_client(server).drain(TimeoutSeconds=5)["Drained"]
+    assert waiting.is_alive()
+    sqs.send_message(QueueUrl=queue, MessageBody="on")
+    waiting.join(15)
+    assert [message["Body"] for message in received] == ["on"]
 
 
 def test_queues_are_made_found_and_deleted(server, sqs, queue):

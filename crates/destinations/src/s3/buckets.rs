@@ -66,6 +66,10 @@ impl Buckets {
         if record.deleting {
             return Err(Error::OperationAborted);
         }
+        // Before the mark, which would keep others from putting objects for nothing.
+        if !self.shared.catalog.list(&record.objects(), None, 1).await?.items.is_empty() {
+            return Err(Error::BucketNotEmpty(name.to_string()));
+        }
         let marked = BucketRecord { deleting: true, ..record.clone() };
         let key = BucketRecord::key(name);
         let revision = self.shared.catalog.put(&key, Expect::Revision(revision), marked.encode()).await?;

@@ -44,7 +44,7 @@ pub use listing::{ListQuery, ListedObject, Listing};
 pub use names::{BucketName, ObjectKey};
 pub use objects::{Found, Put, Stored};
 pub use record::{BucketRecord, Metadata, ObjectRecord, PartRecord, UploadRecord};
-pub use uploads::{CompletedPart, NewUpload};
+pub use uploads::{CompletedPart, Expected, NewUpload};
 
 use crate::finish::finish;
 use content::Contents;
@@ -117,6 +117,11 @@ impl Buckets {
                 tracing::warn!(key, ?put, "what is marked cannot be changed until its mark is taken off");
             }
         });
+    }
+
+    /// Runs work that takes long off the asynchronous threads.
+    pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        self.shared.tasks.blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
     }
 
     fn now_ms(&self) -> u64 {

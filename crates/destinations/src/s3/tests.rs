@@ -66,7 +66,7 @@ impl Fixture {
     async fn complete(&self, id: &str, part: &CompletedPart) -> Result<Stored, Error> {
         let upload = (&self.mill, &"k".parse()?, id);
         let (parts, conditions) = (std::slice::from_ref(part), WriteConditions::default());
-        self.buckets.complete_upload(&self.account, upload, parts, None, &conditions).await
+        self.buckets.complete_upload(&self.account, upload, parts, &Expected::default(), &conditions).await
     }
 
     async fn blob_count(&self) -> usize {
@@ -302,6 +302,32 @@ async fn slow_readers_hold_room_only_for_what_is_loaded() {
 }
 
 #[tokio::test]
+async fn an_object_of_parts_is_what_its_client_expects_or_is_not_made() {
+    let fixture = Fixture::new().await;
+    let (id, part) = fixture.upload().await;
+    let (key, conditions) = ("k".parse().unwrap(), WriteConditions::default());
+    let parts = [part];
+    let complete = async |expected: Expected| {
+        let upload = (&fixture.mill, &key, &id[..]);
+        fixture.buckets.complete_upload(&fixture.account, upload, &parts, &expected, &conditions).await
+    };
+    let made = Checksum::of(Algorithm::Crc64Nvme, b"part");
+    let checksum = |algorithm, value: &str| Some((algorithm, value.to_owned()));
+    for expected in [
+        Expected { bytes: Some(5), ..Expected::default() },
+        Expected { kind: Some("COMPOSITE".to_owned()), ..Expected::default() },
+        Expected { checksum: checksum(Algorithm::Sha1, &made.value), ..Expected::default() },
+    ] {
+        assert!(matches!(complete(expected).await, Err(Error::InvalidRequest(_))));
+    }
+    let wrong = Expected { checksum: checksum(Algorithm::Crc64Nvme, "AAAAAAAAAAA="), ..Expected::default() };
+    assert_eq!(complete(wrong).await, Err(Error::BadChecksum(Algorithm::Crc64Nvme)));
+    let kind = Some("FULL_OBJECT".to_owned());
+    let right = Expected { bytes: Some(4), kind, checksum: checksum(Algorithm::Crc64Nvme, &made.value) };
+    complete(right).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_bucket_made_anew_is_empty() {
     let fixture = Fixture::new().await;
     fixture.put("k", "grain").await.unwrap();
@@ -378,7 +404,7 @@ async fn parts_become_an_object_once() {
             let conditions = WriteConditions::default();
             let buckets = fixture.buckets.clone();
             let (account, parts) = (&fixture.account, &parts);
-            async move { buckets.complete_upload(account, upload, parts, None, &conditions).await }
+            async move { buckets.complete_upload(account, upload, parts, &Expected::default(), &conditions).await }
         };
         let stored = complete().await.unwrap();
         let whole = contents.concat();
@@ -418,7 +444,7 @@ async fn a_completion_that_a_crash_interrupted_is_found_out() {
     let parts = [CompletedPart { number: 1, etag: stored.etag, checksum: None }];
     let conditions = WriteConditions::default();
     let upload = (&fixture.mill, &key, &id[..]);
-    fixture.buckets.complete_upload(&fixture.account, upload, &parts, None, &conditions).await.unwrap();
+    fixture.buckets.complete_upload(&fixture.account, upload, &parts, &Expected::default(), &conditions).await.unwrap();
     assert_eq!(fixture.get("k").await.unwrap(), "part");
 }
 

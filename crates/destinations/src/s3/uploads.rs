@@ -23,6 +23,15 @@ use super::{Buckets, Error};
 
 const UPLOAD_ID_DIGITS: usize = 64;
 
+/// What a client says of the object that is to be made; it is made only if that is so.
+#[derive(Clone, Debug, Default)]
+pub struct Expected {
+    pub checksum: Option<(Algorithm, String)>,
+    /// The name of the checksum's kind.
+    pub kind: Option<String>,
+    pub bytes: Option<u64>,
+}
+
 /// An upload to be begun.
 #[derive(Clone, Debug, Default)]
 pub struct NewUpload {
@@ -169,15 +178,15 @@ impl Buckets {
         account: &AccountId,
         (bucket, key, upload_id): (&BucketName, &ObjectKey, &str),
         parts: &[CompletedPart],
-        checksum: Option<&str>,
+        expected: &Expected,
         conditions: &WriteConditions,
     ) -> Result<Stored, Error> {
         let upload = self.open_upload(account, bucket, key, upload_id).await?;
         let (buckets, bucket, key, upload_id) = (self.clone(), bucket.clone(), key.clone(), upload_id.to_owned());
-        let (parts, checksum, conditions) = (parts.to_vec(), checksum.map(str::to_owned), conditions.clone());
+        let (parts, expected, conditions) = (parts.to_vec(), expected.clone(), conditions.clone());
         let work = async move {
             let target = (&bucket, &key, &upload_id[..]);
-            buckets.complete(upload, target, &parts, checksum.as_deref(), &conditions).await
+            buckets.complete(upload, target, &parts, &expected, &conditions).await
         };
         self.finish(work).await
     }
@@ -187,7 +196,7 @@ impl Buckets {
         Open { bucket: record, place, revision, record: upload }: Open,
         (bucket, key, upload_id): (&BucketName, &ObjectKey, &str),
         parts: &[CompletedPart],
-        checksum: Option<&str>,
+        expected: &Expected,
         conditions: &WriteConditions,
     ) -> Result<Stored, Error> {
         let catalog = &self.shared.catalog;
@@ -195,7 +204,7 @@ impl Buckets {
         let revision = catalog.put(&place, Expect::Revision(revision), marked.encode()).await?;
         let making = async {
             let stored = self.parts_of(upload_id).await?;
-            let object = assemble(&upload, &stored, parts, checksum)?;
+            let object = assemble(&upload, &stored, parts, expected)?;
             let answer = self.try_install(bucket, &record, key, &object, conditions).await?;
             Ok((stored, object, answer))
         };
@@ -406,7 +415,7 @@ fn assemble(
     upload: &UploadRecord,
     stored: &[(Revision, PartRecord)],
     named: &[CompletedPart],
-    checksum: Option<&str>,
+    expected: &Expected,
 ) -> Result<ObjectRecord, Error> {
     let stored: HashMap<u32, &PartRecord> = stored.iter().map(|(_, part)| (part.number, part)).collect();
     if !named.is_sorted_by(|a, b| a.number < b.number) {
@@ -430,13 +439,33 @@ fn assemble(
     }
     let etag = format!("{}-{}", hex(&md5.finalize()), parts.len());
     let made = checksum_of(upload, &parts);
-    if let (Some(claimed), Some(made)) = (checksum, &made)
-        && claimed != made.value
-    {
-        return Err(Error::BadChecksum(made.algorithm));
-    }
     let pieces = parts.iter().map(|part| part.piece.clone()).collect();
-    Ok(ObjectRecord::new(pieces, etag, made, upload.metadata.clone()))
+    let object = ObjectRecord::new(pieces, etag, made, upload.metadata.clone());
+    expected.check(&object)?;
+    Ok(object)
+}
+
+impl Expected {
+    fn check(&self, object: &ObjectRecord) -> Result<(), Error> {
+        let refuse = |name: &str| {
+            Err(Error::InvalidRequest(format!("The value of {name} does not match what the parts of the upload make.")))
+        };
+        let made = object.checksum.as_ref();
+        if let Some((algorithm, value)) = &self.checksum {
+            match made {
+                Some(made) if made.algorithm == *algorithm && made.value == *value => {}
+                Some(made) if made.algorithm == *algorithm => return Err(Error::BadChecksum(*algorithm)),
+                _ => return refuse(algorithm.header()),
+            }
+        }
+        if self.kind.as_deref().is_some_and(|kind| made.is_none_or(|made| made.kind.name() != kind)) {
+            return refuse("x-amz-checksum-type");
+        }
+        if self.bytes.is_some_and(|bytes| bytes != object.bytes) {
+            return refuse("x-amz-mp-object-size");
+        }
+        Ok(())
+    }
 }
 
 /// The object's checksum, of those of its parts. Without a wish it is S3's own choice, of the whole object.

@@ -15,6 +15,8 @@ mod names;
 mod operations;
 mod record;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -107,7 +107,14 @@ pub(crate) fn external(
 fn credentials(variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Credentials> {
     let get = |prefix: &str, name: &str| variable(&format!("{prefix}{name}")).filter(|value| !value.is_empty());
     for prefix in PREFIXES {
-        let Some(id) = get(prefix, "ACCESS_KEY_ID") else { continue };
+        let Some(id) = get(prefix, "ACCESS_KEY_ID") else {
+            if let Some(name) =
+                ["SECRET_ACCESS_KEY", "SESSION_TOKEN"].into_iter().find(|name| get(prefix, name).is_some())
+            {
+                anyhow::bail!("{prefix}{name} is set and {prefix}ACCESS_KEY_ID is not");
+            }
+            continue;
+        };
         let Some(secret) = get(prefix, "SECRET_ACCESS_KEY") else {
             anyhow::bail!("{prefix}ACCESS_KEY_ID is set and {prefix}SECRET_ACCESS_KEY is not");
         };
@@ -169,6 +176,10 @@ mod tests {
         assert!(of(&["sqs=http://q"], &[]).unwrap_err().to_string().contains("MILLSTREAM_DESTINATION_ACCESS_KEY_ID"));
         let own = [AWS[0], AWS[1], ("MILLSTREAM_DESTINATION_ACCESS_KEY_ID", "own")];
         assert!(of(&["sqs=http://q"], &own).is_err(), "half of the credentials");
+        for name in ["MILLSTREAM_DESTINATION_SECRET_ACCESS_KEY", "MILLSTREAM_DESTINATION_SESSION_TOKEN"] {
+            let without_id = of(&["sqs=http://q"], &[AWS[0], AWS[1], (name, "t")]).unwrap_err().to_string();
+            assert!(without_id.contains("MILLSTREAM_DESTINATION_ACCESS_KEY_ID is not"), "{without_id}");
+        }
         let whole = [own[0], own[1], own[2], ("MILLSTREAM_DESTINATION_SECRET_ACCESS_KEY", "t")];
         assert_eq!(of(&["sqs=http://q"], &whole).unwrap().credentials.unwrap().access_key_id, "own");
         assert_eq!(of(&[], &[]).unwrap(), external::Options::default());

@@ -14,8 +14,6 @@ use millstream_iam::ChunkSigner;
 
 use super::refusal::Refusal;
 
-/// Work after which other requests get their turn.
-const TURN_BYTES: usize = 128 * 1024;
 /// Longest line of a chunk's head or of a trailer.
 const LINE_BYTES_MAX: usize = 4096;
 /// Most trailers; one is usual.
@@ -39,9 +37,9 @@ pub(super) struct Form {
     pub(super) signer: Option<ChunkSigner>,
 }
 
-/// Decodes `body`, whose data has `bytes_expected` bytes.
-pub(super) async fn decode(body: &mut [u8], bytes_expected: u64, mut form: Form) -> Result<Decoded, Refusal> {
-    let (mut read, mut written, mut since_turn) = (0, 0, 0);
+/// Decodes `body`, whose data has `bytes_expected` bytes. Hashes all of it when it is signed.
+pub(super) fn decode(body: &mut [u8], bytes_expected: u64, mut form: Form) -> Result<Decoded, Refusal> {
+    let (mut read, mut written) = (0, 0);
     loop {
         let (line, next) = line(body, read)?;
         let head = std::str::from_utf8(&body[line]).map_err(|_| malformed())?;
@@ -64,11 +62,6 @@ pub(super) async fn decode(body: &mut [u8], bytes_expected: u64, mut form: Form)
             Some(_) => return Err(malformed()),
             None => return Err(incomplete()),
         };
-        since_turn += size;
-        if since_turn >= TURN_BYTES {
-            since_turn = 0;
-            tokio::task::yield_now().await;
-        }
     }
     let trailers = trailers(body, read, &mut form)?;
     if written as u64 != bytes_expected {
@@ -166,7 +159,6 @@ pub(super) fn too_large(bytes: u64, bytes_max: u64) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt as _;
     use proptest::prelude::*;
 
     use super::*;
@@ -175,28 +167,30 @@ mod tests {
         Form { signed, trailers, signer: None }
     }
 
-    async fn decoded(body: &str, bytes: u64, form: Form) -> Result<(String, Vec<(String, String)>), &'static str> {
+    type Trailers = Vec<(String, String)>;
+
+    fn decoded(body: &str, bytes: u64, form: Form) -> Result<(String, Trailers), &'static str> {
         let mut body = body.as_bytes().to_vec();
-        let decoded = decode(&mut body, bytes, form).await.map_err(|refusal| refusal.code)?;
+        let decoded = decode(&mut body, bytes, form).map_err(|refusal| refusal.code)?;
         body.truncate(decoded.bytes);
         Ok((String::from_utf8(body).unwrap(), decoded.trailers))
     }
 
-    #[tokio::test]
-    async fn bodies_of_real_clients_are_decoded() {
+    #[test]
+    fn bodies_of_real_clients_are_decoded() {
         let body = "6\r\nhello \r\n5\r\nworld\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n";
         let trailers = vec![("x-amz-checksum-crc32".to_owned(), "DUoRhQ==".to_owned())];
-        assert_eq!(decoded(body, 11, form(false, true)).await, Ok(("hello world".to_owned(), trailers.clone())));
+        assert_eq!(decoded(body, 11, form(false, true)), Ok(("hello world".to_owned(), trailers.clone())));
         let unix = body.replace("==\r\n", "==\n");
-        assert_eq!(decoded(&unix, 11, form(false, true)).await, Ok(("hello world".to_owned(), trailers)));
+        assert_eq!(decoded(&unix, 11, form(false, true)), Ok(("hello world".to_owned(), trailers)));
         let signed = "B;chunk-signature=aa\r\nhello world\r\n0;chunk-signature=bb\r\n\r\n";
-        assert_eq!(decoded(signed, 11, form(true, false)).await, Ok(("hello world".to_owned(), vec![])));
-        assert_eq!(decoded("0\r\n\r\n", 0, form(false, true)).await, Ok((String::new(), vec![])));
-        assert_eq!(decoded("0\r\n", 0, form(false, true)).await, Ok((String::new(), vec![])));
+        assert_eq!(decoded(signed, 11, form(true, false)), Ok(("hello world".to_owned(), vec![])));
+        assert_eq!(decoded("0\r\n\r\n", 0, form(false, true)), Ok((String::new(), vec![])));
+        assert_eq!(decoded("0\r\n", 0, form(false, true)), Ok((String::new(), vec![])));
     }
 
-    #[tokio::test]
-    async fn other_bodies_are_refused() {
+    #[test]
+    fn other_bodies_are_refused() {
         for (body, code) in [
             ("", "IncompleteBody"),
             ("5\r\nhel", "IncompleteBody"),
@@ -210,10 +204,10 @@ mod tests {
             ("5\r\nhello\r\n0\r\nnonsense\r\n\r\n", "InvalidRequest"),
             ("5\r\nhello\r\n0\r\n\r\nmore", "InvalidRequest"),
         ] {
-            assert_eq!(decoded(body, 5, form(false, true)).await, Err(code), "{body:?}");
+            assert_eq!(decoded(body, 5, form(false, true)), Err(code), "{body:?}");
         }
-        assert_eq!(decoded("5\r\nhello\r\n0\r\n\r\n", 5, form(true, false)).await, Err("InvalidRequest"));
-        assert_eq!(decoded("5\r\nhello\r\n0\r\na:b\r\n\r\n", 5, form(false, false)).await, Err("InvalidRequest"));
+        assert_eq!(decoded("5\r\nhello\r\n0\r\n\r\n", 5, form(true, false)), Err("InvalidRequest"));
+        assert_eq!(decoded("5\r\nhello\r\n0\r\na:b\r\n\r\n", 5, form(false, false)), Err("InvalidRequest"));
     }
 
     proptest! {
@@ -227,7 +221,7 @@ mod tests {
             }
             body.extend_from_slice(format!("0\r\nn:{value}\r\n\r\n").as_bytes());
             let data = chunks.concat();
-            let decoded = decode(&mut body, data.len() as u64, form(false, true)).now_or_never().unwrap().unwrap();
+            let decoded = decode(&mut body, data.len() as u64, form(false, true)).unwrap();
             prop_assert_eq!(&body[..decoded.bytes], &data[..]);
             prop_assert_eq!(decoded.trailers, vec![("n".to_owned(), value)]);
         }
@@ -235,8 +229,8 @@ mod tests {
         #[test]
         fn nothing_sent_makes_the_decoder_panic(mut body: Vec<u8>, text in "[0-9a-f\r\n:;]{0,60}", expected in 0_u64..40) {
             for signed in [false, true] {
-                let _any = decode(&mut body, expected, form(signed, true)).now_or_never();
-                let _any = decode(&mut text.clone().into_bytes(), expected, form(signed, true)).now_or_never();
+                let _any = decode(&mut body, expected, form(signed, true));
+                let _any = decode(&mut text.clone().into_bytes(), expected, form(signed, true));
             }
         }
     }

@@ -1,15 +1,18 @@
 //! What the headers of requests say.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64_simd::STANDARD;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use millstream_client::sigv4::date;
-use millstream_destinations::s3::Metadata;
+use millstream_client::sigv4::encoding::query_pairs;
 use millstream_destinations::s3::checksum::{Algorithm, Checksum, Kind};
 use millstream_destinations::s3::conditions::{ReadConditions, WriteConditions};
+use millstream_destinations::s3::{Expected, Metadata};
 use millstream_types::Timestamp;
 
+use super::CONTENT_SHA256;
 use super::refusal::Refusal;
 
 /// Kept and given back as they came.
@@ -18,6 +21,8 @@ const SYSTEM_HEADERS: [&str; 6] =
 /// The type of an object that came without one.
 const DEFAULT_TYPE: &str = "binary/octet-stream";
 const USER: &str = "x-amz-meta-";
+/// How many bytes an object of parts is to have.
+const SIZE: &str = "x-amz-mp-object-size";
 /// Headers that ask for what is not there, by their beginnings.
 const NOT_IMPLEMENTED: [&str; 13] = [
     // S3 Control, which shares the signing name.
@@ -35,6 +40,40 @@ const NOT_IMPLEMENTED: [&str; 13] = [
     "x-amz-website-redirect-location",
     "x-amz-write-offset-bytes",
 ];
+
+/// Parameters that are the signature, not what it signs.
+const SIGNATURE_PARAMETERS: [&str; 7] = [
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-amz-signedheaders",
+];
+
+/// The headers of a request, with those that stand in its query: a presigned link has them there.
+pub(super) fn with_query<'a>(headers: &'a HeaderMap, query: &str) -> Result<Cow<'a, HeaderMap>, Refusal> {
+    let mut all = Cow::Borrowed(headers);
+    for (name, value) in query_pairs(query) {
+        let name = name.to_ascii_lowercase();
+        if !name.starts_with(b"x-amz-") || SIGNATURE_PARAMETERS.iter().any(|known| known.as_bytes() == name) {
+            continue;
+        }
+        let bad = || Refusal::invalid_request("A parameter of the query cannot be a header");
+        let name = HeaderName::from_bytes(&name).map_err(|_| bad())?;
+        let value = HeaderValue::from_bytes(&value).map_err(|_| bad())?;
+        // Bodies in chunks begin with the signature of a header.
+        if name == CONTENT_SHA256 && value.as_bytes().starts_with(b"STREAMING-") {
+            return Err(Refusal::not_implemented());
+        }
+        if all.get(&name).is_some_and(|given| *given != value) {
+            return Err(Refusal::invalid_request(format!("{name} is given twice, with different values")));
+        }
+        all.to_mut().insert(name, value);
+    }
+    Ok(all)
+}
 
 /// A header's value, if it is plain text.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -105,9 +144,7 @@ pub(super) fn checksum(headers: &HeaderMap, trailers: &[(String, String)]) -> Re
         }
         let algorithm = Algorithm::by_name(rest).ok_or_else(Refusal::not_implemented)?;
         if found.is_some() {
-            return Err(Refusal::invalid_request(
-                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
-            ));
+            return Err(several_checksums());
         }
         let claimed = Checksum::claimed(algorithm, value);
         found = Some(claimed.ok_or_else(|| Refusal::invalid_request(format!("Value for {name} header is invalid.")))?);
@@ -124,7 +161,14 @@ pub(super) fn algorithm(headers: &HeaderMap) -> Result<Option<Algorithm>, Refusa
 
 /// The checksum that an object of parts is to have: each algorithm has its own usual kind.
 pub(super) fn upload_checksum(headers: &HeaderMap) -> Result<Option<(Algorithm, Kind)>, Refusal> {
-    let Some(algorithm) = algorithm(headers)? else { return Ok(None) };
+    let Some(algorithm) = algorithm(headers)? else {
+        return match header(headers, "x-amz-checksum-type") {
+            None => Ok(None),
+            Some(_) => Err(Refusal::invalid_request(
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+            )),
+        };
+    };
     let is_full = matches!(algorithm, Algorithm::Crc64Nvme);
     let kind = match header(headers, "x-amz-checksum-type") {
         None => {
@@ -144,6 +188,46 @@ pub(super) fn upload_checksum(headers: &HeaderMap) -> Result<Option<(Algorithm, 
         }
     };
     Ok(Some((algorithm, kind)))
+}
+
+/// What a request says of the object that its parts are to make.
+pub(super) fn expected(headers: &HeaderMap) -> Result<Expected, Refusal> {
+    let mut expected = Expected::default();
+    for (name, value) in headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))) {
+        match name.strip_prefix("x-amz-checksum-") {
+            None | Some("algorithm" | "mode") => {}
+            Some("type") => expected.kind = Some(value.to_owned()),
+            Some(algorithm) => {
+                let algorithm = Algorithm::by_name(algorithm).ok_or_else(Refusal::not_implemented)?;
+                if expected.checksum.replace((algorithm, value.to_owned())).is_some() {
+                    return Err(several_checksums());
+                }
+            }
+        }
+    }
+    if let Some(text) = header(headers, SIZE) {
+        let bytes = text.parse().map_err(|_| Refusal::invalid_argument(SIZE, text, "It must be a number of bytes"))?;
+        expected.bytes = Some(bytes);
+    }
+    Ok(expected)
+}
+
+fn several_checksums() -> Refusal {
+    Refusal::invalid_request("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+}
+
+/// Refuses a body behind which something is missing that was announced, such as its checksum.
+pub(super) fn require_trailers(headers: &HeaderMap, trailers: &[(String, String)]) -> Result<(), Refusal> {
+    let announced = headers.get_all("x-amz-trailer").iter().filter_map(|value| value.to_str().ok());
+    let mut announced = announced.flat_map(|names| names.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    if announced.all(|name| trailers.iter().any(|(found, _)| found.eq_ignore_ascii_case(name))) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        400,
+        "MalformedTrailerError",
+        "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+    ))
 }
 
 /// The MD5 that a request gives of its body.
@@ -178,8 +262,6 @@ pub(super) fn write_conditions(headers: &HeaderMap) -> Result<WriteConditions, R
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
-
     use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -206,6 +288,23 @@ mod tests {
     }
 
     #[test]
+    fn presigned_links_have_headers_in_their_query() {
+        let sent = headers(&[("x-amz-acl", "private"), ("host", "h")]);
+        let query = "X-Amz-Date=d&x-amz-meta-a=b%20c&X-Amz-Storage-Class=GLACIER&x-amz-acl=private&prefix=x-amz-";
+        let all = with_query(&sent, query).unwrap();
+        assert_eq!((header(&all, "x-amz-meta-a"), header(&all, "x-amz-storage-class")), (Some("b c"), Some("GLACIER")));
+        assert_eq!(all.len(), 4);
+        assert_eq!(refuse_headers(&all, "000000000000").unwrap_err().code, "NotImplemented");
+        for (query, code) in [
+            ("x-amz-acl=public-read", "InvalidRequest"),
+            ("x-amz-meta-a=%0A", "InvalidRequest"),
+            ("x-amz-content-sha256=STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "NotImplemented"),
+        ] {
+            assert_eq!(with_query(&sent, query).unwrap_err().code, code, "{query}");
+        }
+    }
+
+    #[test]
     fn what_is_not_there_is_refused() {
         for (name, value, code) in [
             ("x-amz-tagging", "a=b", "NotImplemented"),
@@ -226,6 +325,17 @@ mod tests {
             ("x-amz-tagging-directive", "COPY"),
         ]);
         assert_eq!(refuse_headers(&fine, "000000000000"), Ok(()));
+    }
+
+    #[test]
+    fn what_is_announced_has_to_come() {
+        let announced = headers(&[("x-amz-trailer", "x-amz-checksum-crc32")]);
+        let trailer = [("x-amz-checksum-crc32".to_owned(), "AAAAAA==".to_owned())];
+        assert_eq!(require_trailers(&announced, &trailer), Ok(()));
+        assert_eq!(require_trailers(&announced, &[]).unwrap_err().code, "MalformedTrailerError");
+        assert_eq!(require_trailers(&headers(&[]), &[]), Ok(()));
+        let alone = headers(&[("x-amz-checksum-type", "COMPOSITE")]);
+        assert_eq!(upload_checksum(&alone).unwrap_err().code, "InvalidRequest");
     }
 
     #[test]

@@ -23,15 +23,15 @@ mod xml;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
-use http::Method;
 use http::header::{EXPECT, HOST};
+use http::{HeaderMap, Method};
 use hyper::body::Body;
 use millstream_client::sigv4::CHUNKED_PAYLOADS;
 use millstream_destinations::s3::limits::PUT_BYTES_MAX;
 use millstream_destinations::s3::{BucketName, Buckets, Error, ObjectKey};
 use millstream_iam::{AuthError, Authenticated, ChunkSigner, ConditionContext, RequestContext};
 
-use super::call::{Call, OTHER_BYTES_MAX};
+use super::call::Call;
 use crate::answer::Answer;
 use crate::authenticate::{authenticate, context};
 use crate::body::{ReceiveError, Received, receive};
@@ -42,6 +42,10 @@ use refusal::Refusal;
 
 /// How the body of a request is covered by its signature.
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
+/// Largest body of XML: ten thousand parts, or a thousand keys of the longest kind.
+const XML_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Chunks of a body up to this size are decoded where they stand: about half a millisecond.
+const DECODED_AT_ONCE_BYTES_MAX: usize = 128 * 1024;
 
 /// The encoding, for the log.
 #[derive(Debug)]
@@ -53,8 +57,10 @@ where
 {
     // Without a body nobody says 100. Boto takes the answer then, and trips over the next one on the same connection.
     let is_answered_early = call.head.headers.contains_key(EXPECT) && body.size_hint().exact() == Some(0);
-    let (operation, outcome) = match read(call) {
-        Ok((address, query, operation)) => (operation.name(), run(call, body, address, &query, operation).await),
+    let query = call.head.uri.query().unwrap_or_default();
+    let read = input::with_query(&call.head.headers, query).and_then(|headers| Ok((read(call, &headers)?, headers)));
+    let (operation, outcome) = match read {
+        Ok((about, headers)) => (about.operation.name(), run(call, &headers, body, about).await),
         Err(refusal) => ("", Err(refusal)),
     };
     let answer = outcome.unwrap_or_else(|refusal| {
@@ -85,9 +91,9 @@ fn log_refusal(call: &Call<'_>, operation: &str, refusal: &Refusal) {
 }
 
 /// What a request is about, by its head.
-fn read(call: &Call<'_>) -> Result<(Address, Query, Operation), Refusal> {
+fn read(call: &Call<'_>, headers: &HeaderMap) -> Result<About, Refusal> {
     let head = &call.head;
-    let host = header(&head.headers, HOST.as_str()).map(str::to_owned);
+    let host = header(headers, HOST.as_str()).map(str::to_owned);
     let host = host.or_else(|| head.uri.authority().map(ToString::to_string)).unwrap_or_default();
     let host = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -95,9 +101,16 @@ fn read(call: &Call<'_>) -> Result<(Address, Query, Operation), Refusal> {
     };
     let address = Address::read(host, &call.shared.parts.origin.host_names, head.uri.path())?;
     let query = Query::read(head.uri.query().unwrap_or_default())?;
-    let is_copy = head.headers.contains_key("x-amz-copy-source");
+    let is_copy = headers.contains_key("x-amz-copy-source");
     let operation = Operation::of(&head.method, &address, &query, is_copy)?;
-    Ok((address, query, operation))
+    Ok(About { address, query, operation })
+}
+
+/// What a request is about.
+struct About {
+    address: Address,
+    query: Query,
+    operation: Operation,
 }
 
 /// A request whose caller is known.
@@ -105,6 +118,8 @@ struct Request<'a> {
     call: &'a Call<'a>,
     buckets: &'a Buckets,
     context: RequestContext,
+    /// Those of its query too.
+    headers: &'a HeaderMap,
     address: Address,
     query: &'a Query,
     operation: Operation,
@@ -118,17 +133,11 @@ struct Payload {
     _received: Received,
 }
 
-async fn run<B>(
-    call: &Call<'_>,
-    body: B,
-    address: Address,
-    query: &Query,
-    operation: Operation,
-) -> Result<Answer, Refusal>
+async fn run<B>(call: &Call<'_>, headers: &HeaderMap, body: B, about: About) -> Result<Answer, Refusal>
 where
     B: Body<Data = Bytes> + Send,
 {
-    let headers = &call.head.headers;
+    let About { address, query, operation } = about;
     if call.head.uri.query().is_some_and(is_old_signature)
         || header(headers, "authorization").is_some_and(|value| value.starts_with("AWS "))
     {
@@ -140,15 +149,15 @@ where
     if is_signed_by_header && !headers.contains_key(CONTENT_SHA256) {
         return Err(Refusal::invalid_request(format!("Missing required header for this request: {CONTENT_SHA256}")));
     }
-    let received = receive_body(call, body, operation).await?;
-    let authenticated = identify_caller(call, &received).await?;
+    let received = receive_body(call, headers, body, operation).await?;
+    let authenticated = identify_caller(call, headers, &received).await?;
     let chunks = authenticated.chunks.clone();
     let context = context(authenticated, &call.head, &call.request_id);
     input::refuse_headers(headers, context.caller.account.as_str())?;
     query.refuse_selectors()?;
-    let payload = decode(call, received, chunks).await?;
+    let payload = decode(call, headers, received, chunks).await?;
     let buckets = &call.shared.parts.services.buckets;
-    let request = Request { call, buckets, context, address, query, operation };
+    let request = Request { call, buckets, context, headers, address, query: &query, operation };
     request.serve(payload).await
 }
 
@@ -159,14 +168,19 @@ pub(crate) fn is_old_signature(query: &str) -> bool {
     has("AWSAccessKeyId") && has("Signature")
 }
 
-async fn receive_body<B>(call: &Call<'_>, body: B, operation: Operation) -> Result<Received, Refusal>
+async fn receive_body<B>(
+    call: &Call<'_>,
+    headers: &HeaderMap,
+    body: B,
+    operation: Operation,
+) -> Result<Received, Refusal>
 where
     B: Body<Data = Bytes> + Send,
 {
     let (parts, is_content) = (&call.shared.parts, matches!(operation, Operation::PutObject | Operation::UploadPart));
     let bytes_max = if is_content {
-        let announced = match chunked_form(call) {
-            Some(_) => header(&call.head.headers, "x-amz-decoded-content-length").and_then(|text| text.parse().ok()),
+        let announced = match chunked_form(headers) {
+            Some(_) => header(headers, "x-amz-decoded-content-length").and_then(|text| text.parse().ok()),
             None => body.size_hint().exact(),
         };
         if let Some(announced) = announced
@@ -176,7 +190,7 @@ where
         }
         usize::try_from(PUT_BYTES_MAX + chunked::framing_bytes_max(PUT_BYTES_MAX)).expect("64 MiB and a little")
     } else {
-        OTHER_BYTES_MAX
+        XML_BYTES_MAX
     };
     receive(body, bytes_max, &parts.budget, &parts.clock).await.map_err(|error| match error {
         ReceiveError::TooLarge { bytes_max } => {
@@ -200,18 +214,18 @@ where
 }
 
 /// The form of chunks that the body has, if it has one.
-fn chunked_form(call: &Call<'_>) -> Option<&'static str> {
-    let named = header(&call.head.headers, CONTENT_SHA256)?;
+fn chunked_form(headers: &HeaderMap) -> Option<&'static str> {
+    let named = header(headers, CONTENT_SHA256)?;
     CHUNKED_PAYLOADS.into_iter().find(|form| *form == named)
 }
 
-async fn identify_caller(call: &Call<'_>, received: &Received) -> Result<Authenticated, Refusal> {
+async fn identify_caller(call: &Call<'_>, headers: &HeaderMap, received: &Received) -> Result<Authenticated, Refusal> {
     let parts = &call.shared.parts;
-    let named = header(&call.head.headers, CONTENT_SHA256);
+    let named = header(headers, CONTENT_SHA256);
     let real = millstream_client::sigv4::hex(&received.sha256);
     if let Some(named) = named
         && named != millstream_client::sigv4::UNSIGNED_PAYLOAD
-        && chunked_form(call).is_none()
+        && chunked_form(headers).is_none()
         && named != real
     {
         return Err(wrong_digest(named, &real));
@@ -242,19 +256,32 @@ fn wrong_digest(named: &str, real: &str) -> Refusal {
 }
 
 /// The content of a body, taken out of its chunks if it came in chunks.
-async fn decode(call: &Call<'_>, mut received: Received, signer: Option<ChunkSigner>) -> Result<Payload, Refusal> {
+async fn decode(
+    call: &Call<'_>,
+    headers: &HeaderMap,
+    mut received: Received,
+    signer: Option<ChunkSigner>,
+) -> Result<Payload, Refusal> {
     let body = std::mem::take(&mut received.bytes);
-    let Some(form) = chunked_form(call) else {
+    let Some(form) = chunked_form(headers) else {
+        input::require_trailers(headers, &[])?;
         return Ok(Payload { content: body, trailers: Vec::new(), _received: received });
     };
-    let length = header(&call.head.headers, "x-amz-decoded-content-length").and_then(|text| text.parse().ok());
+    let length = header(headers, "x-amz-decoded-content-length").and_then(|text| text.parse().ok());
     let length: u64 = length
         .ok_or_else(|| Refusal::new(411, "MissingContentLength", "You must provide the Content-Length HTTP header."))?;
     let form = chunked::Form { signed: form.contains("HMAC"), trailers: form.ends_with("TRAILER"), signer };
-    let mut body = body.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-    let decoded = chunked::decode(&mut body, length, form).await?;
-    body.truncate(decoded.bytes);
-    Ok(Payload { content: body.freeze(), trailers: decoded.trailers, _received: received })
+    let is_short = body.len() <= DECODED_AT_ONCE_BYTES_MAX;
+    let decode = move || {
+        let mut body = body.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        let decoded = chunked::decode(&mut body, length, form)?;
+        body.truncate(decoded.bytes);
+        Ok::<_, Refusal>((body.freeze(), decoded.trailers))
+    };
+    let buckets = &call.shared.parts.services.buckets;
+    let (content, trailers) = if is_short { decode()? } else { buckets.blocking(decode).await?? };
+    input::require_trailers(headers, &trailers)?;
+    Ok(Payload { content, trailers, _received: received })
 }
 
 impl Request<'_> {
@@ -284,8 +311,8 @@ impl Request<'_> {
         }
     }
 
-    fn headers(&self) -> &http::HeaderMap {
-        &self.call.head.headers
+    fn headers(&self) -> &HeaderMap {
+        self.headers
     }
 
     fn account(&self) -> &millstream_types::AccountId {

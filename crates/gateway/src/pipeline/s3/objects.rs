@@ -1,5 +1,6 @@
 //! Operations on objects.
 
+use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use http::header::{CONTENT_RANGE, ETAG, HeaderName, RANGE};
 use millstream_destinations::s3::conditions::{self, WriteConditions};
@@ -9,10 +10,12 @@ use millstream_destinations::s3::{BucketName, Error, Found, ObjectKey, Put, Stor
 use super::address::Address;
 use super::output::{body, checksum_elements, checksum_headers, iso, object_headers, quoted, set};
 use super::refusal::Refusal;
-use super::xml::{self, Document};
+use super::xml::{self, Document, Element};
 use super::{Payload, Request, header, input};
 use crate::answer::Answer;
 
+/// Deletions of one `DeleteObjects` under way at once.
+const DELETIONS_MAX: usize = 16;
 /// Content up to this size is answered in one piece.
 const WHOLE_BYTES_MAX: u64 = 64 * 1024;
 /// Headers of an answer that its request may choose, as parameters with `response-` before them.
@@ -104,18 +107,16 @@ impl Request<'_> {
             return Err(Refusal::malformed_xml());
         }
         self.buckets.bucket(self.account(), &bucket).await?;
+        let keys: Option<Vec<&str>> = objects.iter().map(|object| object.value("Key")).collect();
+        let keys = keys.ok_or_else(Refusal::malformed_xml)?;
         let is_quiet = root.value("Quiet") == Some("true");
         let mut document = Document::new("DeleteResult");
-        for object in objects {
-            let key = object.value("Key").ok_or_else(Refusal::malformed_xml)?;
-            let version = object.value("VersionId").filter(|version| *version != "null");
-            let is_refused =
-                version.is_some() || object.child("LastModifiedTime").is_some() || object.child("Size").is_some();
-            let outcome = if is_refused {
-                Err(Refusal::not_implemented())
-            } else {
-                self.delete_one(&bucket, key, object.value("ETag")).await
-            };
+        let mut deletions = Vec::with_capacity(objects.len());
+        for (object, key) in objects.into_iter().zip(keys) {
+            deletions.push(self.delete_named(&bucket, key, object));
+        }
+        let mut deletions = stream::iter(deletions).buffered(DELETIONS_MAX);
+        while let Some((key, outcome)) = deletions.next().await {
             match outcome {
                 Ok(()) if is_quiet => {}
                 Ok(()) => drop(document.begin("Deleted").text("Key", key).end()),
@@ -126,6 +127,21 @@ impl Request<'_> {
             }
         }
         Ok(document.answer(StatusCode::OK))
+    }
+
+    async fn delete_named<'a>(
+        &self,
+        bucket: &BucketName,
+        key: &'a str,
+        object: &Element,
+    ) -> (&'a str, Result<(), Refusal>) {
+        let version = object.value("VersionId").filter(|version| *version != "null");
+        let is_refused =
+            version.is_some() || object.child("LastModifiedTime").is_some() || object.child("Size").is_some();
+        if is_refused {
+            return (key, Err(Refusal::not_implemented()));
+        }
+        (key, self.delete_one(bucket, key, object.value("ETag")).await)
     }
 
     async fn delete_one(&self, bucket: &BucketName, key: &str, etag: Option<&str>) -> Result<(), Refusal> {

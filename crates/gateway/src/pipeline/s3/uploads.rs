@@ -50,13 +50,10 @@ impl Request<'_> {
             xml::read(body).filter(|root| root.name == "CompleteMultipartUpload").ok_or_else(Refusal::malformed_xml)?;
         let parts: Option<Vec<CompletedPart>> = root.all("Part").map(read_part).collect();
         let parts = parts.filter(|parts| parts.len() <= PARTS_MAX as usize).ok_or_else(Refusal::malformed_xml)?;
-        let mut checksums = headers.iter().filter(|(name, _)| {
-            name.as_str().strip_prefix("x-amz-checksum-").is_some_and(|rest| rest != "type" && rest != "algorithm")
-        });
-        let checksum = checksums.find_map(|(_, value)| value.to_str().ok());
+        let expected = input::expected(headers)?;
         let conditions = input::write_conditions(headers)?;
         let upload = (&bucket, &key, self.query.text("uploadId"));
-        let stored = self.buckets.complete_upload(self.account(), upload, &parts, checksum, &conditions).await?;
+        let stored = self.buckets.complete_upload(self.account(), upload, &parts, &expected, &conditions).await?;
         let mut document = Document::new("CompleteMultipartUploadResult");
         document.text("Location", &format!("{}/{bucket}/{key}", self.context.endpoint));
         document.text("Bucket", bucket.as_str()).text("Key", key.as_str()).text("ETag", &quoted(&stored.etag));

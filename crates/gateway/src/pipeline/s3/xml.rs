@@ -10,6 +10,8 @@ use crate::answer::Answer;
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 /// Deepest nesting of elements that is read; S3's own documents have four.
 const DEPTH_MAX: usize = 16;
+/// Most elements of a document that is read: ten thousand parts with a checksum have 40,001.
+const ELEMENTS_MAX: usize = 50_000;
 
 /// A document being written.
 #[derive(Debug)]
@@ -128,12 +130,12 @@ impl Element {
     }
 }
 
-/// Reads a document. `None` when it is not well-formed, nested too deeply, or has a document type.
+/// Reads a document. `None` when it is not well-formed, nested too deeply, has too many elements, or a document type.
 pub(super) fn read(document: &[u8]) -> Option<Element> {
     let text = std::str::from_utf8(document).ok()?;
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut open: Vec<Element> = Vec::new();
-    let mut root = None;
+    let (mut root, mut elements) = (None, 0);
     while !rest.is_empty() {
         let Some(markup) = rest.strip_prefix('<') else {
             let (characters, after) = rest.split_at(rest.find('<').unwrap_or(rest.len()));
@@ -164,7 +166,8 @@ pub(super) fn read(document: &[u8]) -> Option<Element> {
             let (tag, is_empty) = tag.strip_suffix('/').map_or((tag, false), |tag| (tag, true));
             let name = tag.split(char::is_whitespace).next().filter(|name| is_name(name))?;
             let element = Element { name: local(name).to_owned(), ..Element::default() };
-            if open.len() == DEPTH_MAX {
+            elements += 1;
+            if open.len() == DEPTH_MAX || elements > ELEMENTS_MAX {
                 return None;
             }
             if is_empty {
@@ -275,6 +278,8 @@ mod tests {
             assert_eq!(read(text.as_bytes()), None, "{text}");
         }
         assert_eq!(read(&[b'<', 0xff, b'>']), None);
+        let wide = |elements: usize| read(format!("<a>{}</a>", "<b/>".repeat(elements)).as_bytes());
+        assert!(wide(ELEMENTS_MAX - 1).is_some() && wide(ELEMENTS_MAX).is_none());
         assert_eq!(read("<a>".repeat(DEPTH_MAX + 1).as_bytes()), None);
     }
 
