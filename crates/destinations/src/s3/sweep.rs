@@ -24,7 +24,10 @@ impl Buckets {
         })
         .await?;
         for name in marked {
-            let name: BucketName = name.parse()?;
+            let Ok(name) = name.parse::<BucketName>() else {
+                tracing::error!(%name, "a bucket under a name that is none is left as it is");
+                continue;
+            };
             let Some((revision, record)) = self.find(&name).await? else { continue };
             match self.finish_deletion(&name, revision, record).await {
                 Ok(()) | Err(Error::BucketNotEmpty(_)) => {}
