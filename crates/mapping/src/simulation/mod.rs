@@ -27,7 +27,7 @@ use crate::machine::table::TRANSITIONS;
 use world::{Life, World};
 
 /// Seeds tried by the test command; `MILLSTREAM_SIMULATION_SEEDS` and `MILLSTREAM_SIMULATION_FIRST_SEED` say otherwise.
-const SEEDS: u64 = 4000;
+const SEEDS: u64 = 20_000;
 
 fn run(seed: u64) -> Life {
     World::new(seed).run()
