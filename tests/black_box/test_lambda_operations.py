@@ -264,7 +264,10 @@ def test_a_layer_is_used_by_other_accounts_only_as_its_policy_says(shared):
         LayerName="shared-layer", VersionNumber=1, StatementId="s1", Action="lambda:GetLayerVersion", Principal="*"
     )
     assert stranger.get_layer_version_by_arn(Arn=arn)["LayerVersionArn"] == arn
-    refused("AccessDeniedException", stranger.delete_layer_version, LayerName=arn.rpartition(":")[0], VersionNumber=1)
+    whole = arn.rpartition(":")[0]
+    refused("AccessDeniedException", stranger.list_layer_versions, LayerName=whole)
+    assert len(client.list_layer_versions(LayerName=whole)["LayerVersions"]) == 1
+    refused("AccessDeniedException", stranger.delete_layer_version, LayerName=whole, VersionNumber=1)
     policy = client.get_layer_version_policy(LayerName="shared-layer", VersionNumber=1)
     assert json.loads(policy["Policy"])["Statement"][0]["Sid"] == "s1"
     client.remove_layer_version_permission(LayerName="shared-layer", VersionNumber=1, StatementId="s1")

@@ -74,10 +74,10 @@ pub(crate) struct Share {
 }
 
 impl AliasRecord {
-    /// Which version an invocation gets: `chance` is from 0 (inclusive) to 1.
-    pub(crate) fn choose(&self, chance: f64) -> Option<u64> {
+    /// Which version an invocation gets: `chance` is from 0 (inclusive) to 1, and only asked where there are two.
+    pub(crate) fn choose(&self, chance: impl FnOnce() -> f64) -> Option<u64> {
         match self.share {
-            Some(share) if chance < share.weight => Some(share.version),
+            Some(share) if chance() < share.weight => Some(share.version),
             _ => self.version,
         }
     }

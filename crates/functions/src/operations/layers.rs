@@ -87,8 +87,7 @@ impl Functions {
         input: GetLayerVersionRequest,
     ) -> Result<GetLayerVersionResponse, GetLayerVersionError> {
         let layer = LayerName::of(context, &input.layer_name)?;
-        let number = u64::try_from(input.version_number).ok().filter(|number| *number > 0);
-        let number = number.ok_or_else(|| invalid("Layer Version Cannot be less than 1.".to_owned()))?;
+        let number = checked_number(input.version_number)?;
         let record = self.layer_version(&layer, number).await?;
         Ok(self.shown_layer(context, &layer, number, record))
     }
@@ -110,8 +109,7 @@ impl Functions {
         input: DeleteLayerVersionRequest,
     ) -> Result<(), DeleteLayerVersionError> {
         let layer = LayerName::of(context, &input.layer_name)?;
-        let number = u64::try_from(input.version_number).ok().filter(|number| *number > 0);
-        let number = number.ok_or_else(|| invalid("Layer Version Cannot be less than 1.".to_owned()))?;
+        let number = checked_number(input.version_number)?;
         Ok(self.shared.records.remove_layer_version(&layer, number).await?)
     }
 
@@ -279,6 +277,11 @@ impl Wanted {
         self.runtime.as_ref().is_none_or(|runtime| version.runtimes.contains(runtime))
             && self.architecture.is_none_or(|wanted| version.architectures.iter().any(|own| own == wanted.as_str()))
     }
+}
+
+fn checked_number(version: i64) -> Result<u64, Failure> {
+    let number = u64::try_from(version).ok().filter(|number| *number > 0);
+    number.ok_or_else(|| invalid("Layer Version Cannot be less than 1.".to_owned()))
 }
 
 /// The version of a layer that an ARN names, in the region of `scope`.

@@ -22,8 +22,8 @@ pub(crate) struct Resolved {
 enum Pick {
     /// The one it leads to: what descriptions show.
     First,
-    /// Either, by weight: what an invocation gets. From 0 (inclusive) to 1.
-    ByChance(f64),
+    /// Either, by weight: what an invocation gets.
+    ByWeight,
 }
 
 impl Resolved {
@@ -97,8 +97,7 @@ impl Functions {
 
     /// The same for one invocation, which may get the second version of an alias.
     pub(crate) async fn route(&self, target: &Target) -> Result<Resolved, Failure> {
-        let chance = f64::from(self.shared.random.below(CHANCES)) / f64::from(CHANCES);
-        self.resolve_as(target, Pick::ByChance(chance)).await
+        self.resolve_as(target, Pick::ByWeight).await
     }
 
     async fn resolve_as(&self, target: &Target, pick: Pick) -> Result<Resolved, Failure> {
@@ -127,7 +126,7 @@ impl Functions {
         let alias = found.ok_or_else(|| target.not_found())?.record;
         Ok(match pick {
             Pick::First => alias.version,
-            Pick::ByChance(chance) => alias.choose(chance),
+            Pick::ByWeight => alias.choose(|| f64::from(self.shared.random.below(CHANCES)) / f64::from(CHANCES)),
         })
     }
 }

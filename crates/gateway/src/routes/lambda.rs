@@ -180,8 +180,17 @@ fn add_layers(table: &mut Table, functions: &Functions) {
         |_, input| vec![Need::new("lambda:GetLayerVersion", &input.arn)],
         call!(functions.get_layer_version_by_arn),
     );
+    table.add::<op::ListLayerVersions, _, _>(
+        |context, input| {
+            // No resource is asked for one's own layers; those of other accounts are theirs.
+            let layer = layer_arn(context, &input.layer_name);
+            let is_own = layer.split(':').nth(4) == Some(context.scope.account.as_str());
+            let resource = if is_own { "*" } else { &layer };
+            vec![Need::new("lambda:ListLayerVersions", resource)]
+        },
+        call!(functions.list_layer_versions),
+    );
     on_nothing! { table:
-        ListLayerVersions => functions.list_layer_versions;
         ListLayers => functions.list_layers;
     }
 }
